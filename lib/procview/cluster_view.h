@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where the cluster's /proc comes from: what FUSE and the admin socket ask. Implemented by the
+// daemon over the messenger, and by tests over recorded snapshots.
+#ifndef CLUSTIX_LIB_PROCVIEW_CLUSTER_VIEW_H_
+#define CLUSTIX_LIB_PROCVIEW_CLUSTER_VIEW_H_
+
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "lib/procview/snapshot.h"
+
+namespace clustix::procview {
+
+// On whose behalf something is read; the node that holds the process decides.
+struct Asker {
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
+// An errno as it is handed to the caller of read(2), and the text otherwise.
+struct FileResult {
+  int error = 0;
+  std::string text;
+};
+
+struct TaskList {
+  int error = 0;
+  std::vector<int32_t> tids;
+};
+
+class ClusterView {
+ public:
+  virtual ~ClusterView() = default;
+
+  // Every function may be called from any thread except the loop's, and blocks for at most the
+  // view's deadline.
+
+  // All nodes, none older than the refresh interval unless marked stale.
+  virtual std::shared_ptr<const ClusterSnapshot> Snapshot() = 0;
+
+  // Reads /proc/PID/NAME (tid 0) or /proc/PID/task/TID/NAME on a node, local pids. Errors: ENOENT,
+  // ESRCH, EACCES as the kernel's, ETIMEDOUT or EHOSTDOWN for the node.
+  virtual FileResult ReadProcessFile(uint16_t node, int32_t pid, int32_t tid,
+                                     const std::string& name, const Asker& asker) = 0;
+  virtual TaskList ListTasks(uint16_t node, int32_t pid) = 0;
+};
+
+}  // namespace clustix::procview
+
+#endif  // CLUSTIX_LIB_PROCVIEW_CLUSTER_VIEW_H_

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a node's /proc said at one moment, and what all nodes' said. Plain values: parsing,
+// aggregation and rendering are pure functions of these, so that they are tested on recorded ones.
+#ifndef CLUSTIX_LIB_PROCVIEW_SNAPSHOT_H_
+#define CLUSTIX_LIB_PROCVIEW_SNAPSHOT_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace clustix::procview {
+
+// Global pid = node * 2^22 + pid: pid_max is at most 2^22, and 511 nodes fit a positive int.
+inline constexpr int kGlobalPidShift = 22;
+
+// One process. The texts are the kernel's own bytes, with the node's local pids.
+struct ProcessRecord {
+  int32_t pid = 0;
+  uint32_t uid = 0;  // owner and group of /proc/PID, as the kernel reports them
+  uint32_t gid = 0;
+  std::string stat, statm, status, cmdline, comm;
+};
+
+// One node's processes and node-wide files.
+struct NodeSnapshot {
+  uint16_t node = 0;
+  std::string hostname;
+  uint32_t clock_ticks = 100;  // per second, of every time in stat
+  uint32_t page_bytes = 4096;
+  std::string stat, meminfo, loadavg, uptime, cpuinfo, version;
+  std::vector<ProcessRecord> processes;  // by ascending pid
+};
+
+// How a node is seen from the node that asks.
+struct NodeView {
+  uint16_t node = 0;
+  std::string name;     // from the configuration
+  std::string address;  // likewise
+  std::string state;    // "self", or PeerStateName()
+  bool stale = false;   // it did not answer: `snapshot` is the last one known
+  uint64_t age_ms = 0;  // of `snapshot`
+  std::shared_ptr<const NodeSnapshot> snapshot;  // nullptr: the node has never been heard
+};
+
+struct ClusterSnapshot {
+  uint16_t self = 0;
+  std::vector<NodeView> nodes;  // by ascending id; every configured node
+};
+
+}  // namespace clustix::procview
+
+#endif  // CLUSTIX_LIB_PROCVIEW_SNAPSHOT_H_

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * The few types and memory helpers that lib/session needs, from the kernel's headers when Kbuild
+ * compiles it and from the compiler's freestanding headers otherwise. Nothing else may be included
+ * by lib/session: that is what makes the same object code run in kccm.ko, in clustixd, under the
+ * fuzzer and in the simulator.
+ */
+#ifndef KCCM_SESSION_TYPES_H
+#define KCCM_SESSION_TYPES_H
+
+#ifdef __KERNEL__
+#include <linux/errno.h>
+#include <linux/stddef.h>
+#include <linux/string.h>
+#include <linux/types.h>
+#else
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+/* Numbers only: <asm/errno.h> is the kernel's own list and declares no function. */
+#include <asm/errno.h>
+#define memcpy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define memset(to, byte, bytes) __builtin_memset(to, byte, bytes)
+#define memcmp(a, b, bytes) __builtin_memcmp(a, b, bytes)
+#endif
+
+#endif
