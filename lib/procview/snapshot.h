@@ -15,7 +15,8 @@ namespace clustix::procview {
 // Global pid = node * 2^22 + pid: pid_max is at most 2^22, and 511 nodes fit a positive int.
 inline constexpr int kGlobalPidShift = 22;
 
-// One process. The texts are the kernel's own bytes, with the node's local pids.
+// One process. The texts are what the kernel tells a reader without privileges (so stat holds no
+// addresses), with the node's local pids. cmdline may be cut short, comm is stat's name and a newline.
 struct ProcessRecord {
   int32_t pid = 0;
   uint32_t uid = 0;  // owner and group of /proc/PID, as the kernel reports them
@@ -29,7 +30,7 @@ struct NodeSnapshot {
   std::string hostname;
   uint32_t clock_ticks = 100;  // per second, of every time in stat
   uint32_t page_bytes = 4096;
-  std::string stat, meminfo, loadavg, uptime, cpuinfo, version;
+  std::string stat, meminfo, vmstat, loadavg, uptime, cpuinfo, version;
   std::vector<ProcessRecord> processes;  // by ascending pid
 };
 
