@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+@0xbd4ce015ca74e8e6;
+
+# What a program on this machine may ask its daemon: the protocol of the admin socket,
+# <runtime dir>/clustixd.sock.
+#
+# A message is four bytes of length, little endian, and as many bytes of one Cap'n Proto message,
+# unpacked. The client sends a request, the daemon answers with one reply, and so on until the
+# client closes. A length of 0 or above the limit (requestBytesMax to the daemon, replyBytesMax to
+# the client), or bytes that are no AdminRequest, end the connection after an `error` reply that
+# says why; `clustix status` counts them.
+#
+# Who may connect. Everybody on the machine, as everybody may read /proc: the socket's mode is 0666
+# and nothing that /proc shows to its owner alone (environ, io) travels through it. There is no
+# request that changes anything. The daemon learns the caller's uid from the kernel (SO_PEERCRED)
+# and limits how many connections one user keeps open, so that none is left out.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("clustix::proto");
+using Proc = import "proc.capnp";
+
+const requestBytesMax :UInt32 = 65536;
+const replyBytesMax :UInt32 = 67108864;
+
+struct AdminRequest {
+  union {
+    status @0 :Void;
+    snapshot @1 :Void;  # the processes and node-wide files of all nodes
+    nodes @2 :Void;  # the nodes without their processes
+  }
+}
+
+struct AdminReply {
+  union {
+    error @0 :Text;
+    status @1 :Status;
+    snapshot @2 :ClusterSnapshot;
+    nodes @3 :List(Node);
+  }
+}
+
+struct Status {
+  version @0 :Text;
+  clusterName @1 :Text;
+  clusterUuid @2 :Text;
+  node @3 :UInt16;
+  name @4 :Text;
+  address @5 :Text;
+  incarnation @6 :UInt64;
+  pid @7 :Int32;  # of the daemon, in its own pid namespace
+  uptimeMs @8 :UInt64;
+  procMount @9 :Text;  # empty: nothing is mounted
+  transport @10 :Transport;
+  peers @11 :List(Peer);  # the other nodes
+  counters @12 :List(Counter);
+  # Of the whole node. "refused_REASON" counts connections that this node refused, "refused_by_
+  # REASON" connections of this node that others refused; the others are named for what they count.
+}
+
+struct Transport {
+  name @0 :Text;  # "user-space" or "kccm"
+  reason @1 :Text;  # why this one
+}
+
+struct Counter {
+  name @0 :Text;
+  value @1 :UInt64;
+}
+
+struct Peer {
+  node @0 :UInt16;
+  name @1 :Text;
+  address @2 :Text;
+  state @3 :Text;  # "connecting", "up", "path_down", "suspect", "dead"
+  incarnation @4 :UInt64;  # 0: never heard
+  counters @5 :List(Counter);
+}
+
+struct Node {
+  node @0 :UInt16;
+  name @1 :Text;
+  address @2 :Text;
+  state @3 :Text;  # "self", or as in Peer
+  stale @4 :Bool;  # the node did not answer; what is shown is the last that is known of it
+  ageMs @5 :UInt64;  # of what is shown
+  known @6 :Bool;  # false: never heard; what follows is empty
+  files @7 :Proc.NodeFiles;
+  processCount @8 :UInt32;
+}
+
+struct ClusterSnapshot {
+  self @0 :UInt16;
+  nodes @1 :List(NodeProcesses);
+}
+
+struct NodeProcesses {
+  node @0 :Node;
+  processes @1 :List(Proc.Process);
+}

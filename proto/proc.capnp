@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+@0xef41cbee2dd16a44;
+
+# The process view between two nodes.
+#
+# Every node knows its own /proc best, so nothing is pushed: whoever wants to show the cluster asks
+# each node for what it needs. A request is one call of the messenger on port kPortProc
+# (lib/msg/ports.h); its reply is the call's answer.
+#
+# Snapshot. A node with many processes does not fit one message, and a long message delays what
+# stands behind it. So a snapshot is fetched in pages: the asker names the last pid it has
+# (`afterPid`, 0 at first), the node answers with the processes that follow in ascending order of
+# pid, as many as fit pageBytesMax, and whether more are left. There is no cursor to keep: pages of
+# one asker may come from two collections of the node, and then a process that lived through both is
+# still listed exactly once, for it has one place in the order. One that was born or died in between
+# may be listed or not, just as when /proc itself is read. The first page also carries the node-wide
+# files.
+#
+# `maxAgeMs` tells how old the collection may be that the page is cut from. Askers allow little on
+# the first page and more on those that follow, so that a node collects once per snapshot, and once
+# for all nodes that ask at the same time.
+#
+# Files and tasks. What a snapshot does not hold (environ, io, a thread's stat) is read when
+# somebody asks, on behalf of a user. The node that runs the process decides, after the kernel's
+# rules, whether that user may see it.
+#
+# Trust. The messenger admits only nodes that hold the cluster key, and the uid in a request is
+# believed: root on one node is root in the cluster's /proc, as with NFS without root squash. What a
+# node sends is still not trusted to be well formed: sizes are bounded, pids must ascend, and a
+# message that is malformed fails that one call, is counted, and harms nothing else.
+#
+# Texts of /proc are Data, not Text: a command line is any bytes.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("clustix::proto");
+
+const pageBytesMax :UInt32 = 524288;
+# A page ends before it grows past this, unless its only process is larger.
+
+const commandLineBytesMax :UInt32 = 131072;
+# A longer command line is cut here, so that one process always fits one message.
+
+const fileBytesMax :UInt32 = 983040;
+# The same for a file read on demand.
+
+const taskListMax :UInt32 = 200000;
+# Threads listed of one process: what fits one message.
+
+struct ProcRequest {
+  union {
+    snapshot @0 :SnapshotRequest;
+    readFile @1 :FileRequest;
+    listTasks @2 :TasksRequest;
+  }
+}
+
+struct SnapshotRequest {
+  afterPid @0 :Int32;
+  maxAgeMs @1 :UInt32;
+}
+
+struct FileRequest {
+  # /proc/PID/NAME, or /proc/PID/task/TID/NAME if tid is not 0; pids of the node that is asked.
+  pid @0 :Int32;
+  tid @1 :Int32;
+  name @2 :Text;
+  uid @3 :UInt32;  # on whose behalf
+  gid @4 :UInt32;
+}
+
+struct TasksRequest {
+  pid @0 :Int32;
+}
+
+struct ProcReply {
+  union {
+    snapshot @0 :SnapshotPage;
+    file @1 :FileReply;
+    tasks @2 :TasksReply;
+  }
+}
+
+struct SnapshotPage {
+  node @0 :NodeFiles;  # on the first page only
+  processes @1 :List(Process);  # ascending pids, all greater than the request's afterPid
+  more @2 :Bool;  # there are processes after the last one; then there is at least one
+}
+
+struct FileReply {
+  error @0 :Int32;  # an errno as read(2) would give, or 0
+  content @1 :Data;
+}
+
+struct TasksReply {
+  error @0 :Int32;
+  tids @1 :List(Int32);
+}
+
+struct NodeFiles {
+  # The node-wide files, as the node's kernel wrote them.
+  hostname @0 :Text;
+  clockTicks @1 :UInt32;  # per second, of every time in stat
+  pageBytes @2 :UInt32;
+  stat @3 :Data;
+  meminfo @4 :Data;
+  loadavg @5 :Data;
+  uptime @6 :Data;
+  cpuinfo @7 :Data;
+  version @8 :Data;
+  vmstat @9 :Data;
+}
+
+struct Process {
+  pid @0 :Int32;
+  uid @1 :UInt32;  # owner and group of /proc/PID
+  gid @2 :UInt32;
+  stat @3 :Data;
+  statm @4 :Data;
+  status @5 :Data;
+  cmdline @6 :Data;
+  comm @7 :Data;
+}
