@@ -13,6 +13,7 @@ using AddCommand = void (*)(CLI::App&, Context&);
 
 // In the order in which --help shows them.
 constexpr AddCommand kCommands[] = {
+    AddInitCommand,
     AddVersionCommand,
 };
 

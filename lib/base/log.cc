@@ -8,10 +8,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <ctime>
+#include <mutex>
 #include <utility>
-
-#include "absl/base/thread_annotations.h"
-#include "lib/base/mutex.h"
 
 namespace clustix::base {
 namespace {
@@ -20,9 +18,9 @@ constexpr std::array<std::string_view, 4> kLevelNames = {"debug", "info", "warni
 
 // There is one stderr per process; that, not convenience, is why these are global.
 std::atomic<LogLevel> lowest_level = LogLevel::kInfo;
-Mutex sink_mutex;
+std::mutex sink_mutex;
 
-LogSink& Sink() ABSL_EXCLUSIVE_LOCKS_REQUIRED(sink_mutex) {
+LogSink& Sink() {
   static LogSink* sink = new LogSink;  // never destroyed: threads may log until the process ends
   return *sink;
 }
@@ -99,7 +97,7 @@ bool LogEnabled(LogLevel level) { return level >= lowest_level.load(std::memory_
 void SetLogLevel(LogLevel level) { lowest_level.store(level, std::memory_order_relaxed); }
 
 void SetLogSink(LogSink sink) {
-  MutexLock lock(sink_mutex);
+  std::lock_guard lock(sink_mutex);
   Sink() = std::move(sink);
 }
 
@@ -123,7 +121,7 @@ void Log(LogLevel level, std::string_view component, std::string_view message,
     AppendValue(line, field.value);
   }
   {
-    MutexLock lock(sink_mutex);
+    std::lock_guard lock(sink_mutex);
     if (Sink()) {
       Sink()(line);
     } else {
