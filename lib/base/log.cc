@@ -8,8 +8,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <ctime>
-#include <mutex>
 #include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "lib/base/mutex.h"
 
 namespace clustix::base {
 namespace {
@@ -18,9 +20,9 @@ constexpr std::array<std::string_view, 4> kLevelNames = {"debug", "info", "warni
 
 // There is one stderr per process; that, not convenience, is why these are global.
 std::atomic<LogLevel> lowest_level = LogLevel::kInfo;
-std::mutex sink_mutex;
+Mutex sink_mutex;
 
-LogSink& Sink() {
+LogSink& Sink() ABSL_EXCLUSIVE_LOCKS_REQUIRED(sink_mutex) {
   static LogSink* sink = new LogSink;  // never destroyed: threads may log until the process ends
   return *sink;
 }
@@ -97,7 +99,7 @@ bool LogEnabled(LogLevel level) { return level >= lowest_level.load(std::memory_
 void SetLogLevel(LogLevel level) { lowest_level.store(level, std::memory_order_relaxed); }
 
 void SetLogSink(LogSink sink) {
-  std::lock_guard lock(sink_mutex);
+  MutexLock lock(sink_mutex);
   Sink() = std::move(sink);
 }
 
@@ -121,7 +123,7 @@ void Log(LogLevel level, std::string_view component, std::string_view message,
     AppendValue(line, field.value);
   }
   {
-    std::lock_guard lock(sink_mutex);
+    MutexLock lock(sink_mutex);
     if (Sink()) {
       Sink()(line);
     } else {

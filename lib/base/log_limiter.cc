@@ -27,7 +27,7 @@ void LogLimiter::DropOld(uint64_t now_ns) {
 }
 
 std::optional<uint64_t> LogLimiter::Admit(std::string_view key, uint64_t now_ns) {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   if (auto found = entries_.find(std::string(key)); found != entries_.end()) {
     return AdmitEntry(found->second, now_ns);
   }

@@ -7,11 +7,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+
+#include "absl/base/thread_annotations.h"
+#include "lib/base/mutex.h"
 
 namespace clustix::base {
 
@@ -34,14 +36,14 @@ class LogLimiter {
   };
 
   std::optional<uint64_t> AdmitEntry(Entry& entry, uint64_t now_ns) const;
-  void DropOld(uint64_t now_ns);
+  void DropOld(uint64_t now_ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const uint64_t interval_ns_;
   const size_t max_keys_;
-  std::mutex mutex_;
-  std::unordered_map<std::string, Entry> entries_;
-  std::optional<Entry> overflow_;
-  uint64_t next_drop_ns_ = 0;
+  Mutex mutex_;
+  std::unordered_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
+  std::optional<Entry> overflow_ ABSL_GUARDED_BY(mutex_);
+  uint64_t next_drop_ns_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace clustix::base

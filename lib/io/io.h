@@ -8,6 +8,7 @@
 #ifndef CLUSTIX_LIB_IO_IO_H_
 #define CLUSTIX_LIB_IO_IO_H_
 
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <cstddef>
@@ -43,7 +44,8 @@ class Loop : public Clock {
   // Returns false if the timer has run or been cancelled already.
   virtual bool Cancel(TimerId timer) = 0;
   // Runs `task` at the end of the current turn, after every completion that is ready now has been
-  // handled and before the loop sleeps: where a messenger writes what the turn has gathered.
+  // handled and before the loop sleeps: where a messenger writes what the turn has gathered. A task
+  // that such a task adds runs at the end of the next turn, which comes without sleeping.
   virtual void AtEndOfTurn(std::function<void()> task) = 0;
 };
 
@@ -52,6 +54,10 @@ using StreamId = uint64_t;
 using ListenerId = uint64_t;
 
 // Where a stream's completions go. Must outlive OnClosed(), which is always the last call.
+//
+// A stream ends by Close(), by a failed connect, by an error or end of its incoming bytes. From
+// then on only OnClosed() comes, which also stands for the OnSent() of a Send() in flight. A failed
+// Send() by itself does not end the stream: the owner decides.
 class StreamHandler {
  public:
   virtual ~StreamHandler() = default;
@@ -98,14 +104,21 @@ class Io {
                                            const std::string& bind_address,
                                            const StreamOptions& options,
                                            StreamHandler* handler) = 0;
-  // Writes; the stretches must stay valid until OnSent(). One Send() in flight per stream; at most
-  // kMaxVecs stretches.
+  // Writes; the stretches must stay valid until OnSent() or OnClosed(), `vecs` itself only during
+  // the call. One Send() in flight per stream; at most kMaxVecs stretches. Does nothing for a
+  // stream that has ended.
   virtual void Send(StreamId stream, std::span<const iovec> vecs) = 0;
   // Stops and resumes OnData(). Data may still come for what had already been received.
   virtual void PauseReceive(StreamId stream) = 0;
   virtual void ResumeReceive(StreamId stream) = 0;
-  // Closes the stream; OnClosed() follows when nothing is in flight. Idempotent until then.
+  // Closes the stream; OnClosed() follows when nothing is in flight, and nothing else does.
+  // Idempotent, and harmless for a stream that is gone.
   virtual void Close(StreamId stream) = 0;
+  // Who is at the other end of a unix socket: the process that connected, or that called listen().
+  // kFailedPrecondition for TCP, kNotFound for a stream that is gone.
+  virtual absl::StatusOr<ucred> PeerCredentials(StreamId) {
+    return absl::UnimplementedError("this Io has no unix sockets");
+  }
 
   static constexpr size_t kMaxVecs = 64;
 };
