@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Each static check is run on a small tree, first clean and then with one planted violation, which
+it must report by file and line. A check that cannot fail is no check."""
+
+import glob
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+C_LICENCE = "// SPDX-License-Identifier: Apache-2.0\n"
+SESSION_LICENCE = "/* SPDX-License-Identifier: GPL-2.0 OR MIT */\n"
+
+CLEAN_TREE = {
+    "docs/ARCHITECTURE.md": """# Architecture
+## Layers
+| folder | holds | may use |
+|---|---|---|
+| `include/clustix/` | api | nothing |
+| `proto/` | schemas | nothing |
+| `lib/session/` | protocol | nothing |
+| `lib/base/` | helpers | `lib/session/` |
+| `lib/io/` | io | `lib/base/` |
+| `lib/msg/` | messenger | `lib/io/`, `proto/`, `include/clustix/` |
+| `lib/member/` | views | `lib/msg/` |
+| `daemon/` | main | everything |
+""",
+    "docs/DEPENDENCIES.md": "## To build (build)\n| package | why |\n|---|---|\n| `gcc` | compiles |\n",
+    ".ci/packages": "# SPDX-License-Identifier: Apache-2.0\nbuild gcc compiles\n",
+    "lib/session/types.h": SESSION_LICENCE +
+                           "#ifdef __KERNEL__\n#include <linux/types.h>\n#else\n#include <stdint.h>\n#endif\n",
+    "lib/session/sum.c": SESSION_LICENCE + """#include "types.h"
+
+int kccm_sum(int a, int b);
+
+int kccm_sum(int a, int b)
+{
+	return a + b;
+}
+""",
+    "Kbuild": "# SPDX-License-Identifier: GPL-2.0\nalways-y := lib/session/sum.o\n",
+    "lib/base/id.h": C_LICENCE + '#include "lib/session/types.h"\n',
+    "lib/io/uring_io.cc": C_LICENCE + '#include <liburing.h>\n\n#include "lib/base/id.h"\n',
+    "lib/io/CMakeLists.txt": "# SPDX-License-Identifier: Apache-2.0\n"
+                             "target_link_libraries(clustix_io INTERFACE clustix_base)\n",
+    "lib/msg/messenger.cc": C_LICENCE + '#include "lib/base/id.h"\n#include "proto/admin.capnp.h"\n',
+    "lib/member/view.cc": C_LICENCE + '#include <vector>\n\n#include "lib/base/id.h"\n',
+    "daemon/main.cc": C_LICENCE + '#include <fuse_lowlevel.h>\n\n#include "lib/base/id.h"\n',
+    "include/clustix/api.h": C_LICENCE + "#include <string>\n",
+}
+
+
+class Checks(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = folder.name
+        for path, text in CLEAN_TREE.items():
+            self.write(path, text)
+        for style in (".clang-format", "lib/session/.clang-format"):
+            shutil.copy(os.path.join(HERE, "..", "..", style), os.path.join(self.root, style))
+
+    def write(self, path, text):
+        os.makedirs(os.path.dirname(os.path.join(self.root, path)), exist_ok=True)
+        with open(os.path.join(self.root, path), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def append(self, path, text):
+        with open(os.path.join(self.root, path), "a", encoding="utf-8") as file:
+            file.write(text)
+
+    def run_check(self, check, *arguments):
+        return subprocess.run(
+            [sys.executable, os.path.join(HERE, check + ".py"), "--root", self.root, *arguments],
+            capture_output=True, text=True)
+
+    def assert_clean(self, check, *arguments):
+        run = self.run_check(check, *arguments)
+        if run.returncode == 77:
+            self.skipTest(run.stdout.strip())
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+
+    def assert_reports(self, message, check, *arguments):
+        run = self.run_check(check, *arguments)
+        self.assertEqual(run.returncode, 1, run.stdout + run.stderr)
+        self.assertIn(message, run.stdout + run.stderr)
+
+    def test_clean_tree_passes_every_check(self):
+        for check in ("layers", "spdx", "words", "dependencies", "format", "freestanding"):
+            with self.subTest(check):
+                self.assert_clean(check)
+
+    # --- layers
+    def test_layers_reports_an_include_of_a_lower_layer(self):
+        self.append("lib/base/id.h", '#include "lib/io/io.h"\n')
+        self.assert_reports("lib/base/id.h:3: lib/base/ may not use lib/io/", "layers")
+
+    def test_layers_reports_a_sibling_that_the_row_does_not_name(self):
+        self.append("lib/io/uring_io.cc", '#include "proto/admin.capnp.h"\n')
+        self.assert_reports("lib/io/uring_io.cc:5: lib/io/ may not use proto/", "layers")
+
+    def test_layers_reports_a_table_that_looks_down(self):
+        self.write("docs/ARCHITECTURE.md", CLEAN_TREE["docs/ARCHITECTURE.md"].replace(
+            "| helpers | `lib/session/` |", "| helpers | `lib/msg/` |"))
+        self.assert_reports("lib/base/ may not use lib/msg/, which is not above it", "layers")
+
+    def test_layers_reports_a_folder_without_a_row(self):
+        self.write("lib/new/new.cc", C_LICENCE)
+        self.assert_reports("lib/new/new.cc:1: this folder has no row", "layers")
+
+    def test_layers_reports_a_linked_target_of_a_lower_layer(self):
+        self.append("lib/io/CMakeLists.txt", "target_link_libraries(clustix_io PRIVATE clustix_msg)\n")
+        self.assert_reports("lib/io/CMakeLists.txt:3: lib/io/ may not link clustix_msg", "layers")
+
+    def test_layers_reports_libraries_outside_their_home(self):
+        self.append("lib/msg/messenger.cc", "#include <liburing.h>\n")
+        self.append("lib/base/id.h", "#include <fuse_lowlevel.h>\n")
+        self.assert_reports("lib/msg/messenger.cc:4: liburing belongs in", "layers")
+        self.assert_reports("lib/base/id.h:3: libfuse belongs in", "layers")
+
+    def test_layers_reports_the_c_library_in_the_session(self):
+        self.append("lib/session/sum.c", "#include <string.h>\n")
+        self.assert_reports("may not use <string.h>", "layers")
+
+    def test_layers_reports_abseil_in_a_public_header(self):
+        self.append("include/clustix/api.h", '#include "absl/status/status.h"\n')
+        self.assert_reports("include/clustix/api.h:3: public headers", "layers")
+
+    def test_layers_reports_clocks_and_randomness_in_pure_cores(self):
+        self.append("lib/member/view.cc", "auto t = std::chrono::steady_clock::now();\n")
+        self.append("lib/session/sum.c", "int f(void) { return rand(); }\n")
+        self.assert_reports("lib/member/view.cc:5: a pure core", "layers")
+        self.assert_reports("lib/session/sum.c:10: a pure core", "layers")
+
+    def test_layers_lets_a_pure_core_call_what_it_was_handed(self):
+        self.append("lib/member/view.cc", "// time() is not read\nauto r = ops->random(8);\n")
+        self.assert_clean("layers")
+
+    def test_layers_reports_kernel_versions_outside_compat(self):
+        self.append("lib/base/id.h", "#if KERNEL_VERSION(6, 1, 0)\n#endif\n")
+        self.assert_reports("lib/base/id.h:3: conditions on the kernel's version", "layers")
+
+    # --- spdx
+    def test_spdx_reports_a_missing_line(self):
+        self.write("lib/base/bare.cc", "int x;\n")
+        self.assert_reports("lib/base/bare.cc:1: wants SPDX-License-Identifier: Apache-2.0", "spdx")
+
+    def test_spdx_reports_the_licence_of_another_folder(self):
+        self.write("lib/session/other.c", C_LICENCE)
+        self.write("kmod/peer.c", C_LICENCE)
+        self.write("include/uapi/kccm.h", SESSION_LICENCE)
+        self.assert_reports("lib/session/other.c:1: wants SPDX-License-Identifier: GPL-2.0 OR MIT", "spdx")
+        self.assert_reports("kmod/peer.c:1: wants SPDX-License-Identifier: GPL-2.0,", "spdx")
+        self.assert_reports("include/uapi/kccm.h:1: wants", "spdx")
+
+    def test_spdx_looks_behind_the_interpreter_line(self):
+        self.write("up", "#!/bin/bash\n# SPDX-License-Identifier: Apache-2.0\n")
+        self.assert_clean("spdx")
+        self.write("up", "#!/bin/bash\necho\n")
+        self.assert_reports("up:2: wants", "spdx")
+
+    # --- words
+    def test_words_reports_unfinished_work_paths_and_mirrors(self):
+        for planted, message in (("// TO" "DO: later\n", "unfinished"),
+                                 ('auto p = "/wo' 'rk/x";\n', "one developer's machine"),
+                                 ("// from https://deb.exa" "mple.org/x\n", "package mirror"),
+                                 ("int x; \n", "blanks")):
+            with self.subTest(message):
+                self.write("lib/base/planted.cc", C_LICENCE + planted)
+                self.assert_reports(message, "words")
+
+    # --- dependencies
+    def test_dependencies_reports_what_only_one_side_names(self):
+        self.append(".ci/packages", "build cmake configures\n")
+        self.append("docs/DEPENDENCIES.md", "| `ninja-build` | builds |\n")
+        self.assert_reports("docs/DEPENDENCIES.md: cmake (build) is not explained", "dependencies")
+        self.assert_reports(".ci/packages: ninja-build (build) is explained", "dependencies")
+
+    # --- format
+    def test_format_reports_code_laid_out_otherwise(self):
+        self.append("lib/base/id.h", "int   x ;\n")
+        self.assert_reports("lib/base/id.h:3", "format")
+
+    # --- freestanding
+    def test_freestanding_reports_a_warning_of_the_kernel(self):
+        self.append("lib/session/sum.c", "int f(void) { return 0; }\n")
+        self.assert_reports("no previous prototype", "freestanding")
+
+    def test_freestanding_reports_a_symbol_from_outside(self):
+        self.append("lib/session/sum.c",
+                    "int puts(const char *s);\nint f(void);\nint f(void) { return puts(\"\"); }\n")
+        self.assert_reports("lib/session: needs puts from outside", "freestanding")
+
+    # --- kernel build
+    @unittest.skipUnless(glob.glob("/usr/src/linux-headers-6.1.*-amd64"), "no 6.1 kernel headers")
+    def test_kernel_build_reports_what_the_kernel_has_not(self):
+        def arguments():
+            return ("--build", os.path.join(self.root, "build"), "--headers",
+                    "/usr/src/linux-headers-6.1.*-amd64")
+
+        self.assert_clean("kernel_build", *arguments())
+        self.append("lib/session/sum.c", "\n#include <stdio.h>\n")
+        self.assert_reports("does not build as kernel code", "kernel_build", *arguments())
+
+    def test_kernel_build_reports_a_source_that_kbuild_does_not_name(self):
+        self.write("lib/session/more.c", SESSION_LICENCE)
+        self.assert_reports("Kbuild: does not build lib/session/more.c", "kernel_build", "--build",
+                            os.path.join(self.root, "build"))
+
+
+if __name__ == "__main__":
+    unittest.main()
