@@ -16,7 +16,8 @@ namespace clustix::procview {
 inline constexpr int kGlobalPidShift = 22;
 
 // One process. The texts are what the kernel tells a reader without privileges (so stat holds no
-// addresses), with the node's local pids. cmdline may be cut short, comm is stat's name and a newline.
+// addresses), with the node's local pids. cmdline may be cut short, comm is stat's name and a
+// newline.
 struct ProcessRecord {
   int32_t pid = 0;
   uint32_t uid = 0;  // owner and group of /proc/PID, as the kernel reports them

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Global pids: pure functions, from any thread. Every other file converts through these, so that
+// the special values 0 (no such process in this namespace) and -1 (no such group) stay themselves.
+#ifndef CLUSTIX_LIB_PROCVIEW_GLOBAL_PID_H_
+#define CLUSTIX_LIB_PROCVIEW_GLOBAL_PID_H_
+
+#include <cstdint>
+
+#include "lib/procview/snapshot.h"
+
+namespace clustix::procview {
+
+inline constexpr int32_t kLocalPidMask = (1 << kGlobalPidShift) - 1;
+inline constexpr uint16_t kMaxNode = 511;
+
+constexpr int32_t GlobalPid(uint16_t node, int32_t pid) {
+  return pid <= 0 ? pid : static_cast<int32_t>((uint32_t{node} << kGlobalPidShift) | uint32_t(pid));
+}
+
+constexpr uint16_t NodeOfGlobalPid(int32_t gpid) {
+  return static_cast<uint16_t>(uint32_t(gpid) >> kGlobalPidShift);
+}
+
+constexpr int32_t LocalPid(int32_t gpid) { return gpid & kLocalPidMask; }
+
+}  // namespace clustix::procview
+
+#endif  // CLUSTIX_LIB_PROCVIEW_GLOBAL_PID_H_

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/procview/proc_reader.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "lib/procview/node_files.h"
+#include "lib/procview/process_stat.h"
+#include "lib/procview/process_status.h"
+#include "lib/procview/scan.h"
+
+namespace clustix::procview {
+namespace {
+
+constexpr size_t kNodeFileBytes = 8 * 1024 * 1024;  // cpuinfo of the largest machines
+
+class Fd {
+ public:
+  explicit Fd(int fd) : fd_(fd) {}
+  ~Fd() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+  bool ok() const { return fd_ >= 0; }
+  int get() const { return fd_; }
+  int Release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+// One scratch buffer for a run of reads, so that each text is allocated once, at its size.
+class FileReader {
+ public:
+  FileReader() : buffer_(64 * 1024) {}
+
+  // Up to `limit` bytes of an open file. 0 or an errno.
+  int Read(int fd, size_t limit, std::string* text) {
+    size_t used = 0;
+    while (used < limit) {
+      if (used == buffer_.size()) buffer_.resize(2 * buffer_.size());
+      const ssize_t n = read(fd, buffer_.data() + used, std::min(buffer_.size(), limit) - used);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return errno;
+      if (n == 0) break;
+      used += static_cast<size_t>(n);
+    }
+    text->assign(buffer_.data(), used);
+    return 0;
+  }
+
+  int ReadAt(int dir, const char* name, size_t limit, std::string* text) {
+    const Fd fd(openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOCTTY));
+    if (!fd.ok()) return errno;
+    return Read(fd.get(), limit, text);
+  }
+
+ private:
+  std::vector<char> buffer_;
+};
+
+int OpenDirectory(int dir, const char* name) {
+  return openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+// The names in a directory that are numbers, ascending. 0 or an errno.
+int ListNumbers(int dir, const char* name, std::vector<int32_t>* numbers) {
+  Fd fd(OpenDirectory(dir, name));
+  if (!fd.ok()) return errno;
+  DIR* stream = fdopendir(fd.get());
+  if (stream == nullptr) return errno;
+  fd.Release();  // closedir() closes it
+  int error = 0;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = readdir(stream);
+    if (entry == nullptr) {
+      error = errno;
+      break;
+    }
+    const auto number = ParseNumber<int32_t>(entry->d_name);
+    if (number && *number > 0) numbers->push_back(*number);
+  }
+  closedir(stream);
+  std::sort(numbers->begin(), numbers->end());
+  return error;
+}
+
+// Fails if the process is gone (or hidden from us); it is then no part of the snapshot.
+bool CollectProcess(int root, FileReader* reader, int32_t pid, ProcessRecord* process) {
+  const Fd dir(OpenDirectory(root, std::to_string(pid).c_str()));
+  struct stat info;
+  if (!dir.ok() || fstat(dir.get(), &info) != 0) return false;
+  process->pid = pid;
+  process->uid = info.st_uid;
+  process->gid = info.st_gid;
+  if (reader->ReadAt(dir.get(), "stat", kProcessFileBytes, &process->stat) != 0 ||
+      reader->ReadAt(dir.get(), "status", kProcessFileBytes, &process->status) != 0) {
+    return false;
+  }
+  const auto stat = ParseProcessStat(process->stat);
+  if (!stat.ok()) return false;
+  process->stat = HideAddresses(std::move(process->stat));
+  // The kernel prints comm by the same function as stat's second field.
+  process->comm = stat->comm + "\n";
+  if (stat->IsKernelThread()) {  // it has no memory to read
+    process->statm = "0 0 0 0 0 0 0\n";
+    return true;
+  }
+  return reader->ReadAt(dir.get(), "statm", kProcessFileBytes, &process->statm) == 0 &&
+         reader->ReadAt(dir.get(), "cmdline", kSnapshotCmdlineBytes, &process->cmdline) == 0;
+}
+
+bool NeedsTraceRights(const std::string& name) { return name == "environ" || name == "io"; }
+
+// ptrace_may_access(PTRACE_MODE_READ_FSCREDS) for an asker of whom only uid and gid are known. The
+// kernel compares all ids, demands that the process is dumpable, and that the asker has every
+// capability of the process; an asker without privileges has none.
+bool MayTrace(const Asker& asker, const ProcessStatus& status, const struct stat& file) {
+  if (asker.uid == 0) return true;
+  const bool same = asker.uid == status.uid.real && asker.uid == status.uid.effective &&
+                    asker.uid == status.uid.saved && asker.gid == status.gid.real &&
+                    asker.gid == status.gid.effective && asker.gid == status.gid.saved;
+  // The files (not the directory) of an undumpable process belong to root.
+  const bool dumpable = file.st_uid == status.uid.effective;
+  return same && dumpable && status.permitted_capabilities == 0;
+}
+
+}  // namespace
+
+bool IsProcessFile(const std::string& name) {
+  // All but environ and io are readable by everybody on a plain /proc.
+  static constexpr std::array<std::string_view, 12> kNames = {
+      "stat", "statm",  "status",    "cmdline", "comm",      "environ",
+      "io",   "mounts", "mountinfo", "cgroup",  "oom_score", "oom_score_adj"};
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+}
+
+absl::StatusOr<std::unique_ptr<ProcReader>> ProcReader::Open(const std::string& root) {
+  const int fd = OpenDirectory(AT_FDCWD, root.c_str());
+  if (fd < 0) return absl::ErrnoToStatus(errno, "cannot open " + root);
+  return std::unique_ptr<ProcReader>(new ProcReader(fd));
+}
+
+ProcReader::~ProcReader() { close(root_fd_); }
+
+absl::StatusOr<NodeSnapshot> ProcReader::Collect(uint16_t node) const {
+  FileReader reader;
+  NodeSnapshot snapshot;
+  snapshot.node = node;
+  snapshot.clock_ticks = static_cast<uint32_t>(sysconf(_SC_CLK_TCK));
+  snapshot.page_bytes = static_cast<uint32_t>(sysconf(_SC_PAGESIZE));
+  if (reader.ReadAt(root_fd_, "sys/kernel/hostname", 256, &snapshot.hostname) == 0 &&
+      !snapshot.hostname.empty() && snapshot.hostname.back() == '\n') {
+    snapshot.hostname.pop_back();
+  }
+  std::vector<int32_t> pids;
+  if (const int error = ListNumbers(root_fd_, ".", &pids); error != 0) {
+    return absl::ErrnoToStatus(error, "cannot list the processes");
+  }
+  snapshot.processes.reserve(pids.size());
+  for (int32_t pid : pids) {
+    ProcessRecord process;
+    if (CollectProcess(root_fd_, &reader, pid, &process)) {
+      snapshot.processes.push_back(std::move(process));
+    }
+  }
+  // After the processes: no process may seem younger than the uptime.
+  for (const NodeFileInfo& file : kNodeFiles) {
+    reader.ReadAt(root_fd_, file.name, kNodeFileBytes, &(snapshot.*file.text));
+  }
+  return snapshot;
+}
+
+FileResult ProcReader::ReadProcessFile(int32_t pid, int32_t tid, const std::string& name,
+                                       const Asker& asker) const {
+  if (pid <= 0 || tid < 0 || !IsProcessFile(name)) return {ENOENT, {}};
+  std::string path = std::to_string(pid);
+  if (tid != 0) path += "/task/" + std::to_string(tid);
+  // Everything below goes through this descriptor: it stays with the process when its pid is
+  // reused.
+  const Fd dir(OpenDirectory(root_fd_, path.c_str()));
+  if (!dir.ok()) return {errno, {}};
+  const Fd fd(openat(dir.get(), name.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!fd.ok()) return {errno, {}};
+  FileReader reader;
+  FileResult result;
+  result.error = reader.Read(fd.get(), kProcessFileBytes, &result.text);
+  if (result.error != 0) return result;
+  if (NeedsTraceRights(name)) {
+    // Asked after the read: a process that gained privileges by exec in between is refused.
+    std::string text;
+    struct stat info;
+    if (const int error = reader.ReadAt(dir.get(), "status", kProcessFileBytes, &text)) {
+      return {error, {}};
+    }
+    const auto status = ParseProcessStatus(text);
+    if (!status.ok() || fstatat(dir.get(), name.c_str(), &info, 0) != 0 ||
+        !MayTrace(asker, *status, info)) {
+      return {EACCES, {}};
+    }
+  }
+  if (name == "stat") result.text = HideAddresses(std::move(result.text));
+  return result;
+}
+
+TaskList ProcReader::ListTasks(int32_t pid) const {
+  TaskList tasks;
+  if (pid <= 0) return {ENOENT, {}};
+  tasks.error = ListNumbers(root_fd_, (std::to_string(pid) + "/task").c_str(), &tasks.tids);
+  return tasks;
+}
+
+}  // namespace clustix::procview

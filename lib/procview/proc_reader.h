@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reads a /proc directory: the one file of this layer that does I/O. Every function blocks on the
+// file system, may be called from any thread and at the same time as the others.
+#ifndef CLUSTIX_LIB_PROCVIEW_PROC_READER_H_
+#define CLUSTIX_LIB_PROCVIEW_PROC_READER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "lib/procview/cluster_view.h"
+#include "lib/procview/snapshot.h"
+
+namespace clustix::procview {
+
+// In a snapshot, a longer command line is cut to this; ReadProcessFile() gives it whole.
+inline constexpr size_t kSnapshotCmdlineBytes = 4096;
+
+// The most that ReadProcessFile() returns; what lies beyond is cut off. A command line or an
+// environment can be as large as the stack allows, and the text travels in one message.
+inline constexpr size_t kProcessFileBytes = 512 * 1024;
+
+// May this file of a process be read through ReadProcessFile()?
+bool IsProcessFile(const std::string& name);
+
+class ProcReader {
+ public:
+  // `root` is normally "/proc". The directory is held open, so a later mount over it is not seen.
+  static absl::StatusOr<std::unique_ptr<ProcReader>> Open(const std::string& root);
+  ~ProcReader();
+  ProcReader(const ProcReader&) = delete;
+  ProcReader& operator=(const ProcReader&) = delete;
+
+  // Everything, as of now. A process that exits meanwhile is left out. A node-wide file that cannot
+  // be read is empty. Costs about 18 us a file, four files a process (two for a kernel thread).
+  absl::StatusOr<NodeSnapshot> Collect(uint16_t node) const;
+
+  // PID/NAME, or PID/task/TID/NAME for a tid other than 0, as `asker` would see it. Errors: ENOENT
+  // (no such process, thread or file), ESRCH (it exited while being read), EACCES, or what the
+  // kernel said to this process.
+  FileResult ReadProcessFile(int32_t pid, int32_t tid, const std::string& name,
+                             const Asker& asker) const;
+
+  // The threads of a process, ascending. ENOENT if there is no such process.
+  TaskList ListTasks(int32_t pid) const;
+
+ private:
+  explicit ProcReader(int root_fd) : root_fd_(root_fd) {}
+
+  const int root_fd_;
+};
+
+}  // namespace clustix::procview
+
+#endif  // CLUSTIX_LIB_PROCVIEW_PROC_READER_H_

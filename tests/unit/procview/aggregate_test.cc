@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/procview/aggregate.h"
+
+#include <gtest/gtest.h>
+
+#include "lib/procview/global_pid.h"
+#include "lib/procview/process_stat.h"
+#include "tests/unit/procview/recorded_view.h"
+
+namespace clustix::procview {
+namespace {
+
+NodeSnapshot SmallNode(uint16_t id) {
+  NodeSnapshot node;
+  node.node = id;
+  node.stat =
+      "cpu  10 20 30 40 50\ncpu0 1 2 3 4 5\ncpu1 9 18 27 36 45\nintr 100 1 2 3\nctxt 7\nbtime "
+      "1000\n"
+      "processes 5\nprocs_running 2\nprocs_blocked 1\nsoftirq 9 4 5\n";
+  node.meminfo =
+      "MemTotal:         1000 kB\nHugePages_Total:       2\nHugepagesize:       2048 kB\n";
+  node.vmstat = "pgpgin 5\npgpgout 6\n";
+  node.loadavg = "0.50 1.25 2.00 3/40 77\n";
+  node.uptime = "500.25 900.50\n";
+  node.cpuinfo =
+      "processor\t: 0\nphysical id\t: 0\nflags\t\t: fpu\n\nprocessor\t: 1\nphysical id\t: 0\n\n";
+  node.version = "Linux version 6.1.0-" + std::to_string(id) + " (builder) #1\n";
+  return node;
+}
+
+ClusterSnapshot Cluster(std::vector<NodeSnapshot> snapshots) {
+  ClusterSnapshot cluster;
+  cluster.self = 2;
+  for (NodeSnapshot& snapshot : snapshots) {
+    NodeView view;
+    view.node = snapshot.node;
+    view.name = "node" + std::to_string(snapshot.node);
+    view.snapshot = std::make_shared<NodeSnapshot>(std::move(snapshot));
+    cluster.nodes.push_back(std::move(view));
+  }
+  return cluster;
+}
+
+std::string Text(NodeFile file, const ClusterSnapshot& cluster) {
+  const auto text = AggregateFile(file, cluster, MakeViewClock(cluster));
+  return text.ok() ? *text : text.status().ToString();
+}
+
+TEST(Aggregate, Adds_the_processors_and_numbers_them_through) {
+  NodeSnapshot older = SmallNode(2);
+  older.stat.replace(older.stat.find("btime 1000"), 10, "btime 900");
+  EXPECT_EQ(Text(NodeFile::kStat, Cluster({SmallNode(1), older})),
+            "cpu  20 40 60 80 100\ncpu0 1 2 3 4 5\ncpu1 9 18 27 36 45\ncpu2 1 2 3 4 5\n"
+            "cpu3 9 18 27 36 45\nintr 200\nctxt 14\nbtime 900\nprocesses 10\nprocs_running 4\n"
+            "procs_blocked 2\nsoftirq 18 8 10\n");
+}
+
+TEST(Aggregate, Adds_memory_but_not_the_size_of_a_page) {
+  EXPECT_EQ(
+      Text(NodeFile::kMeminfo, Cluster({SmallNode(1), SmallNode(2)})),
+      "MemTotal:           2000 kB\nHugePages_Total:        4\nHugepagesize:       2048 kB\n");
+}
+
+TEST(Aggregate, Keeps_figures_that_only_some_nodes_have) {
+  NodeSnapshot newer = SmallNode(2);
+  newer.vmstat = "pgpgin 1\nnew_event 3\n";
+  EXPECT_EQ(Text(NodeFile::kVmstat, Cluster({SmallNode(1), newer})),
+            "pgpgin 6\npgpgout 6\nnew_event 3\n");
+}
+
+TEST(Aggregate, Adds_loads_and_names_the_last_pid_of_the_asking_node) {
+  EXPECT_EQ(Text(NodeFile::kLoadavg, Cluster({SmallNode(1), SmallNode(2), SmallNode(3)})),
+            "1.50 3.75 6.00 9/120 " + std::to_string(GlobalPid(2, 77)) + "\n");
+}
+
+TEST(Aggregate, Shows_the_uptime_of_the_node_that_booted_first_and_all_idle_time) {
+  NodeSnapshot older = SmallNode(2);
+  older.stat.replace(older.stat.find("btime 1000"), 10, "btime 900");
+  older.uptime = "600.25 10.00\n";
+  EXPECT_EQ(Text(NodeFile::kUptime, Cluster({SmallNode(1), older})), "600.25 910.50\n");
+}
+
+TEST(Aggregate, Lets_the_uptime_go_on_while_a_node_is_stale) {
+  ClusterSnapshot cluster = Cluster({SmallNode(1)});
+  cluster.nodes[0].stale = true;
+  cluster.nodes[0].age_ms = 90'000;
+  EXPECT_EQ(Text(NodeFile::kUptime, cluster), "590.25 900.50\n");
+}
+
+TEST(Aggregate, Numbers_processors_and_sockets_through) {
+  EXPECT_EQ(Text(NodeFile::kCpuinfo, Cluster({SmallNode(1), SmallNode(2)})),
+            "processor\t: 0\nphysical id\t: 0\nflags\t\t: fpu\n\nprocessor\t: 1\n"
+            "physical id\t: 0\n\nprocessor\t: 2\nphysical id\t: 1\nflags\t\t: fpu\n\n"
+            "processor\t: 3\nphysical id\t: 1\n\n");
+}
+
+TEST(Aggregate, Shows_the_version_of_the_asking_node) {
+  const ClusterSnapshot cluster = Cluster({SmallNode(1), SmallNode(2)});
+  EXPECT_EQ(Text(NodeFile::kVersion, cluster), "Linux version 6.1.0-2 (builder) #1\n");
+  EXPECT_EQ(OsRelease(*cluster.nodes[1].snapshot), "6.1.0-2\n");
+  EXPECT_EQ(OsRelease(NodeSnapshot()), "");
+}
+
+TEST(Aggregate, Leaves_out_a_node_whose_file_is_garbage) {
+  NodeSnapshot broken = SmallNode(2);
+  for (const NodeFileInfo& file : kNodeFiles) broken.*file.text = "cpu  x y\n(\n";
+  const ClusterSnapshot cluster = Cluster({SmallNode(1), broken});
+  EXPECT_EQ(Text(NodeFile::kUptime, cluster), "500.25 900.50\n");
+  EXPECT_EQ(Text(NodeFile::kVmstat, cluster), "pgpgin 5\npgpgout 6\n");
+  EXPECT_EQ(Text(NodeFile::kLoadavg, cluster),
+            "0.50 1.25 2.00 3/40 " + std::to_string(GlobalPid(1, 77)) + "\n");
+}
+
+TEST(Aggregate, Says_unavailable_when_no_node_was_heard) {
+  ClusterSnapshot cluster;
+  cluster.nodes.emplace_back();
+  for (const NodeFileInfo& file : kNodeFiles) {
+    EXPECT_EQ(AggregateFile(file.file, cluster, MakeViewClock(cluster)).status().code(),
+              absl::StatusCode::kUnavailable)
+        << file.name;
+  }
+}
+
+TEST(Aggregate, Parsers_survive_every_truncation_of_recorded_files) {
+  const NodeSnapshot node = RecordedNode(3);
+  for (size_t cut = 0; cut < 3000; ++cut) {
+    NodeSnapshot shorter;
+    shorter.node = 2;
+    for (const NodeFileInfo& file : kNodeFiles) {
+      shorter.*file.text = (node.*file.text).substr(0, cut);
+    }
+    const ClusterSnapshot cluster = Cluster({shorter});
+    const ViewClock clock = MakeViewClock(cluster);
+    for (const NodeFileInfo& file : kNodeFiles) (void)AggregateFile(file.file, cluster, clock);
+  }
+  EXPECT_FALSE(ParseNodeStat(node.stat.substr(0, 40)).ok());
+  EXPECT_FALSE(ParseLoadAverage(node.loadavg.substr(0, node.loadavg.size() - 1)).ok());
+  EXPECT_FALSE(ParseUptime("12.5\n").ok());
+  EXPECT_FALSE(ParseUptime("nan inf\n").ok());
+  EXPECT_FALSE(ParseFigures("MemTotal: kB\n").ok());
+}
+
+TEST(ViewClock, Gives_a_process_its_own_start_time_on_the_clock_of_the_view) {
+  const ClusterSnapshot cluster = RecordedCluster();
+  const ViewClock clock = MakeViewClock(cluster);
+  for (const NodeView& node : cluster.nodes) {
+    const uint64_t boot_s = ParseNodeStat(node.snapshot->stat)->boot_time_s;
+    const auto own = ParseProcessStat(node.snapshot->processes.front().stat);
+    const auto line = GlobalizeStat(node.snapshot->processes.front().stat, node.node,
+                                    clock.BootShiftTicks(node.node, node.snapshot->clock_ticks));
+    const auto seen = ParseProcessStat(*line);
+    EXPECT_EQ(clock.boot_time_s * 100 + seen->starttime_ticks, boot_s * 100 + own->starttime_ticks);
+  }
+  EXPECT_EQ(clock.BootShiftTicks(3, 100), 0);
+  EXPECT_EQ(clock.BootShiftTicks(1, 100), 100000 * 100);
+  EXPECT_EQ(clock.BootShiftTicks(9, 100), 0);
+}
+
+TEST(PidMax, Exceeds_every_global_pid_and_fits_an_int) {
+  ClusterSnapshot cluster = RecordedCluster();
+  EXPECT_GT(std::stoll(ViewPidMax(cluster)), GlobalPid(3, kLocalPidMask));
+  cluster.nodes.back().node = kMaxNode;
+  EXPECT_EQ(ViewPidMax(cluster), "2147483647\n");
+}
+
+}  // namespace
+}  // namespace clustix::procview

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/procview/proc_reader.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+
+#include "lib/procview/node_files.h"
+#include "lib/procview/process_stat.h"
+#include "lib/procview/process_status.h"
+#include "tests/unit/procview/recorded_view.h"
+
+namespace clustix::procview {
+namespace {
+
+const ProcessRecord* Find(const NodeSnapshot& snapshot, int32_t pid) {
+  for (const ProcessRecord& process : snapshot.processes) {
+    if (process.pid == pid) return &process;
+  }
+  return nullptr;
+}
+
+// A child that runs until the object goes, with ids of its own if this test is root.
+class Child {
+ public:
+  explicit Child(uid_t uid) {
+    int ready[2];
+    if (pipe(ready) != 0) return;
+    pid_ = fork();
+    if (pid_ == 0) {
+      if (uid != 0 && (setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0)) _exit(1);
+      // exec makes the process dumpable again after the change of ids.
+      dup2(ready[1], STDOUT_FILENO);
+      char* const environment[] = {const_cast<char*>("SECRET=42"), nullptr};
+      execle("/bin/sh", "sh", "-c", "echo; exec sleep 1000", nullptr, environment);
+      _exit(1);
+    }
+    close(ready[1]);
+    char byte;
+    ready_ = read(ready[0], &byte, 1) == 1;
+    close(ready[0]);
+  }
+  ~Child() {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+  bool ready() const { return ready_; }
+  pid_t pid() const { return pid_; }
+
+ private:
+  pid_t pid_ = -1;
+  bool ready_ = false;
+};
+
+std::unique_ptr<ProcReader> RealProc() {
+  auto reader = ProcReader::Open("/proc");
+  EXPECT_TRUE(reader.ok()) << reader.status();
+  return *std::move(reader);
+}
+
+TEST(ProcReader, Reads_a_recorded_tree) {
+  const NodeSnapshot node = RecordedNode(1);
+  EXPECT_EQ(node.hostname, "node1");
+  EXPECT_EQ(node.processes.size(), 4u);
+  ASSERT_NE(Find(node, 3), nullptr);
+  EXPECT_EQ(Find(node, 3)->comm, "a) (b\n");
+  EXPECT_NE(Find(node, 3)->cmdline.find("4242"), std::string::npos);
+  for (const NodeFileInfo& file : kNodeFiles) EXPECT_FALSE((node.*file.text).empty()) << file.name;
+}
+
+TEST(ProcReader, Cuts_a_huge_command_line_in_the_snapshot_only) {
+  EXPECT_EQ(Find(RecordedNode(2), 5)->cmdline.size(), kSnapshotCmdlineBytes);
+  const auto reader = ProcReader::Open(RecordedPath(2));
+  EXPECT_EQ((*reader)->ReadProcessFile(5, 0, "cmdline", {}).text.size(), 9024u);
+}
+
+TEST(ProcReader, Finds_itself_in_the_real_proc_as_the_kernel_shows_it) {
+  const auto snapshot = RealProc()->Collect(1);
+  ASSERT_TRUE(snapshot.ok()) << snapshot.status();
+  const ProcessRecord* self = Find(*snapshot, getpid());
+  ASSERT_NE(self, nullptr);
+  EXPECT_EQ(self->uid, geteuid());
+  EXPECT_EQ(self->gid, getegid());
+  std::ifstream comm("/proc/self/comm");
+  std::string name;
+  std::getline(comm, name);
+  EXPECT_EQ(self->comm, name + "\n");
+  EXPECT_TRUE(std::is_sorted(snapshot->processes.begin(), snapshot->processes.end(),
+                             [](const auto& a, const auto& b) { return a.pid < b.pid; }));
+}
+
+TEST(ProcReader, Never_gives_away_where_a_process_lies_in_memory) {
+  const auto snapshot = RealProc()->Collect(1);
+  ASSERT_TRUE(snapshot.ok());
+  const std::string hidden = Find(*snapshot, getpid())->stat;
+  EXPECT_EQ(hidden, HideAddresses(hidden));
+  const std::string live = RealProc()->ReadProcessFile(getpid(), 0, "stat", {}).text;
+  EXPECT_EQ(live, HideAddresses(live));
+}
+
+TEST(ProcReader, Leaves_out_processes_that_exit_meanwhile) {
+  const auto reader = RealProc();
+  const pid_t shell = fork();
+  if (shell == 0) {
+    execl("/bin/sh", "sh", "-c", "i=0; while [ $i -lt 300 ]; do /bin/true; i=$((i+1)); done",
+          nullptr);
+    _exit(1);
+  }
+  while (waitpid(shell, nullptr, WNOHANG) == 0) {
+    const auto snapshot = reader->Collect(1);
+    ASSERT_TRUE(snapshot.ok()) << snapshot.status();
+    for (const ProcessRecord& process : snapshot->processes) {
+      ASSERT_TRUE(ParseProcessStat(process.stat).ok()) << process.stat;
+      ASSERT_TRUE(ParseProcessStatus(process.status).ok()) << process.status;
+    }
+  }
+}
+
+TEST(ProcReader, Says_what_is_wrong_with_a_root_that_is_not_there) {
+  const auto reader = ProcReader::Open("/nonexistent/proc");
+  ASSERT_FALSE(reader.ok());
+  EXPECT_NE(reader.status().message().find("/nonexistent/proc"), absl::string_view::npos);
+}
+
+TEST(ProcReader, Refuses_files_outside_the_list) {
+  const auto reader = RealProc();
+  for (const std::string name : {"maps", "mem", "fd", "../1/stat", "", ".", "task"}) {
+    EXPECT_EQ(reader->ReadProcessFile(getpid(), 0, name, {}).error, ENOENT) << name;
+  }
+  EXPECT_EQ(reader->ReadProcessFile(0, 0, "stat", {}).error, ENOENT);
+  EXPECT_EQ(reader->ReadProcessFile(-1, 0, "stat", {}).error, ENOENT);
+  EXPECT_EQ(reader->ReadProcessFile(getpid(), 1 << 30, "stat", {}).error, ENOENT);
+  EXPECT_EQ(reader->ListTasks(1 << 30).error, ENOENT);
+}
+
+TEST(ProcReader, Lists_the_threads_of_a_process) {
+  const TaskList tasks = RealProc()->ListTasks(getpid());
+  EXPECT_EQ(tasks.error, 0);
+  EXPECT_NE(std::find(tasks.tids.begin(), tasks.tids.end(), getpid()), tasks.tids.end());
+  EXPECT_EQ(RealProc()->ReadProcessFile(getpid(), getpid(), "comm", {}).error, 0);
+}
+
+TEST(ProcReader, Shows_environ_to_the_owner_and_to_root_alone) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root to start a process of another user";
+  constexpr uid_t kUser = 12345;
+  const Child child(kUser);
+  ASSERT_TRUE(child.ready());
+  const auto reader = RealProc();
+  for (const std::string name : {"environ", "io"}) {
+    EXPECT_EQ(reader->ReadProcessFile(child.pid(), 0, name, {kUser, kUser}).error, 0) << name;
+    EXPECT_EQ(reader->ReadProcessFile(child.pid(), 0, name, {0, 0}).error, 0) << name;
+    EXPECT_EQ(reader->ReadProcessFile(child.pid(), 0, name, {kUser + 1, kUser}).error, EACCES);
+    EXPECT_EQ(reader->ReadProcessFile(child.pid(), 0, name, {kUser, kUser + 1}).error, EACCES);
+    const FileResult refused = reader->ReadProcessFile(getpid(), 0, name, {kUser, kUser});
+    EXPECT_EQ(refused.error, EACCES) << name;
+    EXPECT_TRUE(refused.text.empty()) << name;
+  }
+  EXPECT_NE(
+      reader->ReadProcessFile(child.pid(), 0, "environ", {kUser, kUser}).text.find("SECRET=42"),
+      std::string::npos);
+  EXPECT_EQ(reader->ReadProcessFile(child.pid(), 0, "status", {kUser + 1, 1}).error, 0);
+}
+
+TEST(ProcReader, Refuses_the_environ_of_an_undumpable_process_even_to_its_user) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root to start a process of another user";
+  constexpr uid_t kUser = 12345;
+  int ready[2], hold[2];
+  ASSERT_EQ(pipe(ready), 0);
+  ASSERT_EQ(pipe(hold), 0);
+  const pid_t child = fork();
+  if (child == 0) {  // a change of ids without exec leaves it undumpable
+    char byte = 0;
+    close(hold[1]);
+    if (setresgid(kUser, kUser, kUser) != 0 || setresuid(kUser, kUser, kUser) != 0) _exit(1);
+    if (write(ready[1], &byte, 1) != 1) _exit(1);
+    _exit(read(hold[0], &byte, 1) == 0 ? 0 : 1);
+  }
+  char byte;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  EXPECT_EQ(RealProc()->ReadProcessFile(child, 0, "environ", {kUser, kUser}).error, EACCES);
+  EXPECT_EQ(RealProc()->ReadProcessFile(child, 0, "environ", {0, 0}).error, 0);
+  for (int fd : {ready[0], ready[1], hold[0], hold[1]}) close(fd);
+  waitpid(child, nullptr, 0);
+}
+
+}  // namespace
+}  // namespace clustix::procview

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A cluster out of the recorded /proc trees in data/: what the tests of lib/procview and of the
+// FUSE view look at. Node 3 booted 100000 s before the others; it alone shows kernel threads.
+#ifndef CLUSTIX_TESTS_UNIT_PROCVIEW_RECORDED_VIEW_H_
+#define CLUSTIX_TESTS_UNIT_PROCVIEW_RECORDED_VIEW_H_
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <tuple>
+
+#include "lib/procview/cluster_view.h"
+#include "lib/procview/proc_reader.h"
+
+namespace clustix::procview {
+
+std::string RecordedPath(uint16_t node);
+
+// Owners are taken from the status files, since a checkout belongs to whoever made it.
+NodeSnapshot RecordedNode(uint16_t node);
+
+// Nodes 1 (the asking one), 2 and 3, all answering.
+ClusterSnapshot RecordedCluster();
+
+// Serves a snapshot, and single files from the recorded trees. Thread-safe.
+class RecordedView : public ClusterView {
+ public:
+  RecordedView();
+  std::shared_ptr<const ClusterSnapshot> Snapshot() override;
+  FileResult ReadProcessFile(uint16_t node, int32_t pid, int32_t tid, const std::string& name,
+                             const Asker& asker) override;
+  TaskList ListTasks(uint16_t node, int32_t pid) override;
+
+  void SetSnapshot(ClusterSnapshot snapshot);
+
+  // The answer to one ReadProcessFile(node, pid, 0, name) from now on.
+  void SetFile(uint16_t node, int32_t pid, const std::string& name, FileResult result);
+
+  // How many calls reached a node, and who asked last.
+  int calls() const;
+  Asker last_asker() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const ClusterSnapshot> snapshot_;
+  std::map<uint16_t, std::unique_ptr<ProcReader>> readers_;
+  std::map<std::tuple<uint16_t, int32_t, std::string>, FileResult> files_;
+  int calls_ = 0;
+  Asker last_asker_;
+};
+
+}  // namespace clustix::procview
+
+#endif  // CLUSTIX_TESTS_UNIT_PROCVIEW_RECORDED_VIEW_H_
