@@ -18,7 +18,9 @@ import tree
 HEADERS = "/usr/src/linux-headers-*-amd64"
 ALLOWED = {"memcpy", "memmove", "memset", "memcmp",
            # What the kernel's compiler flags add to every object.
-           "__fentry__", "__x86_return_thunk", "__stack_chk_fail"}
+           "__fentry__", "__x86_return_thunk", "__stack_chk_fail",
+           # What the kernel's checked memcpy calls when it is about to overrun a field.
+           "__warn_printk", "fortify_panic", "__fortify_panic"}
 ALLOWED_PREFIX = "__x86_indirect_thunk_"
 
 

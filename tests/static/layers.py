@@ -19,7 +19,7 @@ TABLE_ROW = re.compile(r"^\|\s*`([^`]+)`\s*\|.*\|([^|]*)\|\s*$")
 
 # Headers that lib/session may use besides its own; all but the kernel's are freestanding.
 SESSION_HEADERS = {"stdbool.h", "stddef.h", "stdint.h", "asm/errno.h", "linux/errno.h",
-                   "linux/stddef.h", "linux/string.h", "linux/types.h"}
+                   "linux/limits.h", "linux/stddef.h", "linux/string.h", "linux/types.h"}
 
 PURE_CORES = ("lib/session/", "lib/member/", "lib/kddm/")
 IMPURE = re.compile(
