@@ -140,7 +140,7 @@ struct kccm_config {
 	uint32_t window_messages; /* per lane, what is granted to each peer */
 	uint32_t window_bytes;	  /* at least payload_max */
 	uint32_t queue_messages;  /* per lane */
-	uint32_t queue_bytes;	  /* at least payload_max + KCCM_FRAME_BYTES + KCCM_CRC_BYTES */
+	uint32_t queue_bytes;	  /* at least payload_max + 197 KiB */
 	uint32_t calls;		  /* outstanding per peer */
 	bool payload_crc;	  /* send a CRC32C with each message's payload */
 };
@@ -199,7 +199,8 @@ int kccm_peer_add(struct kccm_endpoint *endpoint, uint16_t node, void *user, uin
 
 /*
  * Forgets a node: all of its messages and calls are completed, its connections closed. `peer` is
- * freed when the last of its connections is reported closed, and must not be used any more.
+ * freed when the last of its connections is reported closed and the last of its dials is answered;
+ * but for that it must not be used any more.
  */
 void kccm_peer_remove(struct kccm_peer *peer, uint64_t now_ns);
 
@@ -236,14 +237,15 @@ int kccm_call(struct kccm_peer *peer, const struct kccm_message *message, uint64
 int kccm_reply(struct kccm_peer *peer, const struct kccm_message *message, uint64_t now_ns);
 
 /*
- * Gives a call up: no kccm_ops::called follows; a reply that still comes is dropped. Returns 0, or
- * -ENOENT: the call is over already.
+ * Gives a call up: no kccm_ops::called follows; a reply that still comes is dropped. Returns 0 and
+ * the call's cookie, or -ENOENT: the call is over already.
  */
-int kccm_cancel(struct kccm_peer *peer, uint64_t request);
+int kccm_cancel(struct kccm_peer *peer, uint64_t request, uint64_t *cookie);
 
 /*
  * The application has finished with delivered messages: grants the sender as much again. Replies
- * are consumed by the session itself.
+ * are consumed by the session itself. Messages delivered before a KCCM_EVENT_REBOOTED belong to a
+ * session that is over and must not be reported any more.
  */
 void kccm_consume(struct kccm_peer *peer, unsigned lane, uint32_t messages, uint64_t bytes,
 		  uint64_t now_ns);

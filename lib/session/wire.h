@@ -54,6 +54,8 @@
 #define KCCM_WINDOW_BYTES (4 * 1024 * 1024)
 #define KCCM_QUEUE_MESSAGES 16384 /* unacknowledged and unsent messages a sender keeps per lane */
 #define KCCM_QUEUE_BYTES (8 * 1024 * 1024)
+#define KCCM_QUEUE_MESSAGES_LIMIT (1024 * 1024)
+#define KCCM_QUEUE_BYTES_LIMIT (1024 * 1024 * 1024)
 #define KCCM_CALLS 16384	      /* calls outstanding to one peer */
 #define KCCM_HANDSHAKES_PENDING 64    /* accepted connections that have proven nothing yet */
 #define KCCM_BATCH_BYTES (256 * 1024) /* what one write carries, unless one frame is larger */

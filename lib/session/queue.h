@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * The resend queue of one lane: messages in order, from the oldest that the peer has not accepted
+ *to the newest that the application has queued, already in wire format, so that what is written
+ *once can be written again.
+ *
+ *	      base            cursor                sent_end        next
+ *	accepted | written, not accepted | written on an older connection | never written
+ *
+ * Frames stand whole in blocks of KCCM_BLOCK_BYTES (or one block of their own, if larger), which
+ *are freed as the peer accepts them; `entries` finds the frame of a sequence number. Memory is
+ *bounded by queue_bytes (blocks) and queue_messages (entries).
+ */
+#ifndef KCCM_SESSION_QUEUE_H
+#define KCCM_SESSION_QUEUE_H
+
+#include "session.h"
+
+#define KCCM_BLOCK_BYTES                                                                           \
+	(64 * 1024)	      /* with its header: one allocation size for nearly all traffic */
+#define KCCM_ENTRIES_FIRST 64 /* what a queue starts with; doubles as needed */
+
+struct kccm_memory {
+	const struct kccm_ops *ops;
+	void *ctx;
+};
+
+struct kccm_block {
+	struct kccm_block *next;
+	uint64_t last_seq; /* of the newest frame in it */
+	uint32_t size;	   /* bytes of `data` */
+	uint32_t used;
+	uint8_t data[];
+};
+
+struct kccm_entry {
+	uint64_t cookie;
+	struct kccm_block *block;
+	uint32_t offset; /* of the frame in the block */
+	uint32_t frame;	 /* bytes of the frame */
+	uint32_t length; /* bytes of its payload */
+};
+
+struct kccm_queue {
+	struct kccm_memory memory;
+	struct kccm_block *head; /* holds the oldest frame that may still be needed */
+	struct kccm_block *tail; /* the newest; frames are appended here */
+	struct kccm_block *spare;
+	struct kccm_entry *entries; /* of `seq` at index seq & (capacity - 1) */
+	uint32_t capacity;	    /* a power of two */
+	uint32_t messages_max;
+	uint64_t bytes_max;
+	uint64_t block_bytes; /* allocated in blocks, the spare included */
+	uint64_t base;	      /* oldest sequence number not accepted */
+	uint64_t next;	      /* the one the next message gets */
+	uint64_t cursor;      /* the next to write on the current connection */
+	uint64_t sent_end;    /* one past the highest ever handed to a connection */
+	uint64_t base_bytes;  /* sum of the payloads of all messages before base */
+	uint64_t cursor_bytes;
+	uint64_t credit_messages; /* granted by the peer: highest sequence number ... */
+	uint64_t credit_bytes;	  /* ... and sum of payloads */
+};
+
+void kccm_queue_init(struct kccm_queue *queue, struct kccm_memory memory, uint32_t messages_max,
+		     uint64_t bytes_max);
+void kccm_queue_free(struct kccm_queue *queue);
+
+/* Appends a message and gives it the next sequence number. 0, -EAGAIN (full) or -ENOMEM. */
+int kccm_queue_push(struct kccm_queue *queue, const struct kccm_message *message, uint64_t cookie,
+		    bool payload_crc);
+
+/* A new connection: everything from `base` on is written again. Returns how many were before. */
+uint64_t kccm_queue_rewind(struct kccm_queue *queue);
+
+/* Whether the peer's credits allow the message at the cursor. */
+static inline bool kccm_queue_sendable(const struct kccm_queue *queue)
+{
+	return queue->cursor < queue->next && queue->cursor <= queue->credit_messages &&
+	       queue->cursor_bytes + queue->entries[queue->cursor & (queue->capacity - 1)].length <=
+		       queue->credit_bytes;
+}
+
+/*
+ * Moves the cursor over what can be written now: whole frames, about `bytes_max` bytes, in at most
+ * `max` stretches. Returns the number of stretches.
+ */
+unsigned kccm_queue_gather(struct kccm_queue *queue, struct kccm_vec *vecs, unsigned max,
+			   size_t bytes_max);
+
+/*
+ * Retires the message `base`, which the peer has accepted; returns its cookie. The memory is kept
+ * until kccm_queue_reap().
+ */
+uint64_t kccm_queue_retire(struct kccm_queue *queue);
+
+/* Frees blocks all of whose frames are retired and precede `flight` (the oldest being written). */
+void kccm_queue_reap(struct kccm_queue *queue, uint64_t flight);
+
+static inline uint64_t kccm_queue_cookie(const struct kccm_queue *queue, uint64_t seq)
+{
+	return queue->entries[seq & (queue->capacity - 1)].cookie;
+}
+
+#endif
