@@ -46,6 +46,12 @@ static bool waits_for_proof(const struct kccm_conn *conn)
 
 /* --- giving up ------------------------------------------------------------------------------ */
 
+/* Whom the connection belongs to, as far as anybody has said. */
+static uint16_t claimed_node(const struct kccm_conn *conn)
+{
+	return conn->peer ? conn->peer->node : conn->heard.node;
+}
+
 void kccm_conn_drop(struct kccm_conn *conn, enum kccm_refusal reason, uint64_t now_ns)
 {
 	struct kccm_endpoint *endpoint = conn->endpoint;
@@ -63,6 +69,7 @@ void kccm_conn_drop(struct kccm_conn *conn, enum kccm_refusal reason, uint64_t n
 	conn->control_used = 0;
 	if (reason) {
 		endpoint->stats.refused[reason]++;
+		endpoint->ops->refused(endpoint->ctx, conn, claimed_node(conn), reason, false);
 		if (conn->batch_first == conn->batch_end) {
 			struct kccm_refuse refuse = { .reason = reason };
 			uint8_t body[KCCM_REFUSE_BYTES];

@@ -120,7 +120,7 @@ uint64_t kccm_next_tick(const struct kccm_endpoint *endpoint)
 	return endpoint->next_tick_ns;
 }
 
-const struct kccm_endpoint_stats *kccm_endpoint_stats(const struct kccm_endpoint *endpoint)
+const struct kccm_endpoint_counters *kccm_endpoint_stats(const struct kccm_endpoint *endpoint)
 {
 	return &endpoint->stats;
 }

@@ -382,7 +382,7 @@ enum kccm_peer_state kccm_peer_state(const struct kccm_peer *peer)
 	return peer->state;
 }
 
-const struct kccm_peer_stats *kccm_peer_stats(const struct kccm_peer *peer)
+const struct kccm_peer_counters *kccm_peer_stats(const struct kccm_peer *peer)
 {
 	return &peer->stats;
 }

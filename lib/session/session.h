@@ -126,6 +126,13 @@ struct kccm_ops {
 	/* A send was answered -EAGAIN on this lane, and there is room again. */
 	void (*writable)(void *ctx, struct kccm_peer *peer, unsigned lane);
 	void (*event)(void *ctx, struct kccm_peer *peer, enum kccm_event event);
+	/*
+	 * This node refuses `conn`, or was refused on it (`by_peer`, which anybody on the way may
+	 * have written). `node` is whom it is said to belong to, 0 if nobody. For the log; already
+	 * counted.
+	 */
+	void (*refused)(void *ctx, struct kccm_conn *conn, uint16_t node, enum kccm_refusal reason,
+			bool by_peer);
 };
 
 struct kccm_config {
@@ -146,7 +153,7 @@ struct kccm_config {
 };
 
 /* Counters; all only grow. */
-struct kccm_peer_stats {
+struct kccm_peer_counters {
 	uint64_t messages_sent, messages_received; /* accepted ones, each once */
 	uint64_t bytes_sent, bytes_received;	   /* their payloads */
 	uint64_t resent;      /* messages written again on a later connection */
@@ -159,7 +166,7 @@ struct kccm_peer_stats {
 	uint64_t replies_late;	   /* replies to calls that were over */
 };
 
-struct kccm_endpoint_stats {
+struct kccm_endpoint_counters {
 	uint64_t refused[KCCM_REFUSALS]; /* connections this node refused, by enum kccm_refusal */
 	uint64_t refused_by[KCCM_REFUSALS]; /* refusals received */
 	uint64_t bad_crc;
@@ -186,7 +193,7 @@ void kccm_tick(struct kccm_endpoint *endpoint, uint64_t now_ns);
 /* When kccm_tick() is due next; UINT64_MAX: not before another event. O(1). */
 uint64_t kccm_next_tick(const struct kccm_endpoint *endpoint);
 
-const struct kccm_endpoint_stats *kccm_endpoint_stats(const struct kccm_endpoint *endpoint);
+const struct kccm_endpoint_counters *kccm_endpoint_stats(const struct kccm_endpoint *endpoint);
 
 /* --- peers ---------------------------------------------------------------------------------- */
 
@@ -209,7 +216,7 @@ void *kccm_peer_user(const struct kccm_peer *peer);
 uint16_t kccm_peer_node(const struct kccm_peer *peer);
 uint64_t kccm_peer_incarnation(const struct kccm_peer *peer); /* 0: never heard */
 enum kccm_peer_state kccm_peer_state(const struct kccm_peer *peer);
-const struct kccm_peer_stats *kccm_peer_stats(const struct kccm_peer *peer);
+const struct kccm_peer_counters *kccm_peer_stats(const struct kccm_peer *peer);
 
 /* What the peer holds of this node's memory now, in bytes and messages over all lanes. */
 void kccm_peer_usage(const struct kccm_peer *peer, uint64_t *messages, uint64_t *bytes);

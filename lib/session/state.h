@@ -127,7 +127,7 @@ struct kccm_peer {
 	unsigned conns;	     /* connections whose `peer` is this, and dials that are open */
 	struct kccm_lane lanes[KCCM_LANES];
 	struct kccm_calls calls;
-	struct kccm_peer_stats stats;
+	struct kccm_peer_counters stats;
 };
 
 struct kccm_endpoint {
@@ -138,7 +138,7 @@ struct kccm_endpoint {
 	uint64_t next_tick_ns;
 	unsigned handshakes; /* connections accepted and not proven */
 	struct kccm_conn *conns;
-	struct kccm_endpoint_stats stats;
+	struct kccm_endpoint_counters stats;
 	struct kccm_peer *peers[KCCM_NODE_MAX + 1];
 };
 
