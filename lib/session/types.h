@@ -10,9 +10,14 @@
 
 #ifdef __KERNEL__
 #include <linux/errno.h>
+#include <linux/limits.h>
 #include <linux/stddef.h>
 #include <linux/string.h>
 #include <linux/types.h>
+/* The names of <stdint.h>, which the kernel has not. */
+#define UINT16_MAX U16_MAX
+#define UINT32_MAX U32_MAX
+#define UINT64_MAX U64_MAX
 #else
 #include <stdbool.h>
 #include <stddef.h>
