@@ -8,7 +8,6 @@
 #include "daemon/address.h"
 #include "daemon/command/command.h"
 #include "daemon/init_cluster.h"
-#include "daemon/init_cluster.h"
 
 namespace clustix::command {
 namespace {
