@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/cluster/scan.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "daemon/cluster/node.h"
+#include "daemon/cluster/state.h"
+#include "lib/base/status.h"
+
+namespace clustix::cluster {
+namespace {
+
+bool IsOrphanedDaemon(const Layout& layout, const std::vector<std::string>& argv) {
+  if (argv.empty() || !(argv[0] == "clustixd" || absl::EndsWith(argv[0], "/clustixd"))) {
+    return false;
+  }
+  auto config = std::find(argv.begin(), argv.end(), "--config");
+  return config != argv.end() && ++config != argv.end() && *config == layout.ConfigFile();
+}
+
+// The state file's word counts where a process of that very start time still runs.
+void AddNamed(const Layout& layout, Findings* findings) {
+  absl::StatusOr<State> state = LoadState(layout);
+  if (!state.ok()) return;
+  for (const auto& [node, process] : state->nodes) {
+    bool known = std::any_of(findings->nodes.begin(), findings->nodes.end(),
+                             [&](const NodeProcess& found) { return found.process == process; });
+    if (known || IdentifyProcess(process.pid) != process) continue;
+    findings->nodes.push_back({.node = node, .mode = state->mode, .process = process});
+  }
+}
+
+}  // namespace
+
+Findings Scan(const Layout& layout) {
+  Findings findings;
+  for (pid_t pid : ListPids()) {
+    std::vector<std::string> argv = CommandLine(pid);
+    if (argv.empty()) continue;
+    std::optional<NodeOptions> options = ParseNodeInitArguments(argv);
+    bool first = options && options->base == layout.base();
+    if (!first && !IsOrphanedDaemon(layout, argv)) continue;
+    // The start time is read first: if the pid is reused while the rest is looked at, opening the
+    // process by this id fails later.
+    std::optional<ProcessId> id = IdentifyProcess(pid);
+    std::vector<pid_t> pids = NamespacePids(pid);
+    if (!id || pids.empty() || RealUid(pid) != getuid()) continue;
+    if (!first) {
+      // One in a pid namespace has a pid 1 above it, and goes with it.
+      if (pids.size() == 1) findings.daemons.push_back(*id);
+      continue;
+    }
+    bool own_namespace = pids.size() > 1 && pids.back() == 1;
+    if (own_namespace != (options->mode == Mode::kNamespaces)) continue;
+    findings.nodes.push_back({.node = options->node, .mode = options->mode, .process = *id});
+  }
+  AddNamed(layout, &findings);
+  std::sort(findings.nodes.begin(), findings.nodes.end(),
+            [](const NodeProcess& a, const NodeProcess& b) { return a.node < b.node; });
+  return findings;
+}
+
+std::optional<NodeProcess> FindNode(const Findings& findings, int node) {
+  for (const NodeProcess& found : findings.nodes) {
+    if (found.node == node) return found;
+  }
+  return std::nullopt;
+}
+
+}  // namespace clustix::cluster

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/cluster/shell.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/cluster/files.h"
+#include "daemon/cluster/mounts.h"
+#include "daemon/cluster/process.h"
+#include "daemon/cluster/scan.h"
+#include "lib/base/status.h"
+
+namespace clustix::cluster {
+namespace {
+
+absl::StatusOr<NodeProcess> ChooseNode(const Layout& layout, int node) {
+  Findings findings = Scan(layout);
+  if (findings.nodes.empty()) {
+    return absl::NotFoundError(
+        absl::StrCat("no cluster of yours runs in ", layout.base(), " (clustix up starts one)"));
+  }
+  if (node == 0) return findings.nodes.front();
+  std::optional<NodeProcess> found = FindNode(findings, node);
+  if (found) return *found;
+  return absl::NotFoundError(absl::StrCat("node ", node,
+                                          " does not run here (clustix nodes shows "
+                                          "the nodes, clustix up starts those that are missing)"));
+}
+
+absl::Status EnterNamespaces(const ProcessId& process) {
+  ASSIGN_OR_RETURN(base::UniqueFd pidfd, OpenProcess(process));
+  char directory[4096];
+  const bool known = getcwd(directory, sizeof(directory)) != nullptr;
+  if (setns(pidfd.get(), CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC) !=
+      0) {
+    return base::ErrnoStatus(errno, "cannot enter the node's namespaces");
+  }
+  // A directory that the node does not have is no reason to fail.
+  if (!known || chdir(directory) != 0) return absl::OkStatus();
+  return absl::OkStatus();
+}
+
+// The right to mount, for a user who is not root: within a user namespace in which he is himself.
+absl::Status GainMountRight() {
+  const uid_t uid = geteuid();
+  const gid_t gid = getegid();
+  if (unshare(CLONE_NEWUSER) != 0) {
+    return base::ErrnoStatus(errno,
+                             "cannot make a user namespace, which a user who is not root needs");
+  }
+  RETURN_IF_ERROR(WriteProcFile("/proc/self/setgroups", "deny"));
+  RETURN_IF_ERROR(WriteProcFile("/proc/self/uid_map", absl::StrCat(uid, " ", uid, " 1")));
+  return WriteProcFile("/proc/self/gid_map", absl::StrCat(gid, " ", gid, " 1"));
+}
+
+void SetEnvironment(const Layout& layout, int node) {
+  setenv("CLUSTIX_SOCKET", layout.Socket(node).c_str(), 1);
+  // The name under which Debian's bash shows that a shell is somewhere else, in its prompt.
+  setenv("debian_chroot", absl::StrCat("clustix:", NodeName(node)).c_str(), 1);
+}
+
+absl::Status MakeView(const Layout& layout, const NodeProcess& node) {
+  if (MountPoints(layout.ProcMount(node.node)).empty()) {
+    return absl::UnavailableError(absl::StrCat(
+        NodeName(node.node), " has no view of the cluster's /proc: nothing is mounted at ",
+        layout.ProcMount(node.node), " (see ", layout.Log(node.node), ")"));
+  }
+  if (node.mode == Mode::kLoopback && geteuid() != 0) RETURN_IF_ERROR(GainMountRight());
+  return CoverProc(layout, node.node);
+}
+
+// In the child. Never returns.
+[[noreturn]] void RunInView(const Layout& layout, const NodeProcess& node,
+                            const std::vector<std::string>& argv) {
+  if (absl::Status status = MakeView(layout, node); !status.ok()) {
+    std::fprintf(stderr, "clustix: %s\n", std::string(base::ToStd(status.message())).c_str());
+    _exit(1);
+  }
+  SetEnvironment(layout, node.node);
+  std::vector<std::string> copy = argv;
+  if (copy.empty()) {
+    const char* shell = std::getenv("SHELL");
+    copy.push_back(shell != nullptr && *shell != '\0' ? shell : "/bin/sh");
+    if (isatty(STDIN_FILENO)) {
+      std::fprintf(stderr,
+                   "A shell on %s. /proc is the cluster's: ps, top, pgrep, free, ... show all "
+                   "nodes.\nThe node's own /proc is at %s. exit leaves.\n",
+                   NodeName(node.node).c_str(), layout.LocalProc().c_str());
+    }
+  }
+  std::vector<char*> pointers;
+  for (std::string& argument : copy) pointers.push_back(argument.data());
+  pointers.push_back(nullptr);
+  execvp(pointers[0], pointers.data());
+  // As a shell has it: 127 for not found, 126 for found but not run.
+  const int code = errno == ENOENT ? 127 : 126;
+  std::fprintf(stderr, "clustix: cannot run %s: %s\n", pointers[0], strerror(errno));
+  _exit(code);
+}
+
+// Waits for the program, and stops and goes on with it, so that a shell's job control works across.
+int Follow(pid_t child) {
+  for (;;) {
+    int status = 0;
+    if (waitpid(child, &status, WUNTRACED) < 0) {
+      if (errno == EINTR) continue;
+      return 1;
+    }
+    if (!WIFSTOPPED(status)) return ExitCode(status);
+    raise(SIGSTOP);
+    kill(child, SIGCONT);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<int> RunShell(const Layout& layout, const ShellOptions& options) {
+  RETURN_IF_ERROR(layout.Check());
+  ASSIGN_OR_RETURN(NodeProcess node, ChooseNode(layout, options.node));
+  if (node.mode == Mode::kNamespaces) RETURN_IF_ERROR(EnterNamespaces(node.process));
+  std::fflush(nullptr);
+  pid_t child = fork();  // a pid namespace is entered by children only
+  if (child < 0) return base::ErrnoStatus(errno, "cannot fork");
+  if (child == 0) RunInView(layout, node, options.argv);
+  // What the terminal's keys ask for is for the program to follow.
+  signal(SIGINT, SIG_IGN);
+  signal(SIGQUIT, SIG_IGN);
+  return Follow(child);
+}
+
+}  // namespace clustix::cluster

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Runs a program on a node with the cluster's /proc over its own, for `clustix shell`. One thread.
+#ifndef CLUSTIX_DAEMON_CLUSTER_SHELL_H_
+#define CLUSTIX_DAEMON_CLUSTER_SHELL_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "daemon/cluster/layout.h"
+
+namespace clustix::cluster {
+
+struct ShellOptions {
+  int node = 0;                   // 0: the first that runs
+  std::vector<std::string> argv;  // empty: $SHELL, with a word of explanation on a terminal
+};
+
+// Returns what the program's exit status is for a shell. The calling process is in the node's
+// namespaces afterwards, fit only to exit.
+absl::StatusOr<int> RunShell(const Layout& layout, const ShellOptions& options);
+
+}  // namespace clustix::cluster
+
+#endif  // CLUSTIX_DAEMON_CLUSTER_SHELL_H_
