@@ -1,9 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
-/* Little-endian loads and stores at any alignment; compilers make one instruction of each. */
+/*
+ * Memory: the four functions that even a freestanding compiler takes for granted, and little-endian
+ * loads and stores at any alignment, of which compilers make one instruction each. For the .c files
+ * of this folder only.
+ */
 #ifndef KCCM_SESSION_BYTES_H
 #define KCCM_SESSION_BYTES_H
 
 #include "types.h"
+
+#ifdef __KERNEL__
+#include <linux/string.h>
+#else
+void *memcpy(void *to, const void *from, size_t bytes);
+void *memset(void *to, int byte, size_t bytes);
+int memcmp(const void *a, const void *b, size_t bytes);
+#endif
 
 static inline void kccm_put16(uint8_t *to, uint16_t value)
 {

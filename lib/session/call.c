@@ -2,6 +2,8 @@
 /* The calls that wait for a reply; see call.h. */
 #include "call.h"
 
+#include "bytes.h"
+
 #define CALLS_FIRST 64
 
 void kccm_calls_init(struct kccm_calls *calls, struct kccm_memory memory, uint32_t limit)

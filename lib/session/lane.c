@@ -51,6 +51,7 @@ bool kccm_lane_attach(struct kccm_conn *conn, uint64_t now_ns)
 	/* The hello may be older than what came in over the last connection. */
 	conn->ack_now = true;
 	kccm_conn_announce(conn);
+	kccm_schedule(peer->endpoint, now_ns); /* its probes and its silence count from now */
 	kccm_peer_attached(peer, now_ns);
 	return true;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * The few types and memory helpers that lib/session needs, from the kernel's headers when Kbuild
+ * The few types that lib/session needs, from the kernel's headers when Kbuild
  * compiles it and from the compiler's freestanding headers otherwise. Nothing else may be included
  * by lib/session: that is what makes the same object code run in kccm.ko, in clustixd, under the
  * fuzzer and in the simulator.
@@ -12,7 +12,6 @@
 #include <linux/errno.h>
 #include <linux/limits.h>
 #include <linux/stddef.h>
-#include <linux/string.h>
 #include <linux/types.h>
 /* The names of <stdint.h>, which the kernel has not. */
 #define UINT16_MAX U16_MAX
@@ -24,9 +23,6 @@
 #include <stdint.h>
 /* Numbers only: <asm/errno.h> is the kernel's own list and declares no function. */
 #include <asm/errno.h>
-#define memcpy(to, from, bytes) __builtin_memcpy(to, from, bytes)
-#define memset(to, byte, bytes) __builtin_memset(to, byte, bytes)
-#define memcmp(a, b, bytes) __builtin_memcmp(a, b, bytes)
 #endif
 
 #endif

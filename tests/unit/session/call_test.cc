@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls: one answer, one outcome, whatever happens.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+
+#include "tests/unit/session/pair.h"
+
+namespace clustix::session_test {
+namespace {
+
+using ::testing::ElementsAre;
+
+void Echo(Node& node) {
+  node.on_deliver = [&node](const Delivered& request) {
+    if (request.type == KCCM_FRAME_REQUEST) {
+      ASSERT_EQ(node.Reply(request, "re: " + request.payload), 0);
+    }
+  };
+}
+
+TEST(Call, The_reply_meets_its_call) {
+  Pair pair;
+  Echo(pair.two());
+  for (uint64_t i = 1; i <= 300; ++i) {
+    ASSERT_EQ(pair.one().Call("call " + std::to_string(i), i), 0);
+  }
+  pair.Settle();
+  ASSERT_EQ(pair.one().called.size(), 300u);
+  for (const Settled& call : pair.one().called) {
+    EXPECT_EQ(call.error, 0);
+    EXPECT_EQ(call.payload, "re: call " + std::to_string(call.cookie));
+  }
+}
+
+TEST(Call, A_cut_anywhere_runs_the_handler_once_and_answers_once) {
+  for (int64_t cut = 600; cut < 1500; ++cut) {
+    Pair pair;
+    Echo(pair.two());
+    pair.cut_after = cut;
+    pair.Settle();
+    ASSERT_EQ(pair.one().Call("run me", 1), 0);
+    pair.Advance(500 * kMs);
+    ASSERT_EQ(pair.two().delivered.size(), 1u) << cut;
+    ASSERT_EQ(pair.one().called.size(), 1u) << cut;
+    ASSERT_EQ(pair.one().called[0].error, 0) << cut;
+  }
+}
+
+TEST(Call, A_deadline_ends_the_call_and_its_late_reply_is_dropped) {
+  Pair pair;
+  pair.Settle();
+  ASSERT_EQ(pair.one().Call("slow", 1, pair.now + 30 * kMs), 0);
+  ASSERT_EQ(pair.one().Call("patient", 2), 0);
+  pair.Advance(100 * kMs);
+  ASSERT_EQ(pair.one().called.size(), 1u);
+  EXPECT_EQ(pair.one().called[0].cookie, 1u);
+  EXPECT_EQ(pair.one().called[0].error, -ETIMEDOUT);
+
+  // The next call takes the slot that is free again; the late reply must not meet it.
+  ASSERT_EQ(pair.one().Call("next", 3), 0);
+  pair.Settle();
+  ASSERT_EQ(pair.two().delivered.size(), 3u);
+  ASSERT_EQ(pair.two().Reply(pair.two().delivered[0], "too late"), 0);
+  ASSERT_EQ(pair.two().Reply(pair.two().delivered[2], "in time"), 0);
+  pair.Settle();
+  ASSERT_EQ(pair.one().called.size(), 2u);
+  EXPECT_EQ(pair.one().called[1].cookie, 3u);
+  EXPECT_EQ(pair.one().called[1].payload, "in time");
+  EXPECT_EQ(pair.one().stats().replies_late, 1u);
+}
+
+TEST(Call, A_cancelled_call_never_calls_back) {
+  Pair pair;
+  uint64_t request = 0, cookie = 0;
+  ASSERT_EQ(pair.one().Call("never mind", 9, UINT64_MAX, &request), 0);
+  EXPECT_EQ(kccm_cancel(pair.one().peer, request, &cookie), 0);
+  EXPECT_EQ(cookie, 9u);
+  EXPECT_EQ(kccm_cancel(pair.one().peer, request, &cookie), -ENOENT);
+  Echo(pair.two());
+  pair.Settle();
+  EXPECT_TRUE(pair.one().called.empty());
+  EXPECT_EQ(pair.one().stats().replies_late, 1u);
+}
+
+TEST(Call, A_restart_of_the_peer_makes_the_outcome_unknown) {
+  Pair pair;
+  pair.Settle();
+  ASSERT_EQ(pair.one().Call("run me", 1), 0);
+  pair.Settle();
+  ASSERT_EQ(pair.two().delivered.size(), 1u);
+  pair.refuse_dials = true;
+  pair.Start(2);
+  pair.Settle();
+  ASSERT_EQ(pair.one().Call("not sent before the restart was noticed", 2), 0);
+  pair.refuse_dials = false;
+  pair.Advance(3000 * kMs);
+  ASSERT_EQ(pair.one().called.size(), 2u);
+  EXPECT_EQ(pair.one().called[0].cookie, 1u);
+  EXPECT_EQ(pair.one().called[0].error, -EREMOTEIO);
+  EXPECT_EQ(pair.one().called[1].cookie, 2u);
+  EXPECT_EQ(pair.one().called[1].error, -ECANCELED);
+  EXPECT_TRUE(pair.two().delivered.empty());
+}
+
+TEST(Call, A_callback_may_call_again_while_a_session_ends) {
+  Pair pair;
+  pair.Settle();
+  for (uint64_t i = 1; i <= 100; ++i) ASSERT_EQ(pair.one().Call("first", i), 0);
+  pair.Settle();
+  pair.Start(2);
+  Echo(pair.two());
+  pair.Advance(3000 * kMs);
+  ASSERT_EQ(pair.one().called.size(), 100u);
+  for (const Settled& call : pair.one().called) EXPECT_EQ(call.error, -EREMOTEIO);
+  pair.one().called.clear();
+  for (uint64_t i = 1; i <= 100; ++i) ASSERT_EQ(pair.one().Call("second", i), 0);
+  pair.Settle();
+  ASSERT_EQ(pair.one().called.size(), 100u);
+  for (const Settled& call : pair.one().called) EXPECT_EQ(call.error, 0);
+}
+
+TEST(Call, The_number_of_open_calls_is_bounded) {
+  Pair pair;
+  pair.Start(1, [](kccm_config& config) { config.calls = 100; });
+  for (uint64_t i = 1; i <= 100; ++i) ASSERT_EQ(pair.one().Call("", i), 0);
+  EXPECT_EQ(pair.one().Call("", 101), -ENOBUFS);
+  Echo(pair.two());
+  pair.Advance(10 * kMs);
+  EXPECT_EQ(pair.one().Call("", 101), 0);
+}
+
+TEST(Call, A_reply_to_nobody_is_counted_and_dropped) {
+  Pair pair;
+  pair.Settle();
+  for (const uint64_t request : {uint64_t{0}, uint64_t{1}, UINT64_MAX}) {
+    ASSERT_EQ(pair.two().Reply({KCCM_FRAME_REQUEST, 0, 7, request, ""}, "surprise"), 0);
+  }
+  pair.Settle();
+  EXPECT_TRUE(pair.one().called.empty());
+  EXPECT_EQ(pair.one().stats().replies_late, 3u);
+}
+
+}  // namespace
+}  // namespace clustix::session_test
