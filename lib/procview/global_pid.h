@@ -18,6 +18,15 @@ constexpr int32_t GlobalPid(uint16_t node, int32_t pid) {
   return pid <= 0 ? pid : static_cast<int32_t>((uint32_t{node} << kGlobalPidShift) | uint32_t(pid));
 }
 
+// Whom the mounted view names as the parent of a process that has none on its node (its ppid is 0:
+// the node's first process, kthreadd). No process has this global pid; pstree, which draws from pid
+// 1 on, thereby gathers the trees of all nodes.
+inline constexpr int32_t kTopParent = 1;
+
+constexpr int32_t GlobalParent(uint16_t node, int32_t ppid) {
+  return ppid == 0 ? kTopParent : GlobalPid(node, ppid);
+}
+
 constexpr uint16_t NodeOfGlobalPid(int32_t gpid) {
   return static_cast<uint16_t>(uint32_t(gpid) >> kGlobalPidShift);
 }

@@ -110,7 +110,7 @@ absl::StatusOr<std::string> GlobalizeStat(std::string_view text, uint16_t node,
   for (int i : {1, 4, 5, 6, 8}) {
     const auto pid = ParseNumber<int32_t>(fields->field[i]);
     if (!pid) return Malformed("a pid is not a number");
-    storage[used] = std::to_string(GlobalPid(node, *pid));
+    storage[used] = std::to_string(i == 4 ? GlobalParent(node, *pid) : GlobalPid(node, *pid));
     fields->field[i] = storage[used++];
   }
   const auto start = ParseNumber<uint64_t>(fields->field[22]);

@@ -38,8 +38,9 @@ absl::StatusOr<ProcessStat> ParseProcessStat(std::string_view text);
 // the exit code. Text that is not a stat line is returned unchanged.
 std::string HideAddresses(std::string text);
 
-// The line as the cluster's view shows it: pid, ppid, pgrp, session and tpgid are global pids, and
-// starttime is `boot_shift_ticks` later (see view_clock.h). InvalidArgument as ParseProcessStat.
+// The line as the cluster's view shows it: pid, ppid (see kTopParent), pgrp, session and tpgid are
+// global pids, and starttime is `boot_shift_ticks` later (see view_clock.h). InvalidArgument as
+// ParseProcessStat.
 absl::StatusOr<std::string> GlobalizeStat(std::string_view text, uint16_t node,
                                           int64_t boot_shift_ticks);
 

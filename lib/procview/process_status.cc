@@ -78,7 +78,8 @@ absl::StatusOr<std::string> GlobalizeStatus(std::string_view text, uint16_t node
       std::string_view value = line->substr(colon + 1);
       const auto pid = ParseNumber<int32_t>(NextWord(&value));
       if (!pid) return Malformed(std::string(key) + " is not a number");
-      out.append(key).append(":\t").append(std::to_string(GlobalPid(node, *pid)));
+      const int32_t gpid = key == "PPid" ? GlobalParent(node, *pid) : GlobalPid(node, *pid);
+      out.append(key).append(":\t").append(std::to_string(gpid));
     } else {
       out.append(*line);
     }

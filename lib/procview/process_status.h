@@ -27,8 +27,9 @@ struct ProcessStatus {
 // InvalidArgument unless Tgid, Pid, Uid, Gid and CapPrm are there and well formed.
 absl::StatusOr<ProcessStatus> ParseProcessStatus(std::string_view text);
 
-// Tgid, Ngid, Pid, PPid and TracerPid become global pids. The NS* lines stay: they list the pid in
-// each namespace of the node. InvalidArgument if one of those lines does not hold a number.
+// Tgid, Ngid, Pid, PPid (see kTopParent) and TracerPid become global pids. The NS* lines stay: they
+// list the pid in each namespace of the node. InvalidArgument if one of those lines does not hold a
+// number.
 absl::StatusOr<std::string> GlobalizeStatus(std::string_view text, uint16_t node);
 
 }  // namespace clustix::procview

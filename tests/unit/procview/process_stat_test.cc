@@ -93,12 +93,13 @@ TEST(ProcessStat, Rewrites_the_five_pids_and_the_start_time_alone) {
       "0 0 1 0 0 17 0 0 0 0 0 0 111 222 333 444 555 666 777 9\n");
 }
 
-TEST(ProcessStat, Keeps_ppid_0_and_tpgid_minus_1) {
+TEST(ProcessStat, Gives_the_first_process_the_common_parent_and_keeps_0_and_minus_1) {
   std::string line = Line("init");
   line.replace(line.find(" S 1 6 5 34816 4 "), 17, " S 0 0 0 34816 -1 ");
   const auto global = GlobalizeStat(line, 3, 0);
   ASSERT_TRUE(global.ok());
-  for (int field : {4, 5, 6}) EXPECT_EQ(Field(*global, field), "0");
+  EXPECT_EQ(Field(*global, 4), "1");
+  for (int field : {5, 6}) EXPECT_EQ(Field(*global, field), "0");
   EXPECT_EQ(Field(*global, 8), "-1");
 }
 

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Three rules make tools believe that this is /proc:
+//  1. Nothing is cached by the kernel: processes come and go, so the timeouts of names and
+//  attributes
+//     are 0, except for the names inside a process, which are looked up through it anyway.
+//  2. Sizes are 0 and reads go past the page cache (direct_io), or an empty file would be read.
+//  3. A file's text is taken when it is opened, a directory's names likewise, so that small reads
+//  and
+//     seeks see one moment.
+#include "daemon/fuse_operations.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "daemon/proc_inode.h"
+#include "daemon/proc_tree.h"
+
+namespace clustix::daemon {
+namespace {
+
+constexpr double kForeverSeconds = 86400;
+
+ProcTree* Tree(fuse_req_t req) { return static_cast<ProcTree*>(fuse_req_userdata(req)); }
+
+procview::Asker AskerOf(fuse_req_t req) {
+  const fuse_ctx* context = fuse_req_ctx(req);
+  return {context->uid, context->gid};
+}
+
+struct stat StatOf(const ProcTree::Attributes& attributes) {
+  struct stat info = {};
+  info.st_ino = attributes.inode;
+  info.st_mode = attributes.mode;
+  info.st_nlink = 1;  // for a directory: "do not derive the number of its subdirectories"
+  info.st_uid = attributes.uid;
+  info.st_gid = attributes.gid;
+  info.st_blksize = 1024;
+  clock_gettime(CLOCK_REALTIME, &info.st_mtim);
+  info.st_atim = info.st_ctim = info.st_mtim;
+  return info;
+}
+
+void Lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
+  const ProcTree::Attributes found = Tree(req)->Lookup(parent, name);
+  if (found.error != 0) {
+    fuse_reply_err(req, found.error);
+    return;
+  }
+  fuse_entry_param entry = {};
+  entry.ino = found.inode;
+  entry.attr = StatOf(found);
+  const ProcInode inode = ProcInode::Decode(found.inode);
+  entry.entry_timeout = inode.IsProcess() && inode.entry != kItself ? kForeverSeconds : 0;
+  fuse_reply_entry(req, &entry);
+}
+
+void GetAttr(fuse_req_t req, fuse_ino_t number, fuse_file_info*) {
+  const ProcTree::Attributes found = Tree(req)->GetAttributes(number);
+  if (found.error != 0) {
+    fuse_reply_err(req, found.error);
+    return;
+  }
+  const struct stat info = StatOf(found);
+  fuse_reply_attr(req, &info, 0);
+}
+
+// access(2), and entering a directory. Opening is not asked here but decided by the node.
+void Access(fuse_req_t req, fuse_ino_t number, int mask) {
+  const ProcTree::Attributes found = Tree(req)->GetAttributes(number);
+  if (found.error != 0) {
+    fuse_reply_err(req, found.error);
+    return;
+  }
+  const fuse_ctx* context = fuse_req_ctx(req);
+  mode_t granted = found.mode & 7;
+  if (context->gid == found.gid) granted = found.mode >> 3 & 7;
+  if (context->uid == found.uid) granted = found.mode >> 6 & 7;
+  if (context->uid == 0) granted |= R_OK;
+  fuse_reply_err(req, (static_cast<mode_t>(mask) & 7 & ~granted) != 0 ? EACCES : 0);
+}
+
+void ReadLink(fuse_req_t req, fuse_ino_t number) {
+  const procview::FileResult target = Tree(req)->ReadLink(number, fuse_req_ctx(req)->pid);
+  if (target.error != 0) {
+    fuse_reply_err(req, target.error);
+  } else {
+    fuse_reply_readlink(req, target.text.c_str());
+  }
+}
+
+template <typename T>
+T* Captured(const fuse_file_info* file) {
+  return reinterpret_cast<T*>(file->fh);
+}
+
+// Hands `captured` to the open file. If the opener was interrupted, no release will follow.
+template <typename T>
+void ReplyOpen(fuse_req_t req, fuse_file_info* file, std::unique_ptr<T> captured) {
+  file->fh = reinterpret_cast<uint64_t>(captured.get());
+  if (fuse_reply_open(req, file) == 0) captured.release();
+}
+
+void Open(fuse_req_t req, fuse_ino_t number, fuse_file_info* file) {
+  if ((file->flags & O_ACCMODE) != O_RDONLY) {
+    fuse_reply_err(req, EROFS);
+    return;
+  }
+  procview::FileResult result = Tree(req)->Read(number, AskerOf(req));
+  if (result.error != 0) {
+    fuse_reply_err(req, result.error);
+    return;
+  }
+  file->direct_io = 1;
+  ReplyOpen(req, file, std::make_unique<std::string>(std::move(result.text)));
+}
+
+void Read(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_info* file) {
+  const std::string& text = *Captured<std::string>(file);
+  const size_t start = std::min(static_cast<size_t>(offset), text.size());
+  fuse_reply_buf(req, text.data() + start, std::min(size, text.size() - start));
+}
+
+void Release(fuse_req_t req, fuse_ino_t, fuse_file_info* file) {
+  delete Captured<std::string>(file);
+  fuse_reply_err(req, 0);
+}
+
+void OpenDir(fuse_req_t req, fuse_ino_t number, fuse_file_info* file) {
+  ProcTree::Listing listing = Tree(req)->List(number);
+  if (listing.error != 0) {
+    fuse_reply_err(req, listing.error);
+    return;
+  }
+  ReplyOpen(req, file, std::make_unique<std::vector<ProcTree::Entry>>(std::move(listing.entries)));
+}
+
+// An entry's offset is its index + 1; a directory stream can be rewound and positioned.
+void ReadDir(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_info* file) {
+  const auto& entries = *Captured<std::vector<ProcTree::Entry>>(file);
+  std::vector<char> buffer(size);
+  size_t used = 0;
+  for (size_t i = static_cast<size_t>(offset); i < entries.size(); ++i) {
+    struct stat info = {};
+    info.st_ino = entries[i].inode;
+    info.st_mode = entries[i].mode;
+    const size_t needed = fuse_add_direntry(req, buffer.data() + used, size - used,
+                                            entries[i].name.c_str(), &info, off_t(i) + 1);
+    if (needed > size - used) break;
+    used += needed;
+  }
+  fuse_reply_buf(req, buffer.data(), used);
+}
+
+void ReleaseDir(fuse_req_t req, fuse_ino_t, fuse_file_info* file) {
+  delete Captured<std::vector<ProcTree::Entry>>(file);
+  fuse_reply_err(req, 0);
+}
+
+fuse_lowlevel_ops MakeOperations() {
+  fuse_lowlevel_ops operations = {};
+  operations.lookup = Lookup;
+  operations.getattr = GetAttr;
+  operations.access = Access;
+  operations.readlink = ReadLink;
+  operations.open = Open;
+  operations.read = Read;
+  operations.release = Release;
+  operations.opendir = OpenDir;
+  operations.readdir = ReadDir;
+  operations.releasedir = ReleaseDir;
+  return operations;
+}
+
+}  // namespace
+
+const fuse_lowlevel_ops& FuseOperations() {
+  static const fuse_lowlevel_ops operations = MakeOperations();
+  return operations;
+}
+
+}  // namespace clustix::daemon

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The names of the cluster's /proc as numbers: an inode number says all by itself what it stands
+// for, so the file system keeps no table of inodes, and forgets nothing because it remembers
+// nothing. Pure; from any thread.
+#ifndef CLUSTIX_DAEMON_PROC_INODE_H_
+#define CLUSTIX_DAEMON_PROC_INODE_H_
+
+#include <sys/stat.h>
+
+#include <array>
+#include <cstdint>
+
+#include "lib/procview/global_pid.h"
+#include "lib/procview/node_files.h"
+
+namespace clustix::daemon {
+
+enum class InodeKind : uint8_t {
+  kFixed = 0,          // `entry` is a FixedEntry
+  kNode = 1,           // nodes/NODE, or in it the file `entry`
+  kGlobalProcess = 2,  // PID or PID/task/TID at the root, or in it the file `entry`
+  kNodeProcess = 3,    // the same in nodes/NODE, with local pids in names and contents
+};
+
+// What `entry` says in a kNode and a process inode: the directory itself.
+inline constexpr uint8_t kItself = 0;
+
+struct ProcInode {
+  InodeKind kind = InodeKind::kFixed;
+  uint16_t node = 0;
+  int32_t pid = 0;  // local
+  int32_t tid = 0;  // local; 0: of the process
+  uint8_t entry = 0;
+
+  bool IsProcess() const {
+    return kind == InodeKind::kGlobalProcess || kind == InodeKind::kNodeProcess;
+  }
+
+  // entry 6 bits, tid 22, pid 22, node 9, kind 2.
+  uint64_t Encode() const {
+    return uint64_t{entry} | uint64_t(tid) << 6 | uint64_t(pid) << 28 | uint64_t{node} << 50 |
+           uint64_t(kind) << 59;
+  }
+
+  static ProcInode Decode(uint64_t number) {
+    return {static_cast<InodeKind>(number >> 59 & 3), static_cast<uint16_t>(number >> 50 & 511),
+            static_cast<int32_t>(number >> 28 & procview::kLocalPidMask),
+            static_cast<int32_t>(number >> 6 & procview::kLocalPidMask),
+            static_cast<uint8_t>(number & 63)};
+  }
+};
+
+// Names that are always there. The root's number is the one that FUSE prescribes.
+enum FixedEntry : uint8_t {
+  kRoot = 1,
+  kNodes,
+  kSelf,
+  kThreadSelf,
+  kMounts,
+  kSys,
+  kSysKernel,
+  kPidMax,
+  kOsRelease,
+  kOsType,
+  kHostname,
+  kFirstNodeFile,  // and the rest of procview::kNodeFiles
+};
+
+struct FixedInfo {
+  uint8_t entry;
+  uint8_t parent;
+  const char* name;
+  mode_t mode;
+};
+
+inline constexpr std::array<FixedInfo, 11> kFixedEntries = {{
+    {kRoot, kRoot, "", S_IFDIR | 0555},
+    {kNodes, kRoot, "nodes", S_IFDIR | 0555},
+    {kSelf, kRoot, "self", S_IFLNK | 0777},
+    {kThreadSelf, kRoot, "thread-self", S_IFLNK | 0777},
+    {kMounts, kRoot, "mounts", S_IFLNK | 0777},
+    {kSys, kRoot, "sys", S_IFDIR | 0555},
+    {kSysKernel, kSys, "kernel", S_IFDIR | 0555},
+    {kPidMax, kSysKernel, "pid_max", S_IFREG | 0444},
+    {kOsRelease, kSysKernel, "osrelease", S_IFREG | 0444},
+    {kOsType, kSysKernel, "ostype", S_IFREG | 0444},
+    {kHostname, kSysKernel, "hostname", S_IFREG | 0444},
+}};
+
+// In nodes/NODE: 1 and on are procview::kNodeFiles, then this.
+inline constexpr uint8_t kNodeStatus = 1 + procview::kNodeFiles.size();
+
+// In a process; the modes are the kernel's.
+enum ProcessEntry : uint8_t {
+  kTask = 1,
+  kStat,
+  kStatm,
+  kStatus,
+  kCmdline,
+  kComm,
+  kEnviron,
+};
+
+struct ProcessInfo {
+  const char* name;
+  mode_t mode;
+};
+
+// By entry - 1. All but "task" are in PID/task/TID as well.
+inline constexpr std::array<ProcessInfo, 13> kProcessEntries = {{
+    {"task", S_IFDIR | 0555},
+    {"stat", S_IFREG | 0444},
+    {"statm", S_IFREG | 0444},
+    {"status", S_IFREG | 0444},
+    {"cmdline", S_IFREG | 0444},
+    {"comm", S_IFREG | 0644},
+    {"environ", S_IFREG | 0400},
+    {"io", S_IFREG | 0400},
+    {"mounts", S_IFREG | 0444},
+    {"mountinfo", S_IFREG | 0444},
+    {"cgroup", S_IFREG | 0444},
+    {"oom_score", S_IFREG | 0444},
+    {"oom_score_adj", S_IFREG | 0644},
+}};
+
+}  // namespace clustix::daemon
+
+#endif  // CLUSTIX_DAEMON_PROC_INODE_H_

@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/proc_tree.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <utility>
+
+#include "lib/procview/aggregate.h"
+#include "lib/procview/proc_reader.h"
+#include "lib/procview/process_stat.h"
+#include "lib/procview/process_status.h"
+#include "lib/procview/scan.h"
+
+namespace clustix::daemon {
+namespace {
+
+using procview::Asker;
+using procview::ClusterSnapshot;
+using procview::FileResult;
+using procview::GlobalPid;
+using procview::kNodeFiles;
+using procview::NodeView;
+using procview::ProcessRecord;
+
+constexpr Asker kDaemon = {0, 0};  // for facts that everybody may know
+
+const NodeView* FindNode(const ClusterSnapshot& cluster, uint16_t id) {
+  for (const NodeView& node : cluster.nodes) {
+    if (node.node == id) return &node;
+  }
+  return nullptr;
+}
+
+const ProcessRecord* FindRecord(const NodeView& node, int32_t pid) {
+  const auto& processes = node.snapshot->processes;
+  const auto it = std::lower_bound(
+      processes.begin(), processes.end(), pid,
+      [](const ProcessRecord& process, int32_t wanted) { return process.pid < wanted; });
+  return it != processes.end() && it->pid == pid ? &*it : nullptr;
+}
+
+// A pid as a file name: canonical, so that every process has one name.
+std::optional<int32_t> ParsePid(const std::string& name) {
+  const auto pid = procview::ParseNumber<int32_t>(name);
+  if (!pid || *pid <= 0 || name.front() == '0') return std::nullopt;
+  return pid;
+}
+
+bool HasOneThread(const ProcessRecord& record) {
+  const auto stat = procview::ParseProcessStat(record.stat);
+  return stat.ok() && stat->num_threads == 1;
+}
+
+bool IsKernelThread(const ProcessRecord& record) {
+  const auto stat = procview::ParseProcessStat(record.stat);
+  return stat.ok() && stat->IsKernelThread();
+}
+
+ProcTree::Attributes Failed(int error) { return {error, 0, 0, 0, 0}; }
+
+ProcTree::Attributes OwnedByRoot(const ProcInode& inode, mode_t mode) {
+  return {0, inode.Encode(), mode, 0, 0};
+}
+
+ProcInode Fixed(uint8_t entry) { return {InodeKind::kFixed, 0, 0, 0, entry}; }
+
+mode_t FixedMode(uint8_t entry) {
+  for (const auto& info : kFixedEntries) {
+    if (info.entry == entry) return info.mode;
+  }
+  const bool node_file = entry >= kFirstNodeFile && entry < kFirstNodeFile + kNodeFiles.size();
+  return node_file ? S_IFREG | 0444 : 0;
+}
+
+// The pid or tid that a name in a directory of this kind stands for: 0 if it stands for none there.
+int32_t LocalId(InodeKind kind, uint16_t node, int32_t id) {
+  if (kind == InodeKind::kNodeProcess) return id <= procview::kLocalPidMask ? id : 0;
+  return procview::NodeOfGlobalPid(id) == node ? procview::LocalPid(id) : 0;
+}
+
+std::string IdName(InodeKind kind, uint16_t node, int32_t id) {
+  return std::to_string(kind == InodeKind::kGlobalProcess ? GlobalPid(node, id) : id);
+}
+
+std::string NodeStatusText(const NodeView& node) {
+  std::string text = "node:\t" + std::to_string(node.node) + "\nname:\t" + node.name +
+                     "\nhostname:\t" + (node.snapshot ? node.snapshot->hostname : "") +
+                     "\naddress:\t" + node.address + "\nstate:\t" + node.state + "\nstale:\t" +
+                     (node.stale ? "yes" : "no") + "\n";
+  if (node.snapshot) text += "age_ms:\t" + std::to_string(node.age_ms) + "\n";
+  return text;
+}
+
+}  // namespace
+
+ProcTree::Moment ProcTree::Now() {
+  Moment moment;
+  moment.cluster = view_->Snapshot();
+  {
+    std::lock_guard lock(mutex_);
+    if (last_.cluster == moment.cluster) return last_;
+  }
+  moment.clock = std::make_shared<procview::ViewClock>(MakeViewClock(*moment.cluster));
+  moment.seen = std::chrono::steady_clock::now();
+  std::lock_guard lock(mutex_);
+  last_ = moment;
+  return moment;
+}
+
+ProcTree::Process ProcTree::FindProcess(const Moment& moment, const ProcInode& inode) {
+  Process process;
+  process.node = FindNode(*moment.cluster, inode.node);
+  process.error = ENOENT;
+  if (process.node == nullptr || !process.node->snapshot || inode.pid <= 0) return process;
+  process.record = FindRecord(*process.node, inode.pid);
+  if (process.record != nullptr) {
+    process.error = 0;
+    process.uid = process.record->uid;
+    process.gid = process.record->gid;
+    return process;
+  }
+  if (process.node->stale) return process;
+  // Not seen by the last refresh: born since (the asking tool itself, for one), or not there.
+  const FileResult text = view_->ReadProcessFile(inode.node, inode.pid, 0, "status", kDaemon);
+  if (text.error != 0) {
+    process.error = text.error == ESRCH ? ENOENT : text.error;
+    return process;
+  }
+  const auto status = procview::ParseProcessStatus(text.text);
+  if (!status.ok()) {
+    process.error = EIO;
+    return process;
+  }
+  process.error = 0;
+  process.uid = status->uid.effective;
+  process.gid = status->gid.effective;
+  return process;
+}
+
+// 0 if the process has this thread. Only a process with several costs a question to its node.
+int ProcTree::FindTask(const Process& process, const ProcInode& inode) {
+  if (inode.tid == inode.pid) return 0;
+  if (process.record != nullptr && HasOneThread(*process.record)) return ENOENT;
+  if (process.node->stale) return EHOSTDOWN;
+  const int error = view_->ReadProcessFile(inode.node, inode.pid, inode.tid, "comm", kDaemon).error;
+  return error == ESRCH ? ENOENT : error;
+}
+
+ProcTree::Attributes ProcTree::ProcessAttributes(const Moment& moment, const ProcInode& inode) {
+  if (inode.entry > kProcessEntries.size()) return Failed(ENOENT);
+  const Process process = FindProcess(moment, inode);
+  if (process.error != 0) return Failed(process.error);
+  const mode_t mode =
+      inode.entry == kItself ? S_IFDIR | 0555 : kProcessEntries[inode.entry - 1].mode;
+  return {0, inode.Encode(), mode, process.uid, process.gid};
+}
+
+ProcTree::Attributes ProcTree::AttributesOf(const Moment& moment, const ProcInode& inode) {
+  if (inode.IsProcess()) return ProcessAttributes(moment, inode);
+  if (inode.kind == InodeKind::kFixed) {
+    const mode_t mode = FixedMode(inode.entry);
+    return mode != 0 ? OwnedByRoot(inode, mode) : Failed(ENOENT);
+  }
+  const NodeView* node = FindNode(*moment.cluster, inode.node);
+  if (node == nullptr || inode.entry > kNodeStatus) return Failed(ENOENT);
+  if (inode.entry == kItself) return OwnedByRoot(inode, S_IFDIR | 0555);
+  // A node that was never heard has its status only.
+  if (inode.entry != kNodeStatus && !node->snapshot) return Failed(ENOENT);
+  return OwnedByRoot(inode, S_IFREG | 0444);
+}
+
+ProcTree::Attributes ProcTree::GetAttributes(uint64_t number) {
+  return AttributesOf(Now(), ProcInode::Decode(number));
+}
+
+ProcTree::Attributes ProcTree::Lookup(uint64_t parent_number, const std::string& name) {
+  const ProcInode parent = ProcInode::Decode(parent_number);
+  const Moment moment = Now();
+  const auto pid = ParsePid(name);
+  ProcInode child = parent;
+
+  if (parent.IsProcess() && parent.entry == kItself) {
+    for (size_t i = 0; i < kProcessEntries.size(); ++i) {
+      child.entry = static_cast<uint8_t>(i + 1);
+      if (name != kProcessEntries[i].name) continue;
+      if (child.entry == kTask && parent.tid != 0) return Failed(ENOENT);
+      return AttributesOf(moment, child);
+    }
+    return Failed(ENOENT);
+  }
+  if (parent.IsProcess()) {  // PID/task
+    if (parent.entry != kTask || !pid) return Failed(ENOENT);
+    child.entry = kItself;
+    child.tid = LocalId(parent.kind, parent.node, *pid);
+    if (child.tid == 0) return Failed(ENOENT);
+    const Process process = FindProcess(moment, child);
+    if (process.error != 0) return Failed(process.error);
+    if (const int error = FindTask(process, child); error != 0) return Failed(error);
+    return {0, child.Encode(), S_IFDIR | 0555, process.uid, process.gid};
+  }
+  if (parent.kind == InodeKind::kNode) {
+    if (parent.entry != kItself) return Failed(ENOTDIR);
+    for (size_t i = 0; i < kNodeFiles.size(); ++i) {
+      child.entry = static_cast<uint8_t>(i + 1);
+      if (name == kNodeFiles[i].name) return AttributesOf(moment, child);
+    }
+    child.entry = kNodeStatus;
+    if (name == "status") return AttributesOf(moment, child);
+    if (!pid || *pid > procview::kLocalPidMask) return Failed(ENOENT);
+    return AttributesOf(moment, {InodeKind::kNodeProcess, parent.node, *pid, 0, kItself});
+  }
+  for (const FixedInfo& info : kFixedEntries) {
+    if (info.parent == parent.entry && name == info.name) {
+      return AttributesOf(moment, Fixed(info.entry));
+    }
+  }
+  if (parent.entry == kRoot) {
+    for (size_t i = 0; i < kNodeFiles.size(); ++i) {
+      if (name == kNodeFiles[i].name) {
+        return AttributesOf(moment, Fixed(static_cast<uint8_t>(kFirstNodeFile + i)));
+      }
+    }
+    if (!pid) return Failed(ENOENT);
+    // A local pid is an unlisted second name of a process of this node: what a program knows itself
+    // by from getpid(). procps finds the terminal of its user that way.
+    const uint16_t node = procview::NodeOfGlobalPid(*pid);
+    return AttributesOf(moment, {InodeKind::kGlobalProcess, node == 0 ? moment.cluster->self : node,
+                                 procview::LocalPid(*pid), 0, kItself});
+  }
+  if (parent.entry == kNodes && pid && *pid <= procview::kMaxNode) {
+    return AttributesOf(moment, {InodeKind::kNode, static_cast<uint16_t>(*pid), 0, 0, kItself});
+  }
+  return Failed(ENOENT);
+}
+
+FileResult ProcTree::ReadFixed(const Moment& moment, const ProcInode& inode) {
+  const ClusterSnapshot& cluster = *moment.cluster;
+  const NodeView* self = FindNode(cluster, cluster.self);
+  const bool heard = self != nullptr && self->snapshot;
+  switch (inode.entry) {
+    case kPidMax:
+      return {0, procview::ViewPidMax(cluster)};
+    case kOsType:
+      return {0, "Linux\n"};
+    case kOsRelease:
+      return {heard ? 0 : EIO, heard ? procview::OsRelease(*self->snapshot) : ""};
+    case kHostname:
+      return {heard ? 0 : EIO, heard ? self->snapshot->hostname + "\n" : ""};
+    default:
+      break;
+  }
+  const size_t file = size_t{inode.entry} - kFirstNodeFile;
+  if (inode.entry < kFirstNodeFile || file >= kNodeFiles.size()) return {EISDIR, {}};
+  procview::ViewClock clock = *moment.clock;
+  // The uptime runs between refreshes too: a process born since must not seem younger than nothing.
+  clock.uptime_s +=
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - moment.seen).count();
+  auto text = AggregateFile(kNodeFiles[file].file, cluster, clock);
+  if (!text.ok()) return {EIO, {}};
+  return {0, *std::move(text)};
+}
+
+FileResult ProcTree::ReadNodeFile(const Moment& moment, const ProcInode& inode) {
+  const NodeView* node = FindNode(*moment.cluster, inode.node);
+  if (node == nullptr || inode.entry > kNodeStatus) return {ENOENT, {}};
+  if (inode.entry == kItself) return {EISDIR, {}};
+  if (inode.entry == kNodeStatus) return {0, NodeStatusText(*node)};
+  if (!node->snapshot) return {ENOENT, {}};
+  return {0, (*node->snapshot).*kNodeFiles[inode.entry - 1].text};
+}
+
+// The text as the node tells it. The snapshot answers what is asked for most, for the thread of a
+// single-threaded process as well; the rest is asked of the node, which decides who may read it.
+FileResult ProcTree::ReadLocalText(const Process& process, const ProcInode& inode,
+                                   const Asker& asker) {
+  const ProcessRecord* record = process.record;
+  const bool whole =
+      inode.tid == 0 || (record != nullptr && inode.tid == inode.pid && HasOneThread(*record));
+  if (record != nullptr && whole) {
+    switch (inode.entry) {
+      case kStat:
+        return {0, record->stat};
+      case kStatm:
+        return {0, record->statm};
+      case kStatus:
+        return {0, record->status};
+      case kComm:
+        return {0, record->comm};
+      case kCmdline: {
+        const bool cut = record->cmdline.size() >= procview::kSnapshotCmdlineBytes;
+        if (!cut || process.node->stale) return {0, record->cmdline};
+        FileResult live = view_->ReadProcessFile(inode.node, inode.pid, 0, "cmdline", asker);
+        return live.error == 0 ? live : FileResult{0, record->cmdline};
+      }
+      case kEnviron:  // ps asks every process: spare the node the question where the answer is
+                      // known
+        if (IsKernelThread(*record)) return {asker.uid == 0 ? 0 : EACCES, {}};
+        break;
+      default:
+        break;
+    }
+  }
+  if (process.node->stale) return {EHOSTDOWN, {}};
+  return view_->ReadProcessFile(inode.node, inode.pid, inode.tid,
+                                kProcessEntries[inode.entry - 1].name, asker);
+}
+
+FileResult ProcTree::ReadProcess(const Moment& moment, const ProcInode& inode, const Asker& asker) {
+  if (inode.entry == kItself || inode.entry == kTask) return {EISDIR, {}};
+  if (inode.entry > kProcessEntries.size()) return {ENOENT, {}};
+  const Process process = FindProcess(moment, inode);
+  if (process.error != 0) return {process.error, {}};
+  FileResult result = ReadLocalText(process, inode, asker);
+  if (result.error != 0 || inode.kind == InodeKind::kNodeProcess) return result;
+  absl::StatusOr<std::string> global = std::string();
+  if (inode.entry == kStat) {
+    const auto shift =
+        moment.clock->BootShiftTicks(inode.node, process.node->snapshot->clock_ticks);
+    global = procview::GlobalizeStat(result.text, inode.node, shift);
+  } else if (inode.entry == kStatus) {
+    global = procview::GlobalizeStatus(result.text, inode.node);
+  } else {
+    return result;
+  }
+  if (!global.ok()) return {EIO, {}};
+  return {0, *std::move(global)};
+}
+
+FileResult ProcTree::Read(uint64_t number, const Asker& asker) {
+  const ProcInode inode = ProcInode::Decode(number);
+  const Moment moment = Now();
+  if (inode.IsProcess()) return ReadProcess(moment, inode, asker);
+  if (inode.kind == InodeKind::kNode) return ReadNodeFile(moment, inode);
+  return ReadFixed(moment, inode);
+}
+
+FileResult ProcTree::ReadLink(uint64_t number, int32_t thread) {
+  const ProcInode inode = ProcInode::Decode(number);
+  if (inode.kind != InodeKind::kFixed) return {EINVAL, {}};
+  if (inode.entry == kMounts) return {0, "self/mounts"};
+  if (inode.entry != kSelf && inode.entry != kThreadSelf) return {EINVAL, {}};
+  if (thread <= 0) return {ENOENT, {}};  // a caller from outside this node's pid namespace
+  const uint16_t node = Now().cluster->self;
+  // The kernel names the thread, /proc/self the process.
+  const FileResult text = view_->ReadProcessFile(node, thread, 0, "status", kDaemon);
+  if (text.error != 0) return {text.error, {}};
+  const auto status = procview::ParseProcessStatus(text.text);
+  if (!status.ok()) return {EIO, {}};
+  std::string target = std::to_string(GlobalPid(node, status->tgid));
+  if (inode.entry == kThreadSelf) target += "/task/" + std::to_string(GlobalPid(node, thread));
+  return {0, std::move(target)};
+}
+
+void ProcTree::ListRoot(const Moment& moment, std::vector<Entry>* entries) {
+  for (size_t i = 0; i < kNodeFiles.size(); ++i) {
+    const auto inode = Fixed(static_cast<uint8_t>(kFirstNodeFile + i));
+    entries->push_back({kNodeFiles[i].name, inode.Encode(), S_IFREG});
+  }
+  for (const NodeView& node : moment.cluster->nodes) {
+    if (!node.snapshot) continue;
+    for (const ProcessRecord& process : node.snapshot->processes) {
+      const ProcInode inode = {InodeKind::kGlobalProcess, node.node, process.pid, 0, kItself};
+      entries->push_back({IdName(inode.kind, node.node, process.pid), inode.Encode(), S_IFDIR});
+    }
+  }
+}
+
+int ProcTree::ListNode(const Moment& moment, const ProcInode& inode, std::vector<Entry>* entries) {
+  const NodeView* node = FindNode(*moment.cluster, inode.node);
+  if (node == nullptr) return ENOENT;
+  if (inode.entry != kItself) return ENOTDIR;
+  ProcInode child = inode;
+  child.entry = kNodeStatus;
+  entries->push_back({"status", child.Encode(), S_IFREG});
+  if (!node->snapshot) return 0;
+  for (size_t i = 0; i < kNodeFiles.size(); ++i) {
+    child.entry = static_cast<uint8_t>(i + 1);
+    entries->push_back({kNodeFiles[i].name, child.Encode(), S_IFREG});
+  }
+  for (const ProcessRecord& process : node->snapshot->processes) {
+    const ProcInode entry = {InodeKind::kNodeProcess, inode.node, process.pid, 0, kItself};
+    entries->push_back({std::to_string(process.pid), entry.Encode(), S_IFDIR});
+  }
+  return 0;
+}
+
+int ProcTree::ListProcess(const Moment& moment, const ProcInode& inode,
+                          std::vector<Entry>* entries) {
+  const Process process = FindProcess(moment, inode);
+  if (process.error != 0) return process.error;
+  ProcInode child = inode;
+  if (inode.entry == kItself) {
+    for (size_t i = 0; i < kProcessEntries.size(); ++i) {
+      child.entry = static_cast<uint8_t>(i + 1);
+      if (child.entry == kTask && inode.tid != 0) continue;
+      entries->push_back(
+          {kProcessEntries[i].name, child.Encode(), kProcessEntries[i].mode & S_IFMT});
+    }
+    return 0;
+  }
+  if (inode.entry != kTask) return ENOTDIR;
+  procview::TaskList tasks;
+  if (process.record != nullptr && HasOneThread(*process.record)) {
+    tasks.tids = {inode.pid};
+  } else if (process.node->stale) {
+    return EHOSTDOWN;
+  } else {
+    tasks = view_->ListTasks(inode.node, inode.pid);
+    if (tasks.error != 0) return tasks.error;
+  }
+  child.entry = kItself;
+  for (int32_t tid : tasks.tids) {
+    child.tid = tid;
+    entries->push_back({IdName(inode.kind, inode.node, tid), child.Encode(), S_IFDIR});
+  }
+  return 0;
+}
+
+ProcTree::Listing ProcTree::List(uint64_t number) {
+  const ProcInode inode = ProcInode::Decode(number);
+  const Moment moment = Now();
+  Listing listing;
+  listing.entries = {{".", number, S_IFDIR}, {"..", number, S_IFDIR}};
+  if (inode.IsProcess()) {
+    listing.error = ListProcess(moment, inode, &listing.entries);
+    return listing;
+  }
+  if (inode.kind == InodeKind::kNode) {
+    listing.error = ListNode(moment, inode, &listing.entries);
+    return listing;
+  }
+  if (!S_ISDIR(FixedMode(inode.entry))) {
+    listing.error = ENOTDIR;
+    return listing;
+  }
+  for (const FixedInfo& info : kFixedEntries) {
+    if (info.parent == inode.entry && info.entry != kRoot) {
+      listing.entries.push_back({info.name, Fixed(info.entry).Encode(), info.mode & S_IFMT});
+    }
+  }
+  if (inode.entry == kRoot) ListRoot(moment, &listing.entries);
+  if (inode.entry == kNodes) {
+    for (const NodeView& node : moment.cluster->nodes) {
+      const ProcInode child = {InodeKind::kNode, node.node, 0, 0, kItself};
+      listing.entries.push_back({std::to_string(node.node), child.Encode(), S_IFDIR});
+    }
+  }
+  return listing;
+}
+
+}  // namespace clustix::daemon

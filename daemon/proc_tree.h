@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The cluster's /proc as a tree of inodes: what is in it, who owns it, what a file says. Knows
+// nothing of FUSE. Every function may be called from any thread; it blocks while the ClusterView
+// does, and reports failure by an errno.
+//
+// docs/PROC.md describes the tree.
+#ifndef CLUSTIX_DAEMON_PROC_TREE_H_
+#define CLUSTIX_DAEMON_PROC_TREE_H_
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "daemon/proc_inode.h"
+#include "lib/procview/cluster_view.h"
+#include "lib/procview/view_clock.h"
+
+namespace clustix::daemon {
+
+class ProcTree {
+ public:
+  // `view` outlives the tree.
+  explicit ProcTree(procview::ClusterView* view) : view_(view) {}
+
+  struct Attributes {
+    int error = 0;
+    uint64_t inode = 0;
+    mode_t mode = 0;
+    uid_t uid = 0;
+    gid_t gid = 0;
+  };
+  Attributes Lookup(uint64_t parent, const std::string& name);
+  Attributes GetAttributes(uint64_t inode);
+
+  // The whole text of a file as `asker` may see it.
+  procview::FileResult Read(uint64_t inode, const procview::Asker& asker);
+
+  // `thread` is the calling thread's id on this node, or 0 if it has none here.
+  procview::FileResult ReadLink(uint64_t inode, int32_t thread);
+
+  struct Entry {
+    std::string name;
+    uint64_t inode;
+    mode_t mode;  // the type only counts
+  };
+  struct Listing {
+    int error = 0;
+    std::vector<Entry> entries;  // "." and ".." first
+  };
+  Listing List(uint64_t inode);
+
+ private:
+  // One moment of the cluster: a call works on one of these from start to end.
+  struct Moment {
+    std::shared_ptr<const procview::ClusterSnapshot> cluster;
+    std::shared_ptr<const procview::ViewClock> clock;
+    std::chrono::steady_clock::time_point seen;  // when this snapshot was first handed out
+  };
+  // A process, in the snapshot or, born since, asked for on its node.
+  struct Process {
+    int error = 0;
+    const procview::NodeView* node = nullptr;
+    const procview::ProcessRecord* record = nullptr;  // nullptr: not in the snapshot
+    uid_t uid = 0;
+    gid_t gid = 0;
+  };
+
+  Moment Now();
+  Process FindProcess(const Moment& moment, const ProcInode& inode);
+  int FindTask(const Process& process, const ProcInode& inode);
+  Attributes ProcessAttributes(const Moment& moment, const ProcInode& inode);
+  Attributes AttributesOf(const Moment& moment, const ProcInode& inode);
+
+  procview::FileResult ReadFixed(const Moment& moment, const ProcInode& inode);
+  procview::FileResult ReadNodeFile(const Moment& moment, const ProcInode& inode);
+  procview::FileResult ReadProcess(const Moment& moment, const ProcInode& inode,
+                                   const procview::Asker& asker);
+  procview::FileResult ReadLocalText(const Process& process, const ProcInode& inode,
+                                     const procview::Asker& asker);
+
+  void ListRoot(const Moment& moment, std::vector<Entry>* entries);
+  int ListNode(const Moment& moment, const ProcInode& inode, std::vector<Entry>* entries);
+  int ListProcess(const Moment& moment, const ProcInode& inode, std::vector<Entry>* entries);
+
+  procview::ClusterView* const view_;
+
+  std::mutex mutex_;  // guards what follows; never held while the view is asked
+  Moment last_;       // computing a clock parses every node's stat: once per snapshot
+};
+
+}  // namespace clustix::daemon
+
+#endif  // CLUSTIX_DAEMON_PROC_TREE_H_

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/proc_tree.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <sstream>
+
+#include "tests/unit/procview/recorded_view.h"
+
+namespace clustix::daemon {
+namespace {
+
+using procview::Asker;
+using procview::ClusterSnapshot;
+using procview::GlobalPid;
+using procview::RecordedCluster;
+using procview::RecordedView;
+
+class ProcTreeTest : public testing::Test {
+ protected:
+  // The attributes at a path such as "nodes/2/status"; the error of the first name that fails.
+  ProcTree::Attributes Walk(const std::string& path) {
+    ProcTree::Attributes at = tree_.GetAttributes(kRoot);
+    std::istringstream names(path);
+    for (std::string name; at.error == 0 && std::getline(names, name, '/');) {
+      at = tree_.Lookup(at.inode, name);
+    }
+    return at;
+  }
+
+  procview::FileResult Read(const std::string& path, const Asker& asker = {0, 0}) {
+    const ProcTree::Attributes at = Walk(path);
+    if (at.error != 0) return {at.error, {}};
+    return tree_.Read(at.inode, asker);
+  }
+
+  std::vector<std::string> Names(const std::string& path) {
+    std::vector<std::string> names;
+    for (const auto& entry : tree_.List(Walk(path).inode).entries) names.push_back(entry.name);
+    return names;
+  }
+
+  void MakeStale(size_t index) {
+    ClusterSnapshot cluster = RecordedCluster();
+    cluster.nodes[index].stale = true;
+    cluster.nodes[index].state = "suspect";
+    cluster.nodes[index].age_ms = 7000;
+    view_.SetSnapshot(std::move(cluster));
+  }
+
+  RecordedView view_;
+  ProcTree tree_{&view_};
+};
+
+std::string Global(uint16_t node, int32_t pid) { return std::to_string(GlobalPid(node, pid)); }
+
+TEST(ProcInode, Survives_encoding_at_its_limits) {
+  for (const ProcInode& inode : {ProcInode{InodeKind::kNodeProcess, 511, procview::kLocalPidMask,
+                                           procview::kLocalPidMask, 63},
+                                 ProcInode{InodeKind::kGlobalProcess, 1, 1, 0, kItself},
+                                 ProcInode{InodeKind::kNode, 511, 0, 0, kNodeStatus}}) {
+    const ProcInode back = ProcInode::Decode(inode.Encode());
+    EXPECT_EQ(back.kind, inode.kind);
+    EXPECT_EQ(back.node, inode.node);
+    EXPECT_EQ(back.pid, inode.pid);
+    EXPECT_EQ(back.tid, inode.tid);
+    EXPECT_EQ(back.entry, inode.entry);
+  }
+  EXPECT_EQ((ProcInode{InodeKind::kFixed, 0, 0, 0, kRoot}).Encode(), 1u);
+}
+
+TEST_F(ProcTreeTest, Finds_everything_that_it_lists) {
+  std::vector<std::string> pending = {""};
+  size_t seen = 0;
+  while (!pending.empty()) {
+    const std::string path = pending.back();
+    pending.pop_back();
+    const ProcTree::Listing listing = tree_.List(Walk(path).inode);
+    ASSERT_EQ(listing.error, 0) << path;
+    for (const auto& entry : listing.entries) {
+      if (entry.name == "." || entry.name == "..") continue;
+      const std::string child = path.empty() ? entry.name : path + "/" + entry.name;
+      const ProcTree::Attributes at = Walk(child);
+      EXPECT_EQ(at.error, 0) << child;
+      EXPECT_EQ(at.inode, entry.inode) << child;
+      EXPECT_EQ(at.mode & S_IFMT, entry.mode & S_IFMT) << child;
+      if (S_ISDIR(at.mode)) pending.push_back(child);
+      ++seen;
+    }
+  }
+  EXPECT_GT(seen, 400u);
+}
+
+TEST_F(ProcTreeTest, Shows_global_pids_at_the_root_and_local_ones_in_nodes) {
+  EXPECT_EQ(Read(Global(3, 5) + "/stat").text.substr(0, 40),
+            "12582917 (sleep) S 12582915 12582917 125");
+  EXPECT_EQ(Read("nodes/3/5/stat").text.substr(0, 20), "5 (sleep) S 3 5 5 34");
+  EXPECT_NE(Read(Global(3, 5) + "/status").text.find("\nPPid:\t12582915\n"), std::string::npos);
+  EXPECT_NE(Read("nodes/3/5/status").text.find("\nPPid:\t3\n"), std::string::npos);
+  EXPECT_EQ(Read(Global(1, 3) + "/comm").text, "a) (b\n");
+}
+
+TEST_F(ProcTreeTest, Owns_and_protects_files_as_the_kernel_does) {
+  const auto environ_file = Walk(Global(1, 4) + "/environ");
+  EXPECT_EQ(environ_file.uid, 65534u);
+  EXPECT_EQ(environ_file.gid, 65534u);
+  EXPECT_EQ(environ_file.mode, mode_t{S_IFREG | 0400});
+  EXPECT_EQ(Walk(Global(1, 4)).mode, mode_t{S_IFDIR | 0555});
+  EXPECT_EQ(Walk(Global(1, 4) + "/stat").mode, mode_t{S_IFREG | 0444});
+  EXPECT_EQ(Walk("stat").uid, 0u);
+}
+
+TEST_F(ProcTreeTest, Refuses_names_that_proc_does_not_have) {
+  for (const std::string name : {"0",
+                                 "-1",
+                                 "+4194305",
+                                 "04194305",
+                                 "4194305x",
+                                 "99999999999",
+                                 "2097152000",
+                                 "nosuch",
+                                 "",
+                                 "nodes/0",
+                                 "nodes/4",
+                                 "nodes/x",
+                                 "nodes/2/0",
+                                 "nodes/2/4194305",
+                                 "nodes/2/999",
+                                 "nodes/2/self",
+                                 "sys/net",
+                                 "4194305/nosuch",
+                                 "4194305/task/4194306",
+                                 "4194305/task/8388609",
+                                 "4194305/task/x",
+                                 "4194305/task/4194305/task"}) {
+    if (name.empty()) continue;
+    EXPECT_EQ(Walk(name).error, ENOENT) << name;
+  }
+}
+
+TEST_F(ProcTreeTest, Answers_for_any_inode_number_without_harm) {
+  for (uint64_t bits = 0; bits < 64; ++bits) {
+    for (uint64_t low = 0; low < 64; ++low) {
+      const uint64_t number = (uint64_t{1} << bits) | low;
+      (void)tree_.GetAttributes(number);
+      (void)tree_.Read(number, Asker{});
+      (void)tree_.ReadLink(number, 1);
+      (void)tree_.List(number);
+      (void)tree_.Lookup(number, "stat");
+    }
+  }
+  EXPECT_EQ(tree_.Read(kRoot, Asker{}).error, EISDIR);
+  EXPECT_EQ(tree_.ReadLink(kRoot, 1).error, EINVAL);
+  EXPECT_EQ(tree_.List(Walk("stat").inode).error, ENOTDIR);
+}
+
+TEST_F(ProcTreeTest, Lists_the_threads_under_global_ids) {
+  EXPECT_EQ(Names(Global(2, 4) + "/task"),
+            (std::vector<std::string>{".", "..", Global(2, 4), Global(2, 50), Global(2, 51),
+                                      Global(2, 52)}));
+  EXPECT_EQ(Names("nodes/2/4/task"), (std::vector<std::string>{".", "..", "4", "50", "51", "52"}));
+  EXPECT_EQ(Read(Global(2, 4) + "/task/" + Global(2, 50) + "/stat").text.substr(0, 19),
+            Global(2, 50) + " (python3) S");
+  EXPECT_NE(Read(Global(2, 4) + "/task/" + Global(2, 50) + "/status")
+                .text.find("\nTgid:\t" + Global(2, 4) + "\n"),
+            std::string::npos);
+}
+
+TEST_F(ProcTreeTest, Asks_no_node_for_what_the_snapshot_knows) {
+  for (const std::string file : {"stat", "statm", "status", "cmdline", "comm"}) {
+    EXPECT_EQ(Read(Global(2, 3) + "/" + file).error, 0) << file;
+    EXPECT_EQ(Read(Global(2, 3) + "/task/" + Global(2, 3) + "/" + file).error, 0) << file;
+  }
+  EXPECT_EQ(Names(Global(2, 3) + "/task").size(), 3u);
+  EXPECT_EQ(Read(Global(3, 2) + "/environ").error, 0);  // a kernel thread has none
+  EXPECT_EQ(Read(Global(3, 2) + "/environ", {1000, 1000}).error, EACCES);
+  EXPECT_EQ(view_.calls(), 0);
+}
+
+TEST_F(ProcTreeTest, Lets_the_node_decide_who_reads_environ) {
+  view_.SetFile(2, 3, "environ", {0, std::string("A=1\0", 4)});
+  EXPECT_EQ(Read(Global(2, 3) + "/environ", {1000, 100}).text, std::string("A=1\0", 4));
+  EXPECT_EQ(view_.last_asker().uid, 1000u);
+  EXPECT_EQ(view_.last_asker().gid, 100u);
+  view_.SetFile(2, 3, "environ", {EACCES, {}});
+  EXPECT_EQ(Read(Global(2, 3) + "/environ", {1000, 100}).error, EACCES);
+}
+
+TEST_F(ProcTreeTest, Fetches_a_command_line_that_the_snapshot_cut) {
+  EXPECT_EQ(Read(Global(2, 5) + "/cmdline").text.size(), 9024u);
+  view_.SetFile(2, 5, "cmdline", {ETIMEDOUT, {}});
+  EXPECT_EQ(Read(Global(2, 5) + "/cmdline").text.size(), 4096u);
+}
+
+TEST_F(ProcTreeTest, Finds_a_process_that_was_born_since_the_snapshot) {
+  ClusterSnapshot cluster = RecordedCluster();
+  auto younger = std::make_shared<procview::NodeSnapshot>(*cluster.nodes[0].snapshot);
+  younger->processes.erase(younger->processes.begin() + 2);  // pid 4
+  cluster.nodes[0].snapshot = younger;
+  view_.SetSnapshot(std::move(cluster));
+  EXPECT_EQ(Read(Global(1, 4) + "/stat").text.substr(0, 24), "4194308 (sleep) S 419430");
+  EXPECT_EQ(Walk(Global(1, 4)).uid, 65534u);
+  EXPECT_EQ(Names(Global(1, 4) + "/task").size(), 3u);
+}
+
+TEST_F(ProcTreeTest, Shows_a_stale_node_as_stale_and_not_as_empty) {
+  MakeStale(1);
+  EXPECT_EQ(Read("nodes/2/status").text,
+            "node:\t2\nname:\tnode2\nhostname:\tnode2\naddress:\t10.201.0.2:7400\nstate:\tsuspect\n"
+            "stale:\tyes\nage_ms:\t7000\n");
+  EXPECT_EQ(Read(Global(2, 3) + "/comm").text, "sleep\n");
+  EXPECT_EQ(Read(Global(2, 5) + "/cmdline").text.size(), 4096u);
+  // What only the node knows fails at once, and it is not asked.
+  EXPECT_EQ(Read(Global(2, 3) + "/environ").error, EHOSTDOWN);
+  EXPECT_EQ(tree_.List(Walk(Global(2, 4) + "/task").inode).error, EHOSTDOWN);
+  EXPECT_EQ(Walk(Global(2, 999)).error, ENOENT);
+  EXPECT_EQ(view_.calls(), 0);
+}
+
+TEST_F(ProcTreeTest, Shows_the_status_alone_of_a_node_never_heard) {
+  ClusterSnapshot cluster = RecordedCluster();
+  cluster.nodes[2].snapshot = nullptr;
+  cluster.nodes[2].state = "connecting";
+  view_.SetSnapshot(std::move(cluster));
+  EXPECT_EQ(Names("nodes/3"), (std::vector<std::string>{".", "..", "status"}));
+  EXPECT_NE(Read("nodes/3/status").text.find("state:\tconnecting\nstale:\tno\n"),
+            std::string::npos);
+  EXPECT_EQ(Walk("nodes/3/stat").error, ENOENT);
+  EXPECT_EQ(Walk(Global(3, 1)).error, ENOENT);
+}
+
+TEST_F(ProcTreeTest, Points_self_at_the_process_of_the_asking_thread) {
+  EXPECT_EQ(tree_.ReadLink(Walk("self").inode, 3).text, Global(1, 3));
+  EXPECT_EQ(tree_.ReadLink(Walk("thread-self").inode, 3).text,
+            Global(1, 3) + "/task/" + Global(1, 3));
+  EXPECT_EQ(tree_.ReadLink(Walk("self").inode, 0).error, ENOENT);
+  EXPECT_EQ(tree_.ReadLink(Walk("self").inode, 999).error, ENOENT);
+  EXPECT_EQ(tree_.ReadLink(Walk("mounts").inode, 0).text, "self/mounts");
+  // A thread that is not its process's first one.
+  view_.SetFile(1, 77, "status",
+                {0, "Tgid:\t3\nPid:\t77\nUid:\t0 0 0 0\nGid:\t0 0 0 0\nCapPrm:\t0\n"});
+  EXPECT_EQ(tree_.ReadLink(Walk("thread-self").inode, 77).text,
+            Global(1, 3) + "/task/" + Global(1, 77));
+}
+
+TEST_F(ProcTreeTest, Finds_a_process_of_this_node_by_its_local_pid_too) {
+  EXPECT_EQ(Walk("3").inode, Walk(Global(1, 3)).inode);
+  EXPECT_EQ(Read("3/stat").text, Read(Global(1, 3) + "/stat").text);
+  EXPECT_THAT(Names(""), testing::Not(testing::Contains("3")));
+  EXPECT_EQ(Walk("999").error, ENOENT);
+}
+
+TEST_F(ProcTreeTest, Answers_an_error_for_a_text_that_is_garbage) {
+  ClusterSnapshot cluster = RecordedCluster();
+  auto broken = std::make_shared<procview::NodeSnapshot>(*cluster.nodes[0].snapshot);
+  broken->processes[1].stat = "3 (a) (b";
+  cluster.nodes[0].snapshot = broken;
+  view_.SetSnapshot(std::move(cluster));
+  EXPECT_EQ(Read(Global(1, 3) + "/stat").error, EIO);
+}
+
+TEST_F(ProcTreeTest, Serves_what_tools_want_to_know_of_the_kernel) {
+  EXPECT_EQ(Read("sys/kernel/pid_max").text, "16777216\n");
+  EXPECT_EQ(Read("sys/kernel/osrelease").text, "6.1.0-40-amd64\n");
+  EXPECT_EQ(Read("sys/kernel/hostname").text, "node1\n");
+  EXPECT_EQ(Read("sys/kernel/ostype").text, "Linux\n");
+  EXPECT_EQ(Read("nodes/3/uptime").text, RecordedCluster().nodes[2].snapshot->uptime);
+}
+
+}  // namespace
+}  // namespace clustix::daemon
