@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Io on io_uring: one ring, one thread. See io.h for the contract.
+// Io on io_uring: one ring, one thread, TCP and unix sockets. See io.h for the contract.
+//
+// All functions but Loop::Post() and Stop() belong to the thread that calls Run(). Another thread
+// may make it, listen and connect before Run(), and may destroy it once Run()'s thread has ended.
 #ifndef CLUSTIX_LIB_IO_URING_IO_H_
 #define CLUSTIX_LIB_IO_URING_IO_H_
 
+#include <functional>
 #include <memory>
 
 #include "absl/status/statusor.h"
@@ -15,10 +19,19 @@ class UringIo : public Io {
  public:
   // kFailedPrecondition if the kernel has no io_uring, or forbids it.
   static absl::StatusOr<std::unique_ptr<UringIo>> Create();
-  // Turns the loop on the calling thread until Stop(). May be called again afterwards.
+  // Ends all operations and closes all descriptors; calls no handler and no task.
+  ~UringIo() override = default;
+  // Turns the loop on the calling thread until Stop(). May be called again afterwards, by the same
+  // thread.
   virtual void Run() = 0;
-  // Makes Run() return after the current turn. Any thread.
+  // Makes Run() return after the current turn; if it does not run, makes the next Run() return
+  // after one turn. Any thread.
   virtual void Stop() = 0;
+
+  // Calls `readable` whenever `fd` has something to read, and again as long as it has. `fd` stays
+  // the caller's, who unwatches it before closing it. One watch per descriptor.
+  virtual void WatchFd(int fd, std::function<void()> readable) = 0;
+  virtual void UnwatchFd(int fd) = 0;
 };
 
 }  // namespace clustix::io

@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Streams and listeners over a UringLoop. What keeps them safe:
+//
+//   1. The kernel works on memory of a Stream or Listener while an operation of it is in flight, so
+//      either is freed only when it is closing and nothing of it is in flight.
+//   2. That happens in a deferred task, never within a callback: a callback may close what called
+//   it,
+//      and the reference that the caller holds stays good until the turn's completions are done.
+//   3. A completion finds its owner by an id that is never reused, not by a pointer.
+#include "lib/io/uring_io.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cassert>
+#include <cerrno>
+#include <cstring>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "lib/base/log.h"
+#include "lib/base/log_limiter.h"
+#include "lib/base/status.h"
+#include "lib/base/unique_fd.h"
+#include "lib/io/address.h"
+#include "lib/io/socket.h"
+#include "lib/io/uring_loop.h"
+
+namespace clustix::io {
+namespace {
+
+using base::UniqueFd;
+
+// How long a listener rests when the process or the system has no descriptor or memory left.
+constexpr TimeNs kAcceptRestNs = 100'000'000;
+// How long a worker of the kernel gets to stop before it is told again.
+constexpr TimeNs kCancelAgainNs = 10'000'000;
+
+struct Stream {
+  StreamId id;
+  UniqueFd fd;
+  StreamHandler* handler;
+  bool is_unix;
+  SocketAddress peer;  // where to connect to
+
+  // Operations in flight.
+  bool connecting = false;
+  bool receiving = false;
+  bool sending = false;
+
+  bool receive_cancelled = false;  // the receive in flight has been told to end
+  bool open = false;               // connected, so that bytes may be received
+  bool paused = false;
+  bool closing = false;
+  bool finishing = false;  // its Finish() is deferred
+  int close_error = 0;
+
+  msghdr message = {};
+  std::vector<iovec> vecs;
+
+  bool in_flight() const { return connecting || receiving || sending; }
+};
+
+struct Listener {
+  ListenerId id;
+  UniqueFd fd;
+  ListenHandler* handler;
+  SocketAddress address;
+  struct stat file = {};  // of a unix socket, to remove no other's
+
+  bool accepting = false;
+  bool closing = false;
+  bool finishing = false;
+  TimerId rest = 0;
+};
+
+// The connection is no good, the listener is; see accept(2).
+bool IsOfOneConnection(int error) {
+  return error == ECONNABORTED || error == EPROTO || error == EINTR || error == EAGAIN ||
+         error == EPERM;
+}
+
+// The receive ended for want of a buffer, or because we cancelled it; the stream is well. Buffers
+// come back before the next turn, so that to begin again is not to spin.
+bool IsNoEnd(int error) {
+  return error == ENOBUFS || error == ECANCELED || error == EINTR || error == EAGAIN;
+}
+
+void RemoveSocketFile(const Listener& listener) {
+  const std::string path = listener.address.path();
+  struct stat now;
+  if (path.empty() || lstat(path.c_str(), &now) != 0) return;
+  if (now.st_dev == listener.file.st_dev && now.st_ino == listener.file.st_ino) {
+    unlink(path.c_str());
+  }
+}
+
+class UringIoImpl final : public UringIo {
+ public:
+  explicit UringIoImpl(std::unique_ptr<UringLoop> loop)
+      : loop_(std::move(loop)), ring_(loop_->ring()) {
+    loop_->set_completion_handler([this](const Completion& c) { OnCompletion(c); });
+  }
+  ~UringIoImpl() override;
+
+  Loop& loop() override { return *loop_; }
+  void Run() override { loop_->Run(); }
+  void Stop() override { loop_->Stop(); }
+  void WatchFd(int fd, std::function<void()> readable) override {
+    loop_->WatchFd(fd, std::move(readable));
+  }
+  void UnwatchFd(int fd) override { loop_->UnwatchFd(fd); }
+
+  absl::StatusOr<ListenerId> Listen(const std::string& address, const StreamOptions& options,
+                                    ListenHandler* handler) override;
+  std::string LocalAddress(ListenerId listener) const override;
+  void CloseListener(ListenerId listener) override;
+  absl::StatusOr<StreamId> Connect(const std::string& address, const std::string& bind_address,
+                                   const StreamOptions& options, StreamHandler* handler) override;
+  void Send(StreamId stream, std::span<const iovec> vecs) override;
+  void PauseReceive(StreamId stream) override;
+  void ResumeReceive(StreamId stream) override;
+  void Close(StreamId stream) override;
+  absl::StatusOr<ucred> PeerCredentials(StreamId stream) override;
+
+ private:
+  void OnCompletion(const Completion& completion);
+  void CancelAgain(const MissedCancel& missed);
+  bool IsToEnd(Op op, uint64_t id);
+  void OnAccept(Listener& listener, const Completion& completion);
+  void OnConnect(Stream& stream, const Completion& completion);
+  void OnReceive(Stream& stream, const Completion& completion);
+  void OnSend(Stream& stream, const Completion& completion);
+
+  void Accept(Listener& listener);
+  void Accepted(Listener& listener, UniqueFd fd);
+  void RestFromAccepting(Listener& listener, int error);
+  void FinishListenerIfIdle(Listener& listener);
+
+  Stream& AddStream(UniqueFd fd, StreamHandler* handler, bool is_unix);
+  Stream* FindStream(StreamId id);
+  void Receive(Stream& stream);
+  void CancelReceive(Stream& stream);
+  void BeginClose(Stream& stream, int error);
+  void FinishIfIdle(Stream& stream);
+  void Finish(StreamId id);
+
+  std::unique_ptr<UringLoop> loop_;
+  UringRing& ring_;
+  std::unordered_map<StreamId, std::unique_ptr<Stream>> streams_;
+  std::unordered_map<ListenerId, std::unique_ptr<Listener>> listeners_;
+  StreamId next_stream_ = 1;
+  ListenerId next_listener_ = 1;
+  base::LogLimiter log_limiter_;
+};
+
+UringIoImpl::~UringIoImpl() {
+  loop_->Drain([](const Completion& completion) {
+    if (completion.op == Op::kAccept && completion.result >= 0) close(completion.result);
+  });
+  for (const auto& [id, listener] : listeners_) RemoveSocketFile(*listener);
+}
+
+void UringIoImpl::OnCompletion(const Completion& completion) {
+  if (completion.op == Op::kCancel) {
+    if (const std::optional<MissedCancel> missed = MissedBy(completion)) CancelAgain(*missed);
+    return;
+  }
+  if (completion.op == Op::kAccept) {
+    OnAccept(*listeners_.at(completion.id), completion);
+    return;
+  }
+  Stream& stream = *streams_.at(completion.id);
+  switch (completion.op) {
+    case Op::kConnect:
+      OnConnect(stream, completion);
+      break;
+    case Op::kReceive:
+      OnReceive(stream, completion);
+      break;
+    default:
+      assert(completion.op == Op::kSend);
+      OnSend(stream, completion);
+  }
+}
+
+// Most often the operation has ended by itself, or does so in this turn.
+void UringIoImpl::CancelAgain(const MissedCancel& missed) {
+  if (!IsToEnd(missed.op, missed.id)) return;
+  if (!missed.running) {
+    ring_.QueueCancel(missed.op, missed.id);
+    return;
+  }
+  loop_->RunAt(loop_->Now() + kCancelAgainNs, [this, missed] {
+    if (IsToEnd(missed.op, missed.id)) ring_.QueueCancel(missed.op, missed.id);
+  });
+}
+
+// Is the operation in flight, and has its owner cancelled it?
+bool UringIoImpl::IsToEnd(Op op, uint64_t id) {
+  if (op == Op::kAccept) {
+    const auto found = listeners_.find(id);
+    return found != listeners_.end() && found->second->closing && found->second->accepting;
+  }
+  const Stream* stream = FindStream(id);
+  if (stream == nullptr) return false;
+  if (op == Op::kReceive) return stream->receiving && stream->receive_cancelled;
+  return stream->closing && (op == Op::kConnect ? stream->connecting : stream->sending);
+}
+
+// ---- Listeners ----
+
+absl::StatusOr<ListenerId> UringIoImpl::Listen(const std::string& address,
+                                               const StreamOptions& options,
+                                               ListenHandler* handler) {
+  ASSIGN_OR_RETURN(const SocketAddress wanted, ParseAddress(address));
+  ASSIGN_OR_RETURN(UniqueFd fd, OpenListener(wanted, options));
+  ASSIGN_OR_RETURN(const SocketAddress bound, LocalAddressOf(fd.get()));
+  auto listener = std::make_unique<Listener>();
+  listener->id = next_listener_++;
+  listener->fd = std::move(fd);
+  listener->handler = handler;
+  listener->address = bound;
+  if (bound.is_unix() && lstat(bound.path().c_str(), &listener->file) != 0) {
+    return base::ErrnoStatus(errno, bound.path());
+  }
+  const ListenerId id = listener->id;
+  Accept(*listener);
+  listeners_.emplace(id, std::move(listener));
+  return id;
+}
+
+std::string UringIoImpl::LocalAddress(ListenerId listener) const {
+  const auto found = listeners_.find(listener);
+  return found == listeners_.end() ? "" : FormatAddress(found->second->address);
+}
+
+void UringIoImpl::CloseListener(ListenerId id) {
+  const auto found = listeners_.find(id);
+  if (found == listeners_.end() || found->second->closing) return;
+  Listener& listener = *found->second;
+  listener.closing = true;
+  RemoveSocketFile(listener);
+  if (listener.rest != 0) loop_->Cancel(std::exchange(listener.rest, 0));
+  if (listener.accepting) ring_.QueueCancel(Op::kAccept, id);
+  FinishListenerIfIdle(listener);
+}
+
+void UringIoImpl::FinishListenerIfIdle(Listener& listener) {
+  if (!listener.closing || listener.accepting || listener.finishing) return;
+  listener.finishing = true;
+  loop_->Defer([this, id = listener.id] { listeners_.erase(id); });
+}
+
+void UringIoImpl::Accept(Listener& listener) {
+  listener.accepting = true;
+  ring_.Queue(Op::kAccept, listener.id, [&](io_uring_sqe* sqe) {
+    io_uring_prep_multishot_accept(sqe, listener.fd.get(), nullptr, nullptr, SOCK_CLOEXEC);
+  });
+}
+
+void UringIoImpl::OnAccept(Listener& listener, const Completion& completion) {
+  if (!completion.more()) listener.accepting = false;
+  if (completion.result >= 0) {
+    UniqueFd fd(completion.result);
+    if (!listener.closing) Accepted(listener, std::move(fd));
+  } else if (!listener.closing && !IsOfOneConnection(-completion.result)) {
+    RestFromAccepting(listener, -completion.result);
+  }
+  if (listener.closing) {
+    FinishListenerIfIdle(listener);
+  } else if (!listener.accepting && listener.rest == 0) {
+    Accept(listener);
+  }
+}
+
+void UringIoImpl::Accepted(Listener& listener, UniqueFd fd) {
+  const absl::StatusOr<SocketAddress> peer = PeerAddressOf(fd.get());
+  if (!peer.ok()) return;  // reset before we looked
+  const StreamId id = next_stream_;
+  // The handler may use the stream from within OnAccept(), so the stream is there before it has
+  // one.
+  Stream& stream = AddStream(std::move(fd), nullptr, peer->is_unix());
+  stream.open = true;
+  stream.handler = listener.handler->OnAccept(id, FormatAddress(*peer));
+  if (stream.handler == nullptr) {
+    BeginClose(stream, 0);
+  } else if (!stream.closing && !stream.paused && !stream.receiving) {
+    Receive(stream);
+  }
+}
+
+void UringIoImpl::RestFromAccepting(Listener& listener, int error) {
+  const TimeNs now = loop_->Now();
+  if (const std::optional<uint64_t> suppressed = log_limiter_.Admit("accept", now)) {
+    base::Log(base::LogLevel::kWarning, "io", "accept failed, the listener rests for a moment",
+              {{"error", strerror(error)},
+               {"listener", FormatAddress(listener.address)},
+               {"suppressed", *suppressed}});
+  }
+  if (listener.accepting || listener.rest != 0) return;
+  listener.rest = loop_->RunAt(now + kAcceptRestNs, [this, id = listener.id] {
+    Listener& rested = *listeners_.at(id);  // closing it would have cancelled this timer
+    rested.rest = 0;
+    Accept(rested);
+  });
+}
+
+// ---- Streams ----
+
+Stream& UringIoImpl::AddStream(UniqueFd fd, StreamHandler* handler, bool is_unix) {
+  auto stream = std::make_unique<Stream>();
+  stream->id = next_stream_++;
+  stream->fd = std::move(fd);
+  stream->handler = handler;
+  stream->is_unix = is_unix;
+  return *streams_.emplace(stream->id, std::move(stream)).first->second;
+}
+
+Stream* UringIoImpl::FindStream(StreamId id) {
+  const auto found = streams_.find(id);
+  return found == streams_.end() ? nullptr : found->second.get();
+}
+
+absl::StatusOr<StreamId> UringIoImpl::Connect(const std::string& address,
+                                              const std::string& bind_address,
+                                              const StreamOptions& options,
+                                              StreamHandler* handler) {
+  ASSIGN_OR_RETURN(const SocketAddress peer, ParseAddress(address));
+  ASSIGN_OR_RETURN(UniqueFd fd, OpenConnector(peer, bind_address, options));
+  Stream& stream = AddStream(std::move(fd), handler, peer.is_unix());
+  stream.peer = peer;
+  stream.connecting = true;
+  ring_.Queue(Op::kConnect, stream.id, [&](io_uring_sqe* sqe) {
+    io_uring_prep_connect(sqe, stream.fd.get(), stream.peer.get(), stream.peer.bytes);
+  });
+  return stream.id;
+}
+
+void UringIoImpl::OnConnect(Stream& stream, const Completion& completion) {
+  stream.connecting = false;
+  if (stream.closing) {
+    FinishIfIdle(stream);
+    return;
+  }
+  int error = -completion.result;
+  if (error == 0 && IsConnectedToItself(stream.fd.get())) error = ECONNREFUSED;
+  if (error != 0) {
+    BeginClose(stream, error);
+    stream.handler->OnConnected(error);
+    return;
+  }
+  stream.open = true;
+  stream.handler->OnConnected(0);
+  if (!stream.closing && !stream.paused && !stream.receiving) Receive(stream);
+}
+
+void UringIoImpl::Receive(Stream& stream) {
+  stream.receiving = true;
+  ring_.QueueReceive(stream.id, stream.fd.get());
+}
+
+void UringIoImpl::CancelReceive(Stream& stream) {
+  if (!stream.receiving || stream.receive_cancelled) return;
+  stream.receive_cancelled = true;
+  ring_.QueueCancel(Op::kReceive, stream.id);
+}
+
+void UringIoImpl::OnReceive(Stream& stream, const Completion& completion) {
+  if (!completion.more()) stream.receiving = stream.receive_cancelled = false;
+  if (!stream.closing) {
+    if (completion.result > 0) {
+      stream.handler->OnData(ring_.Received(completion));
+    } else if (!IsNoEnd(-completion.result)) {
+      BeginClose(stream, -completion.result);
+    }
+  }
+  ring_.GiveBack(completion);
+  if (stream.closing) {
+    FinishIfIdle(stream);
+  } else if (!stream.receiving && !stream.paused) {
+    Receive(stream);
+  }
+}
+
+// What the kernel has received goes on into the socket's buffer, which fills, and TCP tells the
+// peer.
+void UringIoImpl::PauseReceive(StreamId id) {
+  Stream* stream = FindStream(id);
+  if (stream == nullptr || stream->closing) return;
+  stream->paused = true;
+  CancelReceive(*stream);
+}
+
+void UringIoImpl::ResumeReceive(StreamId id) {
+  Stream* stream = FindStream(id);
+  if (stream == nullptr || stream->closing || !stream->paused) return;
+  stream->paused = false;
+  // If the old receive is still being cancelled, its last completion begins a new one.
+  if (stream->open && !stream->receiving && stream->handler != nullptr) Receive(*stream);
+}
+
+void UringIoImpl::Send(StreamId id, std::span<const iovec> vecs) {
+  assert(vecs.size() <= kMaxVecs);
+  Stream* stream = FindStream(id);
+  if (stream == nullptr || stream->closing) return;
+  assert(!stream->sending);
+  stream->sending = true;
+  stream->vecs.assign(vecs.begin(), vecs.end());
+  stream->message = {};
+  stream->message.msg_iov = stream->vecs.data();
+  stream->message.msg_iovlen = stream->vecs.size();
+  ring_.Queue(Op::kSend, id, [&](io_uring_sqe* sqe) {
+    // MSG_WAITALL: the kernel goes on after a partial write, without a turn of ours between.
+    io_uring_prep_sendmsg(sqe, stream->fd.get(), &stream->message, MSG_NOSIGNAL | MSG_WAITALL);
+  });
+}
+
+void UringIoImpl::OnSend(Stream& stream, const Completion& completion) {
+  stream.sending = false;
+  if (stream.closing) {
+    FinishIfIdle(stream);
+  } else if (completion.result >= 0) {
+    stream.handler->OnSent(static_cast<size_t>(completion.result), 0);
+  } else if (completion.result == -EINTR || completion.result == -EAGAIN) {
+    stream.handler->OnSent(0, 0);
+  } else {
+    stream.handler->OnSent(0, -completion.result);
+  }
+}
+
+void UringIoImpl::Close(StreamId id) {
+  if (Stream* stream = FindStream(id)) BeginClose(*stream, 0);
+}
+
+void UringIoImpl::BeginClose(Stream& stream, int error) {
+  if (stream.closing) return;
+  stream.closing = true;
+  stream.close_error = error;
+  CancelReceive(stream);
+  if (stream.connecting) ring_.QueueCancel(Op::kConnect, stream.id);
+  if (stream.sending) ring_.QueueCancel(Op::kSend, stream.id);
+  FinishIfIdle(stream);
+}
+
+void UringIoImpl::FinishIfIdle(Stream& stream) {
+  if (!stream.closing || stream.in_flight() || stream.finishing) return;
+  stream.finishing = true;
+  loop_->Defer([this, id = stream.id] { Finish(id); });
+}
+
+void UringIoImpl::Finish(StreamId id) {
+  const std::unique_ptr<Stream> stream = std::move(streams_.extract(id).mapped());
+  stream->fd.Reset();
+  // A connection that was refused has no handler.
+  if (stream->handler != nullptr) stream->handler->OnClosed(stream->close_error);
+}
+
+absl::StatusOr<ucred> UringIoImpl::PeerCredentials(StreamId id) {
+  const Stream* stream = FindStream(id);
+  if (stream == nullptr) return absl::NotFoundError("the stream is gone");
+  if (!stream->is_unix) return absl::FailedPreconditionError("not a unix socket");
+  ucred credentials;
+  socklen_t bytes = sizeof credentials;
+  if (getsockopt(stream->fd.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) != 0) {
+    return base::ErrnoStatus(errno, "SO_PEERCRED");
+  }
+  return credentials;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<UringIo>> UringIo::Create() {
+  ASSIGN_OR_RETURN(std::unique_ptr<UringLoop> loop, UringLoop::Create());
+  return std::make_unique<UringIoImpl>(std::move(loop));
+}
+
+}  // namespace clustix::io

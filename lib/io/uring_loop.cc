@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/io/uring_loop.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include <cassert>
+#include <cerrno>
+#include <cstdlib>
+#include <utility>
+
+#include "lib/base/log.h"
+#include "lib/base/status.h"
+
+namespace clustix::io {
+namespace {
+
+constexpr TimeNs kSecondNs = 1'000'000'000;
+// Cancelling takes microseconds; a kernel that takes longer than this is stuck, and we are leaving.
+constexpr TimeNs kDrainNs = 5 * kSecondNs;
+constexpr TimeNs kCancelAgainNs = 10'000'000;
+
+void RunAll(std::vector<std::function<void()>> tasks) {
+  for (std::function<void()>& task : tasks) {
+    task();
+    task = nullptr;  // what it holds goes before the next one runs
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<UringLoop>> UringLoop::Create() {
+  auto loop = std::make_unique<UringLoop>();
+  ASSIGN_OR_RETURN(loop->ring_, UringRing::Create());
+  loop->wake_.Reset(eventfd(0, EFD_CLOEXEC));
+  if (!loop->wake_.valid()) return base::ErrnoStatus(errno, "eventfd");
+  return loop;
+}
+
+TimeNs UringLoop::Now() const {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<TimeNs>(now.tv_sec) * kSecondNs + static_cast<TimeNs>(now.tv_nsec);
+}
+
+void UringLoop::Post(std::function<void()> task) {
+  bool first;
+  {
+    base::MutexLock lock(mutex_);
+    first = posted_.empty();
+    posted_.push_back(std::move(task));
+  }
+  // The loop looks at posted_ before it sleeps, so only others need to wake it, and only once.
+  if (first && !OnLoopThread()) Wake();
+}
+
+TimerId UringLoop::RunAt(TimeNs when, std::function<void()> task) {
+  return timers_.Add(when, std::move(task));
+}
+
+bool UringLoop::Cancel(TimerId timer) { return timers_.Cancel(timer); }
+
+void UringLoop::AtEndOfTurn(std::function<void()> task) { end_of_turn_.push_back(std::move(task)); }
+
+void UringLoop::Defer(std::function<void()> task) { deferred_.push_back(std::move(task)); }
+
+void UringLoop::Run() {
+  thread_ = std::this_thread::get_id();
+  ring_->Enable();
+  if (!wake_armed_) ArmWake();
+  for (;;) {
+    Turn();
+    const bool stop = stop_.exchange(false);
+    const TimeNs until = stop || HasTasks() ? 0 : timers_.Next();
+    if (!ring_->SubmitAndWait(until == 0 || until == kNever ? 0 : Now(), until)) {
+      base::Log(base::LogLevel::kError, "io", "Run() was called on a second thread");
+      abort();
+    }
+    if (stop) return;
+  }
+}
+
+void UringLoop::Stop() {
+  stop_ = true;
+  if (!OnLoopThread()) Wake();
+}
+
+void UringLoop::Turn() {
+  // Those that are ready now and no others, or a fast peer could hold up the timers.
+  for (size_t left = ring_->ready(); left > 0; --left) Dispatch(*ring_->Take());
+  RunTimers();
+  RunPosted();
+  RunAll(std::exchange(deferred_, {}));
+  RunAll(std::exchange(end_of_turn_, {}));
+}
+
+void UringLoop::Dispatch(const Completion& completion) {
+  switch (completion.op) {
+    case Op::kWake:
+      ArmWake();
+      break;
+    case Op::kWatch:
+      OnWatch(completion);
+      break;
+    default:
+      handler_(completion);
+  }
+}
+
+void UringLoop::RunTimers() {
+  const TimerId limit = timers_.next_id();
+  if (timers_.Next() == kNever) return;
+  const TimeNs now = Now();
+  while (const std::function<void()> task = timers_.TakeDue(now, limit)) task();
+}
+
+void UringLoop::RunPosted() {
+  std::vector<std::function<void()>> tasks;
+  {
+    base::MutexLock lock(mutex_);
+    tasks.swap(posted_);
+  }
+  RunAll(std::move(tasks));
+}
+
+bool UringLoop::HasTasks() {
+  if (!deferred_.empty() || !end_of_turn_.empty()) return true;
+  base::MutexLock lock(mutex_);
+  return !posted_.empty();
+}
+
+// An eventfd cannot be full before 2^64 - 1 wakes; the loop reads them all at once.
+void UringLoop::Wake() {
+  const uint64_t one = 1;
+  while (write(wake_.get(), &one, sizeof one) < 0 && errno == EINTR) {
+  }
+}
+
+void UringLoop::ArmWake() {
+  wake_armed_ = true;
+  ring_->Queue(Op::kWake, 0, [this](io_uring_sqe* sqe) {
+    io_uring_prep_read(sqe, wake_.get(), &wake_count_, sizeof wake_count_, 0);
+  });
+}
+
+void UringLoop::WatchFd(int fd, std::function<void()> readable) {
+  assert(!watch_of_fd_.contains(fd));
+  const uint64_t id = next_watch_++;
+  auto watch = std::make_shared<Watch>(Watch{.fd = fd, .readable = std::move(readable)});
+  ArmWatch(id, *watch);
+  watches_.emplace(id, std::move(watch));
+  watch_of_fd_.emplace(fd, id);
+}
+
+void UringLoop::UnwatchFd(int fd) {
+  const auto found = watch_of_fd_.find(fd);
+  if (found == watch_of_fd_.end()) return;
+  ring_->QueueCancel(Op::kWatch, found->second);
+  watches_.erase(found->second);
+  watch_of_fd_.erase(found);
+}
+
+// One poll per event and not a multishot one, which tells edges only: a callback that leaves bytes
+// behind would not be called for them again.
+void UringLoop::ArmWatch(uint64_t id, const Watch& watch) {
+  ring_->Queue(Op::kWatch, id,
+               [&](io_uring_sqe* sqe) { io_uring_prep_poll_add(sqe, watch.fd, POLLIN); });
+}
+
+void UringLoop::OnWatch(const Completion& completion) {
+  const auto found = watches_.find(completion.id);
+  if (found == watches_.end()) return;                 // unwatched meanwhile
+  const std::shared_ptr<Watch> watch = found->second;  // survives an UnwatchFd() from within
+  if (completion.result < 0) {
+    base::Log(base::LogLevel::kError, "io", "a watched descriptor cannot be polled",
+              {{"fd", watch->fd}, {"errno", -completion.result}});
+    watch_of_fd_.erase(watch->fd);
+    watches_.erase(completion.id);
+    return;
+  }
+  watch->readable();
+  if (watches_.contains(completion.id)) ArmWatch(completion.id, *watch);
+}
+
+void UringLoop::Drain(const std::function<void(const Completion&)>& handler) {
+  if (!OnLoopThread()) return;
+  const TimeNs give_up = Now() + kDrainNs;
+  bool quiet = true;  // nothing has ended for a while, so that what is left has to be cancelled
+  while (ring_->in_flight() > 0) {
+    const TimeNs now = Now();
+    if (now >= give_up) {
+      base::Log(base::LogLevel::kError, "io", "operations did not end after they were cancelled",
+                {{"left", ring_->in_flight()}});
+      return;
+    }
+    if (quiet) ring_->QueueCancelAll();
+    if (!ring_->SubmitAndWait(now, now + kCancelAgainNs)) return;
+    quiet = ring_->ready() == 0;
+    while (const std::optional<Completion> completion = ring_->Take()) handler(*completion);
+  }
+}
+
+}  // namespace clustix::io

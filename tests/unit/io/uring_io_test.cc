@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Streams and listeners over real sockets: what works when nothing fails.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "lib/base/crc32c.h"
+#include "lib/base/prng.h"
+#include "tests/unit/io/uring_fixture.h"
+
+namespace clustix::io {
+namespace {
+
+constexpr size_t kMiB = 1 << 20;
+
+class UringIoTest : public UringFixture {};
+
+// ---- Over each kind of address ----
+
+class UringIoAddressTest : public UringFixture, public testing::WithParamInterface<const char*> {
+ protected:
+  std::string Address() {
+    const std::string kind = GetParam();
+    return kind == "unix" ? "unix:" + Directory() + "/s" : kind;
+  }
+};
+
+TEST_P(UringIoAddressTest, Echoes) {
+  Listen(Address());
+  auto client = ConnectAndAccept();
+  accepted().on_data = [&](auto) { Send(accepted().stream, accepted().data); };
+  Send(client->stream, "hello");
+  ASSERT_TRUE(RunUntil([&] { return client->data.size() == 5 && client->sends_done == 1; }));
+  EXPECT_EQ(client->data, "hello");
+  EXPECT_EQ(client->sent, 5u);
+  io_->Close(client->stream);
+  ASSERT_TRUE(RunUntil([&] { return client->closed && accepted().closed; }));
+  EXPECT_EQ(client->closed, 0);
+  EXPECT_EQ(accepted().closed, 0);
+}
+
+std::string KindName(const testing::TestParamInfo<const char*>& kind) {
+  const std::string address = kind.param;
+  return address == "unix" ? "unix" : address[0] == '[' ? "IPv6" : "IPv4";
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, UringIoAddressTest,
+                         testing::Values("127.0.0.1:0", "[::1]:0", "unix"), KindName);
+
+// ---- Addresses ----
+
+TEST_F(UringIoTest, Tells_the_port_it_picked_and_who_connected) {
+  Listen();
+  EXPECT_EQ(address_.rfind("127.0.0.1:", 0), 0u);
+  EXPECT_NE(address_, "127.0.0.1:0");
+  Recorder client(Progress());
+  ASSERT_TRUE(io_->Connect(address_, "127.0.0.9", {}, &client).ok());
+  ASSERT_TRUE(RunUntil([&] { return acceptor_.peer_addresses.size() == 1 && client.connected; }));
+  EXPECT_EQ(acceptor_.peer_addresses[0].rfind("127.0.0.9:", 0), 0u);
+}
+
+TEST_F(UringIoTest, Refuses_addresses_it_cannot_use_at_once) {
+  Recorder client(Progress());
+  EXPECT_EQ(io_->Connect("node2:7400", "", {}, &client).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_FALSE(io_->Connect("127.0.0.1:1", "192.0.2.1", {}, &client).ok());
+  EXPECT_FALSE(io_->Listen("192.0.2.1:0", {}, &acceptor_).ok());
+  Listen();
+  const auto taken = io_->Listen(address_, {}, &acceptor_);
+  ASSERT_FALSE(taken.ok());
+  EXPECT_NE(taken.status().message().find(address_), absl::string_view::npos);
+}
+
+TEST_F(UringIoTest, Knows_the_process_at_the_other_end_of_a_unix_socket) {
+  Listen("unix:" + Directory() + "/s");
+  auto client = ConnectAndAccept();
+  const auto credentials = io_->PeerCredentials(accepted().stream);
+  ASSERT_TRUE(credentials.ok()) << credentials.status();
+  EXPECT_EQ(credentials->pid, getpid());
+  EXPECT_EQ(credentials->uid, getuid());
+  EXPECT_EQ(credentials->gid, getgid());
+  EXPECT_EQ(io_->PeerCredentials(12345).status().code(), absl::StatusCode::kNotFound);
+  Listen();
+  auto tcp = ConnectAndAccept();
+  EXPECT_EQ(io_->PeerCredentials(tcp->stream).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(UringIoTest, Removes_its_unix_socket_file_with_the_listener_but_no_other) {
+  const std::string path = Directory() + "/s";
+  const ListenerId first = Listen("unix:" + path);
+  EXPECT_EQ(access(path.c_str(), F_OK), 0);
+  io_->CloseListener(first);
+  EXPECT_NE(access(path.c_str(), F_OK), 0);
+  const ListenerId second = Listen("unix:" + path);
+  ASSERT_EQ(unlink(path.c_str()), 0);
+  const ListenerId third = Listen("unix:" + path);
+  io_->CloseListener(second);
+  EXPECT_EQ(access(path.c_str(), F_OK), 0) << "removed the third listener's file";
+  io_->CloseListener(third);
+  EXPECT_NE(access(path.c_str(), F_OK), 0);
+}
+
+// ---- Transfer ----
+
+std::string RandomBytes(size_t bytes) {
+  std::string text(bytes, '\0');
+  base::Prng(bytes).Fill(text.data(), bytes);
+  return text;
+}
+
+TEST_F(UringIoTest, Carries_a_large_send_whole_and_in_order) {
+  Listen();
+  auto client = ConnectAndAccept();
+  const std::string bytes = RandomBytes(24 * kMiB + 7);
+  accepted().keep_data = false;
+  uint32_t crc = 0;
+  accepted().on_data = [&](std::span<const std::byte> data) {
+    crc = base::Crc32cExtend(crc, data.data(), data.size());
+  };
+  Send(client->stream, bytes);
+  ASSERT_TRUE(
+      RunUntil([&] { return accepted().received == bytes.size() && client->sends_done == 1; }));
+  EXPECT_EQ(client->sent, bytes.size());
+  EXPECT_EQ(crc, base::Crc32c(bytes.data(), bytes.size()));
+}
+
+TEST_F(UringIoTest, Carries_as_many_stretches_as_the_contract_allows) {
+  Listen();
+  auto client = ConnectAndAccept();
+  std::vector<std::string> stretches;
+  std::vector<iovec> vecs;
+  std::string whole;
+  for (size_t i = 0; i < Io::kMaxVecs; ++i) {
+    stretches.push_back(RandomBytes(i * 37));
+    whole += stretches.back();
+  }
+  for (std::string& stretch : stretches) vecs.push_back({stretch.data(), stretch.size()});
+  io_->Send(client->stream, vecs);
+  vecs.clear();  // only the stretches must stay
+  ASSERT_TRUE(RunUntil([&] { return accepted().received == whole.size(); }));
+  EXPECT_EQ(accepted().data, whole);
+}
+
+TEST_F(UringIoTest, Both_directions_run_at_once) {
+  Listen();
+  auto client = ConnectAndAccept();
+  const std::string bytes = RandomBytes(8 * kMiB);
+  Send(client->stream, bytes);
+  Send(accepted().stream, bytes);
+  ASSERT_TRUE(RunUntil(
+      [&] { return client->received == bytes.size() && accepted().received == bytes.size(); }));
+  EXPECT_TRUE(client->data == bytes && accepted().data == bytes);
+}
+
+TEST_F(UringIoTest, A_sender_stands_still_while_the_receiver_is_paused) {
+  Listen();
+  acceptor_.on_accept = [&](Recorder& stream) {
+    stream.keep_data = false;
+    io_->PauseReceive(stream.stream);
+  };
+  auto client = ConnectAndAccept();
+  // More than the socket buffers of both sides can hold, so the send cannot end without the
+  // receiver.
+  constexpr size_t kTotal = 96 * kMiB;
+  const std::string bytes(kTotal, 'x');
+  Send(client->stream, bytes);
+  RunTurns(50);
+  EXPECT_EQ(accepted().received, 0u);
+  EXPECT_EQ(client->sends_done, 0);
+  size_t received_when_sent = 0;
+  client->on_sent = [&] { received_when_sent = accepted().received; };
+  io_->ResumeReceive(accepted().stream);
+  ASSERT_TRUE(RunUntil([&] { return accepted().received == kTotal && client->sends_done == 1; }));
+  EXPECT_EQ(client->sent, kTotal);
+  EXPECT_GT(received_when_sent, kTotal / 2);
+}
+
+TEST_F(UringIoTest, Pausing_and_resuming_at_every_step_loses_nothing) {
+  Listen();
+  auto client = ConnectAndAccept();
+  Recorder& server = accepted();
+  size_t pauses = 0;
+  server.on_data = [&](auto) {
+    io_->PauseReceive(server.stream);
+    switch (++pauses % 4) {
+      case 0:  // in the same turn, while the cancellation is not even submitted
+        io_->ResumeReceive(server.stream);
+        break;
+      case 1:
+        io_->loop().Post([&] { io_->ResumeReceive(server.stream); });
+        break;
+      case 2:
+        io_->ResumeReceive(server.stream);
+        io_->PauseReceive(server.stream);
+        io_->loop().AtEndOfTurn([&] { io_->ResumeReceive(server.stream); });
+        break;
+      default:
+        io_->loop().RunAt(io_->loop().Now() + 100'000, [&] { io_->ResumeReceive(server.stream); });
+    }
+  };
+  const std::string bytes = RandomBytes(16 * kMiB);
+  Send(client->stream, bytes);
+  ASSERT_TRUE(RunUntil([&] { return server.received == bytes.size(); }));
+  EXPECT_TRUE(server.data == bytes);
+  EXPECT_GT(pauses, 10u);
+}
+
+TEST_F(UringIoTest, A_paused_stream_reports_its_end_after_it_resumes) {
+  Listen();
+  acceptor_.on_accept = [&](Recorder& stream) { io_->PauseReceive(stream.stream); };
+  auto client = ConnectAndAccept();
+  Send(client->stream, "last words");
+  ASSERT_TRUE(RunUntil([&] { return client->sends_done == 1; }));
+  io_->Close(client->stream);
+  ASSERT_TRUE(RunUntil([&] { return client->closed.has_value(); }));
+  RunTurns(5);
+  EXPECT_FALSE(accepted().closed);
+  EXPECT_EQ(accepted().received, 0u);
+  io_->ResumeReceive(accepted().stream);
+  ASSERT_TRUE(RunUntil([&] { return accepted().closed.has_value(); }));
+  EXPECT_EQ(accepted().data, "last words");
+}
+
+TEST_F(UringIoTest, Serves_many_streams_that_together_outrun_the_receive_buffers) {
+  Listen();
+  constexpr size_t kStreams = 200;
+  const std::string bytes = RandomBytes(128 * 1024);
+  acceptor_.on_accept = [&](Recorder& stream) { io_->PauseReceive(stream.stream); };
+  std::vector<std::unique_ptr<Recorder>> clients;
+  for (size_t i = 0; i < kStreams; ++i) clients.push_back(Connect(address_));
+  for (auto& client : clients) {
+    client->on_connected = [&, stream = client->stream] { Send(stream, bytes); };
+  }
+  ASSERT_TRUE(RunUntil([&] {
+    return acceptor_.streams.size() == kStreams &&
+           std::all_of(clients.begin(), clients.end(), [](auto& c) { return c->sends_done == 1; });
+  }));
+  // Now 25 MiB wait in the kernel for 4 MiB of buffers.
+  for (auto& stream : acceptor_.streams) io_->ResumeReceive(stream->stream);
+  ASSERT_TRUE(RunUntil([&] {
+    return std::all_of(acceptor_.streams.begin(), acceptor_.streams.end(),
+                       [&](auto& s) { return s->received == bytes.size(); });
+  }));
+  for (auto& stream : acceptor_.streams) EXPECT_TRUE(stream->data == bytes);
+}
+
+// ---- Listeners ----
+
+TEST_F(UringIoTest, Accepts_more_connections_than_the_submission_queue_holds) {
+  Listen();
+  constexpr size_t kStreams = 3000;
+  std::vector<std::unique_ptr<Recorder>> clients;
+  for (size_t i = 0; i < kStreams; ++i) clients.push_back(Connect(address_));
+  ASSERT_TRUE(RunUntil([&] {
+    return acceptor_.streams.size() == kStreams &&
+           std::all_of(clients.begin(), clients.end(), [](auto& c) { return c->connected; });
+  }));
+  for (auto& client : clients) EXPECT_EQ(client->connected, 0);
+}
+
+TEST_F(UringIoTest, A_refused_connection_is_closed) {
+  Listen();
+  acceptor_.refuse = true;
+  auto client = Connect(address_);
+  ASSERT_TRUE(RunUntil([&] { return client->closed.has_value(); }));
+  EXPECT_EQ(client->connected, 0);
+  EXPECT_TRUE(acceptor_.streams.empty());
+}
+
+TEST_F(UringIoTest, A_closed_listener_accepts_no_more_and_frees_its_address) {
+  const ListenerId listener = Listen();
+  auto before = ConnectAndAccept();
+  io_->CloseListener(listener);
+  io_->CloseListener(listener);
+  EXPECT_EQ(io_->LocalAddress(listener + 1), "");
+  RunTurns(3);
+  EXPECT_EQ(io_->LocalAddress(listener), "");
+  auto after = Connect(address_);
+  ASSERT_TRUE(RunUntil([&] { return after->closed.has_value(); }));
+  EXPECT_EQ(after->connected, ECONNREFUSED);
+  EXPECT_FALSE(before->closed);
+  const auto again = io_->Listen(address_, {}, &acceptor_);
+  EXPECT_TRUE(again.ok()) << again.status();
+}
+
+TEST_F(UringIoTest, A_listener_can_be_closed_from_within_its_own_callback) {
+  const ListenerId listener = Listen();
+  acceptor_.on_accept = [&](Recorder&) { io_->CloseListener(listener); };
+  auto first = Connect(address_), second = Connect(address_);
+  ASSERT_TRUE(RunUntil([&] { return first->closed || second->closed; }));
+  EXPECT_EQ(acceptor_.streams.size(), 1u);
+}
+
+// ---- Descriptors ----
+
+TEST_F(UringIoTest, Two_thousand_connections_leave_no_descriptor) {
+  Listen();
+  {
+    auto warm = ConnectAndAccept();
+    io_->Close(warm->stream);
+    ASSERT_TRUE(RunUntil([&] { return warm->closed && accepted().closed; }));
+  }
+  acceptor_.streams.clear();
+  const size_t before = OpenDescriptors();
+  for (int i = 0; i < 2000; ++i) {
+    auto client = ConnectAndAccept();
+    Send(client->stream, "x");
+    Recorder& closer = i % 2 == 0 ? *client : accepted();
+    io_->Close(closer.stream);
+    ASSERT_TRUE(RunUntil([&] { return client->closed && accepted().closed; })) << i;
+    acceptor_.streams.clear();
+  }
+  EXPECT_EQ(OpenDescriptors(), before);
+}
+
+TEST_F(UringIoTest, Destroying_it_releases_every_descriptor_and_calls_nobody) {
+  const size_t before = OpenDescriptors();
+  auto own = UringIo::Create();
+  ASSERT_TRUE(own.ok()) << own.status();
+  std::swap(io_, *own);
+  Listen("unix:" + Directory() + "/s");
+  Listen();
+  auto client = ConnectAndAccept();
+  io_->PauseReceive(accepted().stream);
+  const std::string bytes(64 * kMiB, 'x');
+  Send(client->stream, bytes);  // stays in flight
+  auto connecting = Connect(address_);
+  io_->loop().RunAt(io_->loop().Now() + 1'000'000'000'000, [] { FAIL(); });
+  RunTurns(5);
+  EXPECT_GT(OpenDescriptors(), before);
+  io_.reset();
+  EXPECT_EQ(OpenDescriptors(), before);
+  EXPECT_FALSE(client->closed || accepted().closed);
+  EXPECT_EQ(client->sends_done, 0);
+  EXPECT_NE(access((Directory() + "/s").c_str(), F_OK), 0);
+  std::swap(io_, *own);
+}
+
+}  // namespace
+}  // namespace clustix::io
