@@ -57,7 +57,7 @@ kccm_message MakeMessage(uint8_t type, Lane lane, Port port, uint64_t request, B
 const kccm_ops& Core::Ops() {
   static const kccm_ops ops = {
       .alloc = [](void*, size_t bytes) -> void* { return ::operator new(bytes, std::nothrow); },
-      .free = [](void*, void* memory, size_t bytes) { ::operator delete(memory, bytes); },
+      .free = [](void*, void* memory, size_t) { ::operator delete(memory); },
       .random = [](void* ctx, void* to, size_t bytes) { Of(ctx).random_(to, bytes); },
       .crc32c = base::Crc32c,
       .mac = [](void*, const uint8_t key[KCCM_KEY_BYTES], const void* data, size_t bytes,
