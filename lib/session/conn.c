@@ -496,7 +496,8 @@ struct kccm_conn *kccm_conn_accepted(struct kccm_endpoint *endpoint, void *user,
 		for (conn = endpoint->conns; conn; conn = conn->next)
 			if (waits_for_proof(conn))
 				oldest = conn; /* new ones are put in front */
-		kccm_conn_drop(oldest, KCCM_REFUSE_BUSY, now_ns);
+		if (oldest)
+			kccm_conn_drop(oldest, KCCM_REFUSE_BUSY, now_ns);
 	}
 	conn = kccm_conn_new(endpoint, user, now_ns);
 	if (!conn)
