@@ -14,7 +14,6 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,7 +26,9 @@ namespace {
 
 constexpr double kForeverSeconds = 86400;
 
-ProcTree* Tree(fuse_req_t req) { return static_cast<ProcTree*>(fuse_req_userdata(req)); }
+FuseState* State(fuse_req_t req) { return static_cast<FuseState*>(fuse_req_userdata(req)); }
+
+ProcTree* Tree(fuse_req_t req) { return &State(req)->tree; }
 
 procview::Asker AskerOf(fuse_req_t req) {
   const fuse_ctx* context = fuse_req_ctx(req);
@@ -87,7 +88,8 @@ void Access(fuse_req_t req, fuse_ino_t number, int mask) {
 }
 
 void ReadLink(fuse_req_t req, fuse_ino_t number) {
-  const procview::FileResult target = Tree(req)->ReadLink(number, fuse_req_ctx(req)->pid);
+  const procview::FileResult target =
+      Tree(req)->ReadLink(number, AskerOf(req), fuse_req_ctx(req)->pid);
   if (target.error != 0) {
     fuse_reply_err(req, target.error);
   } else {
@@ -95,16 +97,11 @@ void ReadLink(fuse_req_t req, fuse_ino_t number) {
   }
 }
 
+// If the opener was interrupted, no release will follow.
 template <typename T>
-T* Captured(const fuse_file_info* file) {
-  return reinterpret_cast<T*>(file->fh);
-}
-
-// Hands `captured` to the open file. If the opener was interrupted, no release will follow.
-template <typename T>
-void ReplyOpen(fuse_req_t req, fuse_file_info* file, std::unique_ptr<T> captured) {
-  file->fh = reinterpret_cast<uint64_t>(captured.get());
-  if (fuse_reply_open(req, file) == 0) captured.release();
+void ReplyOpen(fuse_req_t req, fuse_file_info* file, HandleTable<T>* table, T captured) {
+  file->fh = table->Add(std::move(captured));
+  if (fuse_reply_open(req, file) != 0) table->Remove(file->fh);
 }
 
 void Open(fuse_req_t req, fuse_ino_t number, fuse_file_info* file) {
@@ -118,17 +115,21 @@ void Open(fuse_req_t req, fuse_ino_t number, fuse_file_info* file) {
     return;
   }
   file->direct_io = 1;
-  ReplyOpen(req, file, std::make_unique<std::string>(std::move(result.text)));
+  ReplyOpen(req, file, &State(req)->files, std::move(result.text));
 }
 
 void Read(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_info* file) {
-  const std::string& text = *Captured<std::string>(file);
-  const size_t start = std::min(static_cast<size_t>(offset), text.size());
-  fuse_reply_buf(req, text.data() + start, std::min(size, text.size() - start));
+  const auto text = State(req)->files.Get(file->fh);
+  if (!text) {
+    fuse_reply_err(req, EBADF);
+    return;
+  }
+  const size_t start = std::min(static_cast<size_t>(offset), text->size());
+  fuse_reply_buf(req, text->data() + start, std::min(size, text->size() - start));
 }
 
 void Release(fuse_req_t req, fuse_ino_t, fuse_file_info* file) {
-  delete Captured<std::string>(file);
+  State(req)->files.Remove(file->fh);
   fuse_reply_err(req, 0);
 }
 
@@ -138,12 +139,17 @@ void OpenDir(fuse_req_t req, fuse_ino_t number, fuse_file_info* file) {
     fuse_reply_err(req, listing.error);
     return;
   }
-  ReplyOpen(req, file, std::make_unique<std::vector<ProcTree::Entry>>(std::move(listing.entries)));
+  ReplyOpen(req, file, &State(req)->directories, std::move(listing.entries));
 }
 
 // An entry's offset is its index + 1; a directory stream can be rewound and positioned.
 void ReadDir(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_info* file) {
-  const auto& entries = *Captured<std::vector<ProcTree::Entry>>(file);
+  const auto captured = State(req)->directories.Get(file->fh);
+  if (!captured) {
+    fuse_reply_err(req, EBADF);
+    return;
+  }
+  const std::vector<ProcTree::Entry>& entries = *captured;
   std::vector<char> buffer(size);
   size_t used = 0;
   for (size_t i = static_cast<size_t>(offset); i < entries.size(); ++i) {
@@ -159,7 +165,7 @@ void ReadDir(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_in
 }
 
 void ReleaseDir(fuse_req_t req, fuse_ino_t, fuse_file_info* file) {
-  delete Captured<std::vector<ProcTree::Entry>>(file);
+  State(req)->directories.Remove(file->fh);
   fuse_reply_err(req, 0);
 }
 

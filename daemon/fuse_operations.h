@@ -1,16 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the kernel asks of the file system, answered out of a ProcTree. The functions run on the
-// threads of FuseView, several at a time; they share nothing but the tree.
+// threads of FuseView, several at a time; they share nothing but the FuseState.
 #ifndef CLUSTIX_DAEMON_FUSE_OPERATIONS_H_
 #define CLUSTIX_DAEMON_FUSE_OPERATIONS_H_
 
 #define FUSE_USE_VERSION 314
 #include <fuse3/fuse_lowlevel.h>
 
+#include <string>
+#include <vector>
+
+#include "daemon/handle_table.h"
+#include "daemon/proc_tree.h"
+
 namespace clustix::daemon {
 
-// The user data of the session is a ProcTree*.
+// The user data of a session: it outlives the threads that serve.
+struct FuseState {
+  ProcTree tree;
+  HandleTable<std::string> files;                         // what open files say
+  HandleTable<std::vector<ProcTree::Entry>> directories;  // what open directories list
+};
+
+// For a session whose user data is a FuseState*.
 const fuse_lowlevel_ops& FuseOperations();
 
 }  // namespace clustix::daemon

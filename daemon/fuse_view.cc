@@ -27,7 +27,6 @@
 
 #include "absl/status/status.h"
 #include "daemon/fuse_operations.h"
-#include "daemon/proc_tree.h"
 
 namespace clustix::daemon {
 namespace {
@@ -92,7 +91,8 @@ absl::Status PrepareMountPoint(const std::string& path) {
 
 class FuseView::Session {
  public:
-  explicit Session(procview::ClusterView* view) : tree_(view) {}
+  Session(procview::ClusterView* view, const std::string& local_proc)
+      : state_{ProcTree(view, local_proc), {}, {}} {}
   ~Session() { Stop(); }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -104,7 +104,7 @@ class FuseView::Session {
   void Serve(int epoll_fd);
   absl::Status StartThread();
 
-  ProcTree tree_;
+  FuseState state_;
   fuse_session* session_ = nullptr;
   bool mounted_ = false;
   int stop_fd_ = -1;
@@ -119,7 +119,7 @@ absl::Status FuseView::Session::Start(const std::string& path, const Options& op
   std::array<std::string, 3> words = {"clustix", "-o", choices};
   std::array<char*, 4> argv = {words[0].data(), words[1].data(), words[2].data(), nullptr};
   fuse_args arguments = FUSE_ARGS_INIT(3, argv.data());
-  session_ = fuse_session_new(&arguments, &FuseOperations(), sizeof(fuse_lowlevel_ops), &tree_);
+  session_ = fuse_session_new(&arguments, &FuseOperations(), sizeof(fuse_lowlevel_ops), &state_);
   fuse_opt_free_args(&arguments);
   if (session_ == nullptr) return Complain(path, "libfuse refuses to start");
   if (fuse_session_mount(session_, path.c_str()) != 0) {
@@ -201,7 +201,7 @@ absl::StatusOr<std::unique_ptr<FuseView>> FuseView::Mount(procview::ClusterView*
                                                           const std::string& path,
                                                           const Options& options) {
   if (absl::Status status = PrepareMountPoint(path); !status.ok()) return status;
-  auto session = std::make_unique<Session>(view);
+  auto session = std::make_unique<Session>(view, options.local_proc);
   if (absl::Status status = session->Start(path, options); !status.ok()) return status;
   return std::unique_ptr<FuseView>(new FuseView(std::move(session)));
 }

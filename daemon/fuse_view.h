@@ -19,6 +19,10 @@ class FuseView {
     // Other users than the daemon's may look. Root always may; otherwise /etc/fuse.conf must hold
     // user_allow_other.
     bool allow_other = true;
+    // Where processes that have the view over /proc find this node's real /proc (bound there by
+    // whoever covered it). fd, ns, maps and the like of this node's processes are links to it; if
+    // empty, they are left out.
+    std::string local_proc = {};
     // Requests served at a time. One that waits for a node that hangs holds a thread up to the
     // view's deadline, so a few more than there are cores.
     int threads = 8;

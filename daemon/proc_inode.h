@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 #include "lib/procview/global_pid.h"
 #include "lib/procview/node_files.h"
@@ -107,8 +108,8 @@ struct ProcessInfo {
   mode_t mode;
 };
 
-// By entry - 1. All but "task" are in PID/task/TID as well.
-inline constexpr std::array<ProcessInfo, 13> kProcessEntries = {{
+// By entry - 1.
+inline constexpr std::array<ProcessInfo, 23> kProcessEntries = {{
     {"task", S_IFDIR | 0555},
     {"stat", S_IFREG | 0444},
     {"statm", S_IFREG | 0444},
@@ -122,7 +123,30 @@ inline constexpr std::array<ProcessInfo, 13> kProcessEntries = {{
     {"cgroup", S_IFREG | 0444},
     {"oom_score", S_IFREG | 0444},
     {"oom_score_adj", S_IFREG | 0644},
+    {"exe", S_IFLNK | 0777},
+    {"cwd", S_IFLNK | 0777},
+    {"root", S_IFLNK | 0777},
+    {"fd", S_IFLNK | 0777},
+    {"fdinfo", S_IFLNK | 0777},
+    {"ns", S_IFLNK | 0777},
+    {"maps", S_IFLNK | 0777},
+    {"smaps", S_IFLNK | 0777},
+    {"smaps_rollup", S_IFLNK | 0777},
+    {"limits", S_IFLNK | 0777},
 }};
+
+// From here on, links to the real /proc of the node: what only the kernel can give, as open files
+// and namespaces. At the root, of this node's processes alone.
+inline constexpr uint8_t kFirstLocalLink = 17;
+static_assert(kProcessEntries[kFirstLocalLink - 1].name == std::string_view("fd"));
+
+// Is there such an entry in a directory of this kind? `self` is the node that is asked.
+inline bool HasProcessEntry(const ProcInode& inode, uint16_t self, bool local_links) {
+  if (inode.entry == kItself || inode.entry > kProcessEntries.size()) return inode.entry == kItself;
+  if (inode.entry == kTask) return inode.tid == 0;
+  if (inode.entry < kFirstLocalLink) return true;
+  return local_links && inode.kind == InodeKind::kGlobalProcess && inode.node == self;
+}
 
 }  // namespace clustix::daemon
 

@@ -148,7 +148,7 @@ int ProcTree::FindTask(const Process& process, const ProcInode& inode) {
 }
 
 ProcTree::Attributes ProcTree::ProcessAttributes(const Moment& moment, const ProcInode& inode) {
-  if (inode.entry > kProcessEntries.size()) return Failed(ENOENT);
+  if (!HasProcessEntry(inode, moment.cluster->self, !local_proc_.empty())) return Failed(ENOENT);
   const Process process = FindProcess(moment, inode);
   if (process.error != 0) return Failed(process.error);
   const mode_t mode =
@@ -183,9 +183,7 @@ ProcTree::Attributes ProcTree::Lookup(uint64_t parent_number, const std::string&
   if (parent.IsProcess() && parent.entry == kItself) {
     for (size_t i = 0; i < kProcessEntries.size(); ++i) {
       child.entry = static_cast<uint8_t>(i + 1);
-      if (name != kProcessEntries[i].name) continue;
-      if (child.entry == kTask && parent.tid != 0) return Failed(ENOENT);
-      return AttributesOf(moment, child);
+      if (name == kProcessEntries[i].name) return AttributesOf(moment, child);
     }
     return Failed(ENOENT);
   }
@@ -309,6 +307,7 @@ FileResult ProcTree::ReadLocalText(const Process& process, const ProcInode& inod
 FileResult ProcTree::ReadProcess(const Moment& moment, const ProcInode& inode, const Asker& asker) {
   if (inode.entry == kItself || inode.entry == kTask) return {EISDIR, {}};
   if (inode.entry > kProcessEntries.size()) return {ENOENT, {}};
+  if (S_ISLNK(kProcessEntries[inode.entry - 1].mode)) return {ELOOP, {}};
   const Process process = FindProcess(moment, inode);
   if (process.error != 0) return {process.error, {}};
   FileResult result = ReadLocalText(process, inode, asker);
@@ -335,8 +334,30 @@ FileResult ProcTree::Read(uint64_t number, const Asker& asker) {
   return ReadFixed(moment, inode);
 }
 
-FileResult ProcTree::ReadLink(uint64_t number, int32_t thread) {
+// exe, cwd and root: where they lead on the node of the process. The others lead to what the kernel
+// itself has to open.
+FileResult ProcTree::ReadProcessLink(const Moment& moment, const ProcInode& inode,
+                                     const Asker& asker) {
+  if (inode.entry == kItself || !S_ISLNK(kProcessEntries[inode.entry - 1].mode)) {
+    return {EINVAL, {}};
+  }
+  if (inode.entry >= kFirstLocalLink) {
+    std::string target = local_proc_ + "/" + std::to_string(inode.pid);
+    if (inode.tid != 0) target += "/task/" + std::to_string(inode.tid);
+    return {0, target + "/" + kProcessEntries[inode.entry - 1].name};
+  }
+  const Process process = FindProcess(moment, inode);
+  if (process.error != 0) return {process.error, {}};
+  return ReadLocalText(process, inode, asker);
+}
+
+FileResult ProcTree::ReadLink(uint64_t number, const Asker& asker, int32_t thread) {
   const ProcInode inode = ProcInode::Decode(number);
+  if (inode.IsProcess()) {
+    const Moment moment = Now();
+    if (!HasProcessEntry(inode, moment.cluster->self, !local_proc_.empty())) return {ENOENT, {}};
+    return ReadProcessLink(moment, inode, asker);
+  }
   if (inode.kind != InodeKind::kFixed) return {EINVAL, {}};
   if (inode.entry == kMounts) return {0, "self/mounts"};
   if (inode.entry != kSelf && inode.entry != kThreadSelf) return {EINVAL, {}};
@@ -393,7 +414,7 @@ int ProcTree::ListProcess(const Moment& moment, const ProcInode& inode,
   if (inode.entry == kItself) {
     for (size_t i = 0; i < kProcessEntries.size(); ++i) {
       child.entry = static_cast<uint8_t>(i + 1);
-      if (child.entry == kTask && inode.tid != 0) continue;
+      if (!HasProcessEntry(child, moment.cluster->self, !local_proc_.empty())) continue;
       entries->push_back(
           {kProcessEntries[i].name, child.Encode(), kProcessEntries[i].mode & S_IFMT});
     }

@@ -15,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "daemon/proc_inode.h"
@@ -25,8 +26,10 @@ namespace clustix::daemon {
 
 class ProcTree {
  public:
-  // `view` outlives the tree.
-  explicit ProcTree(procview::ClusterView* view) : view_(view) {}
+  // `view` outlives the tree. `local_proc` is where a process of this node finds the node's real
+  // /proc while the view covers it; if empty, the entries that lead there are left out.
+  explicit ProcTree(procview::ClusterView* view, std::string local_proc = {})
+      : view_(view), local_proc_(std::move(local_proc)) {}
 
   struct Attributes {
     int error = 0;
@@ -42,7 +45,7 @@ class ProcTree {
   procview::FileResult Read(uint64_t inode, const procview::Asker& asker);
 
   // `thread` is the calling thread's id on this node, or 0 if it has none here.
-  procview::FileResult ReadLink(uint64_t inode, int32_t thread);
+  procview::FileResult ReadLink(uint64_t inode, const procview::Asker& asker, int32_t thread);
 
   struct Entry {
     std::string name;
@@ -81,6 +84,8 @@ class ProcTree {
   procview::FileResult ReadNodeFile(const Moment& moment, const ProcInode& inode);
   procview::FileResult ReadProcess(const Moment& moment, const ProcInode& inode,
                                    const procview::Asker& asker);
+  procview::FileResult ReadProcessLink(const Moment& moment, const ProcInode& inode,
+                                       const procview::Asker& asker);
   procview::FileResult ReadLocalText(const Process& process, const ProcInode& inode,
                                      const procview::Asker& asker);
 
@@ -89,6 +94,7 @@ class ProcTree {
   int ListProcess(const Moment& moment, const ProcInode& inode, std::vector<Entry>* entries);
 
   procview::ClusterView* const view_;
+  const std::string local_proc_;
 
   std::mutex mutex_;  // guards what follows; never held while the view is asked
   Moment last_;       // computing a clock parses every node's stat: once per snapshot

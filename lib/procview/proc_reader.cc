@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -123,7 +124,18 @@ bool CollectProcess(int root, FileReader* reader, int32_t pid, ProcessRecord* pr
          reader->ReadAt(dir.get(), "cmdline", kSnapshotCmdlineBytes, &process->cmdline) == 0;
 }
 
-bool NeedsTraceRights(const std::string& name) { return name == "environ" || name == "io"; }
+bool IsLink(const std::string& name) { return name == "exe" || name == "cwd" || name == "root"; }
+
+bool NeedsTraceRights(const std::string& name) {
+  return name == "environ" || name == "io" || IsLink(name);
+}
+
+int ReadLink(int dir, const char* name, std::string* target) {
+  target->resize(PATH_MAX);
+  const ssize_t length = readlinkat(dir, name, target->data(), target->size());
+  target->resize(length < 0 ? 0 : size_t(length));
+  return length < 0 ? errno : 0;
+}
 
 // ptrace_may_access(PTRACE_MODE_READ_FSCREDS) for an asker of whom only uid and gid are known. The
 // kernel compares all ids, demands that the process is dumpable, and that the asker has every
@@ -141,10 +153,10 @@ bool MayTrace(const Asker& asker, const ProcessStatus& status, const struct stat
 }  // namespace
 
 bool IsProcessFile(const std::string& name) {
-  // All but environ and io are readable by everybody on a plain /proc.
-  static constexpr std::array<std::string_view, 12> kNames = {
-      "stat", "statm",  "status",    "cmdline", "comm",      "environ",
-      "io",   "mounts", "mountinfo", "cgroup",  "oom_score", "oom_score_adj"};
+  // The first five need the rights of NeedsTraceRights(); the rest everybody may read.
+  static constexpr std::array<std::string_view, 15> kNames = {
+      "environ", "io",   "exe",    "cwd",       "root",   "stat",      "statm",        "status",
+      "cmdline", "comm", "mounts", "mountinfo", "cgroup", "oom_score", "oom_score_adj"};
   return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }
 
@@ -193,11 +205,13 @@ FileResult ProcReader::ReadProcessFile(int32_t pid, int32_t tid, const std::stri
   // reused.
   const Fd dir(OpenDirectory(root_fd_, path.c_str()));
   if (!dir.ok()) return {errno, {}};
-  const Fd fd(openat(dir.get(), name.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!fd.ok()) return {errno, {}};
   FileReader reader;
   FileResult result;
-  result.error = reader.Read(fd.get(), kProcessFileBytes, &result.text);
+  if (IsLink(name)) {
+    result.error = ReadLink(dir.get(), name.c_str(), &result.text);
+  } else {
+    result.error = reader.ReadAt(dir.get(), name.c_str(), kProcessFileBytes, &result.text);
+  }
   if (result.error != 0) return result;
   if (NeedsTraceRights(name)) {
     // Asked after the read: a process that gained privileges by exec in between is refused.
@@ -207,7 +221,7 @@ FileResult ProcReader::ReadProcessFile(int32_t pid, int32_t tid, const std::stri
       return {error, {}};
     }
     const auto status = ParseProcessStatus(text);
-    if (!status.ok() || fstatat(dir.get(), name.c_str(), &info, 0) != 0 ||
+    if (!status.ok() || fstatat(dir.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 ||
         !MayTrace(asker, *status, info)) {
       return {EACCES, {}};
     }

@@ -38,7 +38,8 @@ class ProcReader {
   // be read is empty. Costs about 18 us a file, four files a process (two for a kernel thread).
   absl::StatusOr<NodeSnapshot> Collect(uint16_t node) const;
 
-  // PID/NAME, or PID/task/TID/NAME for a tid other than 0, as `asker` would see it. Errors: ENOENT
+  // PID/NAME, or PID/task/TID/NAME for a tid other than 0, as `asker` would see it; of the
+  // links exe, cwd and root the target. Errors: ENOENT
   // (no such process, thread or file), ESRCH (it exited while being read), EACCES, or what the
   // kernel said to this process.
   FileResult ReadProcessFile(int32_t pid, int32_t tid, const std::string& name,

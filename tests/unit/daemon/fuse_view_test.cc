@@ -151,11 +151,14 @@ class FuseViewTest : public testing::Test {
   void TearDown() override {
     if (!reason_.empty()) return;
     mounted_.reset();
+    rmdir((path_ + ".local").c_str());
     EXPECT_EQ(rmdir(path_.c_str()), 0) << strerror(errno);
   }
 
   void MountView() {
-    auto mounted = FuseView::Mount(&view_, path_, {});
+    FuseView::Options options;
+    options.local_proc = path_ + ".local";
+    auto mounted = FuseView::Mount(&view_, path_, options);
     ASSERT_TRUE(mounted.ok()) << mounted.status();
     mounted_ = *std::move(mounted);
   }
@@ -163,7 +166,9 @@ class FuseViewTest : public testing::Test {
   // In a mount namespace where /proc is the view, as `clustix shell` makes one.
   Output ShellInView(const std::string& command) {
     return Shell(command, [this] {
-      return unshare(CLONE_NEWNS) == 0 &&
+      const std::string local = path_ + ".local";
+      return unshare(CLONE_NEWNS) == 0 && (mkdir(local.c_str(), 0755) == 0 || errno == EEXIST) &&
+             mount("/proc", local.c_str(), nullptr, MS_BIND | MS_REC, nullptr) == 0 &&
              mount(path_.c_str(), "/proc", nullptr, MS_BIND | MS_REC, nullptr) == 0;
     });
   }
@@ -307,6 +312,14 @@ TEST_F(FuseViewTest, Self_is_the_process_that_asks) {
     EXPECT_EQ(thread_target, target + "/task/" + std::to_string(GlobalPid(1, gettid())));
   })
       .join();
+}
+
+TEST_F(FuseViewTest, A_shell_finds_its_own_open_files_and_program) {
+  EXPECT_EQ(ShellInView("echo hello | cat /proc/self/fd/0").text, "hello\n");
+  EXPECT_EQ(ShellInView("bash -c 'cat <(echo hello) /dev/null'").text, "hello\n");
+  EXPECT_EQ(ShellInView("test /proc/self/exe -ef /proc/$$/exe; readlink /proc/self/exe").text,
+            "/usr/bin/readlink\n");
+  EXPECT_EQ(ShellInView("cd /usr && readlink /proc/$$/cwd").text, "/usr\n");
 }
 
 TEST_F(FuseViewTest, A_file_reads_the_same_in_small_pieces_and_after_seeks) {

@@ -51,7 +51,7 @@ class ProcTreeTest : public testing::Test {
   }
 
   RecordedView view_;
-  ProcTree tree_{&view_};
+  ProcTree tree_{&view_, "/run/localproc"};
 };
 
 std::string Global(uint16_t node, int32_t pid) { return std::to_string(GlobalPid(node, pid)); }
@@ -146,13 +146,13 @@ TEST_F(ProcTreeTest, Answers_for_any_inode_number_without_harm) {
       const uint64_t number = (uint64_t{1} << bits) | low;
       (void)tree_.GetAttributes(number);
       (void)tree_.Read(number, Asker{});
-      (void)tree_.ReadLink(number, 1);
+      (void)tree_.ReadLink(number, Asker{}, 1);
       (void)tree_.List(number);
       (void)tree_.Lookup(number, "stat");
     }
   }
   EXPECT_EQ(tree_.Read(kRoot, Asker{}).error, EISDIR);
-  EXPECT_EQ(tree_.ReadLink(kRoot, 1).error, EINVAL);
+  EXPECT_EQ(tree_.ReadLink(kRoot, Asker{}, 1).error, EINVAL);
   EXPECT_EQ(tree_.List(Walk("stat").inode).error, ENOTDIR);
 }
 
@@ -232,16 +232,16 @@ TEST_F(ProcTreeTest, Shows_the_status_alone_of_a_node_never_heard) {
 }
 
 TEST_F(ProcTreeTest, Points_self_at_the_process_of_the_asking_thread) {
-  EXPECT_EQ(tree_.ReadLink(Walk("self").inode, 3).text, Global(1, 3));
-  EXPECT_EQ(tree_.ReadLink(Walk("thread-self").inode, 3).text,
+  EXPECT_EQ(tree_.ReadLink(Walk("self").inode, Asker{}, 3).text, Global(1, 3));
+  EXPECT_EQ(tree_.ReadLink(Walk("thread-self").inode, Asker{}, 3).text,
             Global(1, 3) + "/task/" + Global(1, 3));
-  EXPECT_EQ(tree_.ReadLink(Walk("self").inode, 0).error, ENOENT);
-  EXPECT_EQ(tree_.ReadLink(Walk("self").inode, 999).error, ENOENT);
-  EXPECT_EQ(tree_.ReadLink(Walk("mounts").inode, 0).text, "self/mounts");
+  EXPECT_EQ(tree_.ReadLink(Walk("self").inode, Asker{}, 0).error, ENOENT);
+  EXPECT_EQ(tree_.ReadLink(Walk("self").inode, Asker{}, 999).error, ENOENT);
+  EXPECT_EQ(tree_.ReadLink(Walk("mounts").inode, Asker{}, 0).text, "self/mounts");
   // A thread that is not its process's first one.
   view_.SetFile(1, 77, "status",
                 {0, "Tgid:\t3\nPid:\t77\nUid:\t0 0 0 0\nGid:\t0 0 0 0\nCapPrm:\t0\n"});
-  EXPECT_EQ(tree_.ReadLink(Walk("thread-self").inode, 77).text,
+  EXPECT_EQ(tree_.ReadLink(Walk("thread-self").inode, Asker{}, 77).text,
             Global(1, 3) + "/task/" + Global(1, 77));
 }
 
@@ -250,6 +250,31 @@ TEST_F(ProcTreeTest, Finds_a_process_of_this_node_by_its_local_pid_too) {
   EXPECT_EQ(Read("3/stat").text, Read(Global(1, 3) + "/stat").text);
   EXPECT_THAT(Names(""), testing::Not(testing::Contains("3")));
   EXPECT_EQ(Walk("999").error, ENOENT);
+}
+
+TEST_F(ProcTreeTest, Leads_to_the_real_proc_for_what_only_the_kernel_can_open) {
+  auto target = [&](const std::string& path) {
+    const auto at = Walk(path);
+    return at.error != 0 ? std::to_string(at.error) : tree_.ReadLink(at.inode, {0, 0}, 1).text;
+  };
+  EXPECT_EQ(target(Global(1, 3) + "/fd"), "/run/localproc/3/fd");
+  EXPECT_EQ(target(Global(1, 3) + "/task/" + Global(1, 3) + "/ns"), "/run/localproc/3/task/3/ns");
+  // A process of another node has no descriptors here.
+  EXPECT_EQ(target(Global(2, 3) + "/fd"), std::to_string(ENOENT));
+  EXPECT_EQ(target("nodes/1/3/fd"), std::to_string(ENOENT));
+  EXPECT_THAT(Names(Global(1, 3)), testing::Contains("fd"));
+  EXPECT_THAT(Names(Global(2, 3)), testing::Not(testing::Contains("fd")));
+  ProcTree without(&view_);
+  EXPECT_EQ(without.Lookup(Walk(Global(1, 3)).inode, "fd").error, ENOENT);
+}
+
+TEST_F(ProcTreeTest, Lets_the_node_tell_where_exe_leads_and_to_whom) {
+  view_.SetFile(2, 3, "exe", {0, "/usr/bin/sleep"});
+  EXPECT_EQ(tree_.ReadLink(Walk(Global(2, 3) + "/exe").inode, {1000, 100}, 1).text,
+            "/usr/bin/sleep");
+  EXPECT_EQ(view_.last_asker().uid, 1000u);
+  MakeStale(1);
+  EXPECT_EQ(tree_.ReadLink(Walk(Global(2, 3) + "/exe").inode, {0, 0}, 1).error, EHOSTDOWN);
 }
 
 TEST_F(ProcTreeTest, Answers_an_error_for_a_text_that_is_garbage) {

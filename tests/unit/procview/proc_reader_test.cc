@@ -150,7 +150,7 @@ TEST(ProcReader, Shows_environ_to_the_owner_and_to_root_alone) {
   const Child child(kUser);
   ASSERT_TRUE(child.ready());
   const auto reader = RealProc();
-  for (const std::string name : {"environ", "io"}) {
+  for (const std::string name : {"environ", "io", "exe", "cwd", "root"}) {
     EXPECT_EQ(reader->ReadProcessFile(child.pid(), 0, name, {kUser, kUser}).error, 0) << name;
     EXPECT_EQ(reader->ReadProcessFile(child.pid(), 0, name, {0, 0}).error, 0) << name;
     EXPECT_EQ(reader->ReadProcessFile(child.pid(), 0, name, {kUser + 1, kUser}).error, EACCES);
