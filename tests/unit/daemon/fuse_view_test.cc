@@ -196,8 +196,19 @@ class Sleeper {
     close(started[1]);
     ReadAll(started[0]);  // closed by exec
     close(started[0]);
+    // It still starts up; once it sleeps, nothing of it changes any more.
+    const std::string stat = "/proc/" + std::to_string(pid_) + "/stat";
+    for (std::string text; text.find(") S ") == std::string::npos; text = ReadFile(stat)) {
+      if (waitpid(pid_, nullptr, WNOHANG) != 0) {
+        pid_ = -1;
+        ADD_FAILURE() << "sleep has exited";
+        return;
+      }
+      sched_yield();
+    }
   }
   ~Sleeper() {
+    if (pid_ <= 0) return;  // -1 would be everybody
     kill(pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
   }
@@ -438,6 +449,8 @@ TEST_F(FuseViewTest, Takes_the_place_of_what_a_killed_daemon_left) {
     if (mounted.ok() && write(started[1], "x", 1) == 1) pause();
     _exit(1);
   }
+  ASSERT_GT(daemon, 0);
+  close(started[1]);
   char byte;
   ASSERT_EQ(read(started[0], &byte, 1), 1);
   EXPECT_THAT(ReadFile(Path("version")), HasSubstr("Linux version"));
@@ -447,7 +460,7 @@ TEST_F(FuseViewTest, Takes_the_place_of_what_a_killed_daemon_left) {
   EXPECT_EQ(errno, ENOTCONN);
   MountView();
   EXPECT_THAT(ReadFile(Path("version")), HasSubstr("Linux version"));
-  for (int fd : started) close(fd);
+  close(started[0]);
 }
 
 TEST_F(FuseViewTest, Refuses_a_place_that_is_taken_or_missing) {

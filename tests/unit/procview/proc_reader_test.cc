@@ -45,6 +45,7 @@ class Child {
     close(ready[0]);
   }
   ~Child() {
+    if (pid_ <= 0) return;  // -1 would be everybody
     kill(pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
   }
@@ -179,11 +180,12 @@ TEST(ProcReader, Refuses_the_environ_of_an_undumpable_process_even_to_its_user) 
     if (write(ready[1], &byte, 1) != 1) _exit(1);
     _exit(read(hold[0], &byte, 1) == 0 ? 0 : 1);
   }
+  close(ready[1]);
   char byte;
   ASSERT_EQ(read(ready[0], &byte, 1), 1);
   EXPECT_EQ(RealProc()->ReadProcessFile(child, 0, "environ", {kUser, kUser}).error, EACCES);
   EXPECT_EQ(RealProc()->ReadProcessFile(child, 0, "environ", {0, 0}).error, 0);
-  for (int fd : {ready[0], ready[1], hold[0], hold[1]}) close(fd);
+  for (int fd : {ready[0], hold[0], hold[1]}) close(fd);
   waitpid(child, nullptr, 0);
 }
 
