@@ -130,9 +130,21 @@ void Core::Refused(kccm_conn* conn, uint16_t node, kccm_refusal reason, bool by_
              {"not_logged_before", *held_back}});
 }
 
+// A path that breaks and heals within the tolerance is no news: it may do so many times a second.
+void Core::LogEvent(Peer& peer, kccm_event event) {
+  base::LogLevel level = base::LogLevel::kWarning;
+  if (event == KCCM_EVENT_PATH_DOWN || (event == KCCM_EVENT_UP && peer.logged_up)) {
+    level = base::LogLevel::kDebug;
+  } else {
+    peer.logged_up = event == KCCM_EVENT_UP;
+    if (peer.logged_up) level = base::LogLevel::kInfo;
+  }
+  base::Log(level, "msg", "peer changed",
+            {{"peer", peer.config.node}, {"event", kccm_event_name(event)}});
+}
+
 void Core::Happened(Peer& peer, kccm_event event) {
-  base::Log(event == KCCM_EVENT_UP ? base::LogLevel::kInfo : base::LogLevel::kWarning, "msg",
-            "peer changed", {{"peer", peer.config.node}, {"event", kccm_event_name(event)}});
+  LogEvent(peer, event);
   if (event == KCCM_EVENT_REBOOTED) {
     // Its calls died with it, and grant nothing to its successor.
     for (LaneState& lane : peer.lanes) {

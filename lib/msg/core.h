@@ -94,6 +94,7 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
     PeerConfig config;
     kccm_peer* session = nullptr;
     std::array<LaneState, KCCM_LANES> lanes;
+    bool logged_up = false;
   };
   Peer* Find(NodeId node);
   int Deliver(Peer& peer, const kccm_message& message);
@@ -101,6 +102,7 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
   bool PostAnswer(Peer& peer, uint8_t lane, const WaitingAnswer& answer);
   void CloseCall(Peer& peer, uint8_t lane, uint64_t request);
   void FlushAnswers(Peer& peer, uint8_t lane);
+  void LogEvent(Peer& peer, kccm_event event);
   void Happened(Peer& peer, kccm_event event);
   void Refused(kccm_conn* conn, uint16_t node, kccm_refusal reason, bool by_peer);
   void EndTurn();
