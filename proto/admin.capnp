@@ -6,7 +6,7 @@
 #
 # A message is four bytes of length, little endian, and as many bytes of one Cap'n Proto message,
 # unpacked. The client sends a request, the daemon answers with one reply, and so on until the
-# client closes. A length of 0 or above the limit (requestBytesMax to the daemon, replyBytesMax to
+# client closes. A length of 0 or above the limit (adminRequestBytesMax to the daemon, adminReplyBytesMax to
 # the client), or bytes that are no AdminRequest, end the connection after an `error` reply that
 # says why; `clustix status` counts them.
 #
@@ -19,8 +19,8 @@ using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("clustix::proto");
 using Proc = import "proc.capnp";
 
-const requestBytesMax :UInt32 = 65536;
-const replyBytesMax :UInt32 = 67108864;
+const adminRequestBytesMax :UInt32 = 65536;
+const adminReplyBytesMax :UInt32 = 67108864;
 
 struct AdminRequest {
   union {
@@ -53,8 +53,9 @@ struct Status {
   transport @10 :Transport;
   peers @11 :List(Peer);  # the other nodes
   counters @12 :List(Counter);
-  # Of the whole node. "refused_REASON" counts connections that this node refused, "refused_by_
-  # REASON" connections of this node that others refused; the others are named for what they count.
+  # Of the whole node. "refused.REASON" counts connections that this node refused,
+  # "refused_by_peer.REASON" those of this node that others refused; the rest are named for what
+  # they count.
 }
 
 struct Transport {
@@ -71,7 +72,7 @@ struct Peer {
   node @0 :UInt16;
   name @1 :Text;
   address @2 :Text;
-  state @3 :Text;  # "connecting", "up", "path_down", "suspect", "dead"
+  state @3 :Text;  # "connecting", "up", "path-down", "suspect", "dead"
   incarnation @4 :UInt64;  # 0: never heard
   counters @5 :List(Counter);
 }

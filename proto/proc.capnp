@@ -10,7 +10,7 @@
 # Snapshot. A node with many processes does not fit one message, and a long message delays what
 # stands behind it. So a snapshot is fetched in pages: the asker names the last pid it has
 # (`afterPid`, 0 at first), the node answers with the processes that follow in ascending order of
-# pid, as many as fit pageBytesMax, and whether more are left. There is no cursor to keep: pages of
+# pid, as many as pageBytesMax allows, and whether more are left. There is no cursor to keep: pages of
 # one asker may come from two collections of the node, and then a process that lived through both is
 # still listed exactly once, for it has one place in the order. One that was born or died in between
 # may be listed or not, just as when /proc itself is read. The first page also carries the node-wide
@@ -34,14 +34,20 @@
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("clustix::proto");
 
+const procRequestBytesMax :UInt32 = 65536;
+
 const pageBytesMax :UInt32 = 524288;
-# A page ends before it grows past this, unless its only process is larger.
+# A page takes no further process when it has grown to this. A process is small: its command line is
+# cut to 4 KiB in a snapshot.
 
-const commandLineBytesMax :UInt32 = 131072;
-# A longer command line is cut here, so that one process always fits one message.
+const cpuinfoBytesMax :UInt32 = 524288;
+const statBytesMax :UInt32 = 262144;
+const nodeFileBytesMax :UInt32 = 32768;  # each of the others
+# A node-wide file is cut at the end of a line before this, so that the first page of a machine with
+# hundreds of CPUs still fits one message.
 
-const fileBytesMax :UInt32 = 983040;
-# The same for a file read on demand.
+const snapshotBytesMax :UInt32 = 67108864;
+# What an asker keeps of one node, in bytes of text; a node that sends more is not believed.
 
 const taskListMax :UInt32 = 200000;
 # Threads listed of one process: what fits one message.

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/client/client.h"
+
+#include <capnp/message.h>
+#include <endian.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <cerrno>
+#include <functional>
+
+#include "lib/base/status.h"
+#include "lib/client/reply_codec.h"
+#include "lib/client/unix_socket.h"
+#include "proto/admin.capnp.h"
+#include "proto/message.h"
+
+namespace clustix::client {
+namespace {
+
+timeval ToTimeval(std::chrono::milliseconds time) {
+  return {.tv_sec = time.count() / 1000, .tv_usec = (time.count() % 1000) * 1000};
+}
+
+std::vector<std::byte> Question(const std::function<void(proto::AdminRequest::Builder)>& ask) {
+  capnp::MallocMessageBuilder message;
+  ask(message.initRoot<proto::AdminRequest>());
+  return proto::WriteMessage(message);
+}
+
+// Hands the reply to `read`, unless it is an error.
+absl::Status ReadReply(const std::vector<std::byte>& bytes,
+                       const std::function<absl::Status(proto::AdminReply::Reader)>& read) {
+  return proto::ReadMessage<proto::AdminReply>(bytes, [&read](proto::AdminReply::Reader reply) {
+    if (reply.isError()) {
+      return absl::InternalError(absl::StrCat("the daemon says: ", reply.getError().cStr()));
+    }
+    return read(reply);
+  });
+}
+
+absl::Status Unexpected() {
+  return absl::InvalidArgumentError("the daemon answered something else than was asked");
+}
+
+}  // namespace
+
+absl::StatusOr<Client> Client::Connect(const std::string& socket_path,
+                                       std::chrono::milliseconds timeout) {
+  ASSIGN_OR_RETURN(base::UniqueFd fd, ConnectUnix(socket_path));
+  timeval time = ToTimeval(timeout);
+  for (int option : {SO_RCVTIMEO, SO_SNDTIMEO}) {
+    if (setsockopt(fd.get(), SOL_SOCKET, option, &time, sizeof(time)) != 0) {
+      return base::ErrnoStatus(errno, socket_path);
+    }
+  }
+  return Client(std::move(fd), socket_path);
+}
+
+absl::StatusOr<Status> Client::GetStatus() {
+  ASSIGN_OR_RETURN(std::vector<std::byte> bytes,
+                   Exchange(Question([](auto ask) { ask.setStatus(); })));
+  Status status;
+  RETURN_IF_ERROR(ReadReply(bytes, [&status](proto::AdminReply::Reader reply) {
+    if (!reply.isStatus()) return Unexpected();
+    status = DecodeStatus(reply.getStatus());
+    return absl::OkStatus();
+  }));
+  return status;
+}
+
+absl::StatusOr<std::vector<Node>> Client::GetNodes() {
+  ASSIGN_OR_RETURN(std::vector<std::byte> bytes,
+                   Exchange(Question([](auto ask) { ask.setNodes(); })));
+  std::vector<Node> nodes;
+  RETURN_IF_ERROR(ReadReply(bytes, [&nodes](proto::AdminReply::Reader reply) {
+    if (!reply.isNodes()) return Unexpected();
+    for (proto::Node::Reader node : reply.getNodes()) nodes.push_back(DecodeNode(node));
+    return absl::OkStatus();
+  }));
+  return nodes;
+}
+
+absl::StatusOr<Snapshot> Client::GetSnapshot() {
+  ASSIGN_OR_RETURN(std::vector<std::byte> bytes,
+                   Exchange(Question([](auto ask) { ask.setSnapshot(); })));
+  Snapshot snapshot;
+  RETURN_IF_ERROR(ReadReply(bytes, [&snapshot](proto::AdminReply::Reader reply) {
+    if (!reply.isSnapshot()) return Unexpected();
+    snapshot.self = reply.getSnapshot().getSelf();
+    for (proto::NodeProcesses::Reader node : reply.getSnapshot().getNodes()) {
+      snapshot.nodes.push_back(DecodeNode(node.getNode()));
+      for (proto::Process::Reader process : node.getProcesses()) {
+        snapshot.nodes.back().processes.push_back(DecodeProcess(process));
+      }
+    }
+    return absl::OkStatus();
+  }));
+  return snapshot;
+}
+
+absl::StatusOr<std::vector<std::byte>> Client::Exchange(const std::vector<std::byte>& request) {
+  uint32_t length = htole32(static_cast<uint32_t>(request.size()));
+  RETURN_IF_ERROR(SendAll(&length, sizeof(length)));
+  RETURN_IF_ERROR(SendAll(request.data(), request.size()));
+  RETURN_IF_ERROR(ReceiveAll(&length, sizeof(length)));
+  length = le32toh(length);
+  if (length == 0 || length > proto::ADMIN_REPLY_BYTES_MAX) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path_, ": a reply of ", length, " bytes; this is no clustixd"));
+  }
+  std::vector<std::byte> reply(length);
+  RETURN_IF_ERROR(ReceiveAll(reply.data(), reply.size()));
+  return reply;
+}
+
+absl::Status Client::SendAll(const void* data, size_t bytes) {
+  const auto* from = static_cast<const std::byte*>(data);
+  while (bytes > 0) {
+    ssize_t sent = send(fd_.get(), from, bytes, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) return SocketError(errno);
+    from += sent;
+    bytes -= static_cast<size_t>(sent);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Client::ReceiveAll(void* to, size_t bytes) {
+  auto* next = static_cast<std::byte*>(to);
+  while (bytes > 0) {
+    ssize_t got = recv(fd_.get(), next, bytes, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return SocketError(errno);
+    if (got == 0) {
+      return absl::UnavailableError(absl::StrCat(path_, ": the daemon closed the connection"));
+    }
+    next += got;
+    bytes -= static_cast<size_t>(got);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Client::SocketError(int error) const {
+  if (error == EAGAIN || error == EWOULDBLOCK) {
+    return absl::DeadlineExceededError(
+        absl::StrCat(path_, ": the daemon does not answer (is it stopped?)"));
+  }
+  return base::ErrnoStatus(error, path_);
+}
+
+}  // namespace clustix::client

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a program on this machine may ask its daemon (proto/admin.capnp), blocking. Plain values in
+// and out, so that whoever uses this needs no Cap'n Proto. One thread at a time per Client.
+#ifndef CLUSTIX_LIB_CLIENT_CLIENT_H_
+#define CLUSTIX_LIB_CLIENT_CLIENT_H_
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "lib/base/unique_fd.h"
+
+namespace clustix::client {
+
+struct Counter {
+  std::string name;
+  uint64_t value = 0;
+};
+
+struct PeerStatus {
+  uint16_t node = 0;
+  std::string name, address, state;
+  uint64_t incarnation = 0;  // 0: never heard
+  std::vector<Counter> counters;
+};
+
+struct Status {
+  std::string version;
+  std::string cluster_name, cluster_uuid;
+  uint16_t node = 0;
+  std::string name, address;
+  uint64_t incarnation = 0;
+  int32_t pid = 0;
+  uint64_t uptime_ms = 0;
+  std::string proc_mount;  // empty: nothing is mounted
+  std::string transport_name, transport_reason;
+  std::vector<PeerStatus> peers;
+  std::vector<Counter> counters;
+};
+
+// The node-wide files of /proc, as the node's kernel wrote them.
+struct NodeFiles {
+  std::string hostname;
+  uint32_t clock_ticks = 0, page_bytes = 0;
+  std::string stat, meminfo, vmstat, loadavg, uptime, cpuinfo, version;
+};
+
+struct Process {
+  int32_t pid = 0;  // the node's own
+  uint32_t uid = 0, gid = 0;
+  std::string stat, statm, status, cmdline, comm;
+};
+
+struct Node {
+  uint16_t node = 0;
+  std::string name, address, state;
+  bool stale = false;
+  uint64_t age_ms = 0;
+  bool known = false;  // false: never heard, and what follows is empty
+  NodeFiles files;
+  uint32_t process_count = 0;
+  std::vector<Process> processes;  // ascending pids; of GetSnapshot() only
+};
+
+struct Snapshot {
+  uint16_t self = 0;
+  std::vector<Node> nodes;  // ascending ids
+};
+
+class Client {
+ public:
+  // `timeout` is for each question. kNotFound or kUnavailable: no daemon is there.
+  static absl::StatusOr<Client> Connect(
+      const std::string& socket_path,
+      std::chrono::milliseconds timeout = std::chrono::milliseconds(5000));
+
+  // kDeadlineExceeded: the daemon does not answer (is it stopped?); kUnavailable: it went away;
+  // kInvalidArgument: it answered something malformed; kInternal: with its own message.
+  // After an error the connection is of no more use.
+  absl::StatusOr<Status> GetStatus();
+  absl::StatusOr<std::vector<Node>> GetNodes();
+  absl::StatusOr<Snapshot> GetSnapshot();
+
+ private:
+  Client(base::UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+
+  absl::StatusOr<std::vector<std::byte>> Exchange(const std::vector<std::byte>& request);
+  absl::Status SendAll(const void* data, size_t bytes);
+  absl::Status ReceiveAll(void* to, size_t bytes);
+  absl::Status SocketError(int error) const;
+
+  base::UniqueFd fd_;
+  std::string path_;
+};
+
+}  // namespace clustix::client
+
+#endif  // CLUSTIX_LIB_CLIENT_CLIENT_H_
