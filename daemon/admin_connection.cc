@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/admin_connection.h"
+
+#include <capnp/message.h>
+#include <endian.h>
+
+#include <cstring>
+
+#include "lib/base/status.h"
+#include "proto/message.h"
+
+namespace clustix::daemon {
+namespace {
+
+constexpr size_t kLengthBytes = sizeof(uint32_t);
+constexpr uint64_t kNsPerMs = 1'000'000;
+
+std::vector<std::byte> ErrorReply(const std::string& text) {
+  capnp::MallocMessageBuilder message;
+  message.initRoot<proto::AdminReply>().setError(text.c_str());
+  return proto::WriteMessage(message);
+}
+
+}  // namespace
+
+AdminConnection::AdminConnection(AdminService& service, io::StreamId stream, uid_t uid)
+    : service_(service), stream_(stream), uid_(uid) {
+  RestartIdleTimer();
+}
+
+void AdminConnection::OnData(std::span<const std::byte> data) {
+  if (phase_ == Phase::kLastSending || phase_ == Phase::kClosing) return;
+  // The client may have sent the next request already, but not more than that.
+  if (input_.size() + data.size() > 2 * (kLengthBytes + proto::ADMIN_REQUEST_BYTES_MAX)) {
+    ++service_.bad_requests_;
+    return Close();
+  }
+  input_.insert(input_.end(), data.begin(), data.end());
+  if (phase_ == Phase::kReceiving) TakeRequest();
+}
+
+void AdminConnection::TakeRequest() {
+  if (input_.size() < kLengthBytes) return;
+  uint32_t length;
+  std::memcpy(&length, input_.data(), kLengthBytes);
+  length = le32toh(length);
+  if (length == 0 || length > proto::ADMIN_REQUEST_BYTES_MAX) {
+    return Refuse(absl::StrCat("a request of ", length, " bytes: expected 1 to ",
+                               proto::ADMIN_REQUEST_BYTES_MAX));
+  }
+  if (input_.size() < kLengthBytes + length) return;
+  std::vector<std::byte> request(input_.begin() + kLengthBytes,
+                                 input_.begin() + kLengthBytes + length);
+  input_.erase(input_.begin(), input_.begin() + kLengthBytes + length);
+  phase_ = Phase::kInWork;
+  service_.io_.PauseReceive(stream_);
+  absl::Status status = service_.Dispatch(stream_, request);
+  if (!status.ok()) Refuse(std::string(base::ToStd(status.message())));
+}
+
+void AdminConnection::Refuse(const std::string& why) {
+  ++service_.bad_requests_;
+  Reply(ErrorReply(why));
+  phase_ = Phase::kLastSending;
+}
+
+void AdminConnection::Reply(std::vector<std::byte> message) {
+  if (phase_ != Phase::kInWork && phase_ != Phase::kReceiving) return;
+  if (message.size() > proto::ADMIN_REPLY_BYTES_MAX) {
+    message = ErrorReply("the answer is larger than a reply may be");
+  }
+  uint32_t length = htole32(static_cast<uint32_t>(message.size()));
+  output_.resize(kLengthBytes + message.size());
+  std::memcpy(output_.data(), &length, kLengthBytes);
+  std::memcpy(output_.data() + kLengthBytes, message.data(), message.size());
+  sent_ = 0;
+  phase_ = Phase::kSending;
+  SendMore();
+}
+
+void AdminConnection::SendMore() {
+  iovec rest{output_.data() + sent_, output_.size() - sent_};
+  service_.io_.Send(stream_, {&rest, 1});
+  RestartIdleTimer();
+}
+
+void AdminConnection::OnSent(size_t bytes, int error) {
+  if (phase_ == Phase::kClosing) return;
+  if (error != 0) return Close();
+  sent_ += bytes;
+  if (sent_ < output_.size()) return SendMore();
+  output_ = {};  // a reply can be large, and the next may be long in coming
+  if (phase_ == Phase::kLastSending) return Close();
+  phase_ = Phase::kReceiving;
+  service_.io_.ResumeReceive(stream_);
+  TakeRequest();
+}
+
+void AdminConnection::Close() {
+  if (phase_ == Phase::kClosing) return;
+  phase_ = Phase::kClosing;
+  service_.io_.Close(stream_);
+}
+
+void AdminConnection::OnClosed(int error) {
+  service_.io_.loop().Cancel(idle_timer_);
+  service_.Forget(stream_);  // destroys this
+}
+
+void AdminConnection::RestartIdleTimer() {
+  io::Loop& loop = service_.io_.loop();
+  loop.Cancel(idle_timer_);
+  idle_timer_ = loop.RunAt(loop.Now() + AdminService::kIdleMs * kNsPerMs, [this] { Close(); });
+}
+
+}  // namespace clustix::daemon

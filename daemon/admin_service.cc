@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/admin_service.h"
+
+#include <capnp/message.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "daemon/admin_connection.h"
+#include "daemon/snapshot_codec.h"
+#include "lib/base/log.h"
+#include "lib/base/status.h"
+#include "proto/message.h"
+
+namespace clustix::daemon {
+namespace {
+
+constexpr mode_t kSocketMode = 0666;
+
+std::vector<std::byte> EncodeNodes(const procview::ClusterSnapshot& cluster) {
+  capnp::MallocMessageBuilder message;
+  auto nodes =
+      message.initRoot<proto::AdminReply>().initNodes(static_cast<unsigned>(cluster.nodes.size()));
+  for (unsigned i = 0; i < nodes.size(); ++i) EncodeNode(cluster.nodes[i], nodes[i]);
+  return proto::WriteMessage(message);
+}
+
+std::vector<std::byte> EncodeSnapshot(const procview::ClusterSnapshot& cluster) {
+  capnp::MallocMessageBuilder message;
+  proto::ClusterSnapshot::Builder to = message.initRoot<proto::AdminReply>().initSnapshot();
+  to.setSelf(cluster.self);
+  auto nodes = to.initNodes(static_cast<unsigned>(cluster.nodes.size()));
+  for (unsigned i = 0; i < nodes.size(); ++i) {
+    const procview::NodeView& view = cluster.nodes[i];
+    EncodeNode(view, nodes[i].initNode());
+    if (view.snapshot == nullptr) continue;
+    EncodeProcesses(*view.snapshot,
+                    nodes[i].initProcesses(static_cast<unsigned>(view.snapshot->processes.size())));
+  }
+  return proto::WriteMessage(message);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<AdminService>> AdminService::Start(io::Io& io,
+                                                                  const std::string& socket_path,
+                                                                  procview::ClusterView& view,
+                                                                  WorkerPool& workers,
+                                                                  FillStatus fill_status) {
+  std::unique_ptr<AdminService> service(
+      new AdminService(io, view, workers, std::move(fill_status)));
+  ASSIGN_OR_RETURN(service->listener_,
+                   io.Listen("unix:" + socket_path, io::StreamOptions{}, service.get()));
+  if (chmod(socket_path.c_str(), kSocketMode) != 0) {
+    absl::Status status = base::ErrnoStatus(errno, socket_path);
+    service->Stop();
+    return status;
+  }
+  return service;
+}
+
+AdminService::AdminService(io::Io& io, procview::ClusterView& view, WorkerPool& workers,
+                           FillStatus fill_status)
+    : io_(io), view_(view), workers_(workers), fill_status_(std::move(fill_status)) {}
+
+AdminService::~AdminService() = default;
+
+void AdminService::Stop() {
+  if (stopped_) return;
+  stopped_ = true;
+  io_.CloseListener(listener_);
+  for (auto& [stream, connection] : connections_) io_.Close(stream);
+}
+
+io::StreamHandler* AdminService::OnAccept(io::StreamId stream, const std::string& peer_address) {
+  absl::StatusOr<ucred> peer = io_.PeerCredentials(stream);
+  if (!peer.ok() || stopped_ || !HasRoomFor(peer->uid)) {
+    ++turned_away_;
+    return nullptr;
+  }
+  auto connection = std::make_unique<AdminConnection>(*this, stream, peer->uid);
+  io::StreamHandler* handler = connection.get();
+  connections_.emplace(stream, std::move(connection));
+  return handler;
+}
+
+bool AdminService::HasRoomFor(uid_t uid) const {
+  if (connections_.size() >= kConnectionsMax) return false;
+  if (uid == 0 || uid == geteuid()) return true;
+  if (connections_.size() >= kConnectionsMax - kConnectionsPerUser) return false;
+  auto same = std::count_if(connections_.begin(), connections_.end(),
+                            [uid](const auto& entry) { return entry.second->uid() == uid; });
+  return static_cast<size_t>(same) < kConnectionsPerUser;
+}
+
+absl::Status AdminService::Dispatch(io::StreamId stream, std::span<const std::byte> request) {
+  return proto::ReadMessage<proto::AdminRequest>(
+      request, [this, stream](proto::AdminRequest::Reader question) {
+        switch (question.which()) {
+          case proto::AdminRequest::STATUS:
+            return AnswerWithStatus(stream);
+          case proto::AdminRequest::SNAPSHOT:
+            AnswerFromView(stream, [this] { return EncodeSnapshot(*view_.Snapshot()); });
+            return absl::OkStatus();
+          case proto::AdminRequest::NODES:
+            AnswerFromView(stream, [this] { return EncodeNodes(*view_.Snapshot()); });
+            return absl::OkStatus();
+        }
+        return absl::InvalidArgumentError("unknown request: the client is newer than the daemon");
+      });
+}
+
+absl::Status AdminService::AnswerWithStatus(io::StreamId stream) {
+  capnp::MallocMessageBuilder message;
+  fill_status_(message.initRoot<proto::AdminReply>().initStatus());
+  Reply(stream, proto::WriteMessage(message));
+  return absl::OkStatus();
+}
+
+void AdminService::AnswerFromView(io::StreamId stream,
+                                  std::function<std::vector<std::byte>()> make) {
+  bool taken = workers_.Submit([this, stream, make = std::move(make)] {
+    io_.loop().Post([this, stream, message = make()] { Reply(stream, message); });
+  });
+  if (taken) return;
+  ++turned_away_;
+  capnp::MallocMessageBuilder message;
+  message.initRoot<proto::AdminReply>().setError("too many questions at once: try again");
+  Reply(stream, proto::WriteMessage(message));
+}
+
+void AdminService::Reply(io::StreamId stream, std::vector<std::byte> message) {
+  // The client may have gone meanwhile; ids are never used again.
+  auto connection = connections_.find(stream);
+  if (connection != connections_.end()) connection->second->Reply(std::move(message));
+}
+
+void AdminService::Forget(io::StreamId stream) { connections_.erase(stream); }
+
+}  // namespace clustix::daemon

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The admin socket: answers the local programs of proto/admin.capnp. Connections live on the loop's
+// thread; a question that may wait for peers is answered by a worker.
+//
+// A client can do no harm: a request is bounded, only one per connection is in work and nothing
+// more is read meanwhile, a reply is dropped with its connection, each user has a limited number of
+// connections and all of them together leave some to root and the daemon's own user, and one that
+// stays silent for kIdleMs is closed.
+#ifndef CLUSTIX_DAEMON_ADMIN_SERVICE_H_
+#define CLUSTIX_DAEMON_ADMIN_SERVICE_H_
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "daemon/worker_pool.h"
+#include "lib/io/io.h"
+#include "lib/procview/cluster_view.h"
+#include "proto/admin.capnp.h"
+
+namespace clustix::daemon {
+
+class AdminConnection;
+
+class AdminService : private io::ListenHandler {
+ public:
+  static constexpr size_t kConnectionsMax = 128;
+  static constexpr size_t kConnectionsPerUser = 16;
+  static constexpr uint64_t kIdleMs = 30'000;
+
+  // Fills in the status of the daemon; on the loop's thread.
+  using FillStatus = std::function<void(proto::Status::Builder)>;
+
+  // Listens on `socket_path`, which must not exist, and lets everybody connect. All must outlive
+  // it.
+  static absl::StatusOr<std::unique_ptr<AdminService>> Start(io::Io& io,
+                                                             const std::string& socket_path,
+                                                             procview::ClusterView& view,
+                                                             WorkerPool& workers,
+                                                             FillStatus fill_status);
+  // After the loop has reported every connection closed, which Stop() asks for.
+  ~AdminService() override;
+
+  // On the loop's thread: listens no more and closes every connection.
+  void Stop();
+
+  // On the loop's thread.
+  uint64_t bad_requests() const { return bad_requests_; }
+  uint64_t turned_away() const { return turned_away_; }
+  size_t connections() const { return connections_.size(); }
+
+ private:
+  friend class AdminConnection;
+
+  AdminService(io::Io& io, procview::ClusterView& view, WorkerPool& workers,
+               FillStatus fill_status);
+
+  io::StreamHandler* OnAccept(io::StreamId stream, const std::string& peer_address) override;
+  bool HasRoomFor(uid_t uid) const;
+  // Answers through AdminConnection::Reply(), now or later. kInvalidArgument: no request.
+  absl::Status Dispatch(io::StreamId stream, std::span<const std::byte> request);
+  absl::Status AnswerWithStatus(io::StreamId stream);
+  void AnswerFromView(io::StreamId stream, std::function<std::vector<std::byte>()> make);
+  void Reply(io::StreamId stream, std::vector<std::byte> message);
+  void Forget(io::StreamId stream);
+
+  io::Io& io_;
+  procview::ClusterView& view_;
+  WorkerPool& workers_;
+  const FillStatus fill_status_;
+  io::ListenerId listener_ = 0;
+  bool stopped_ = false;
+  uint64_t bad_requests_ = 0;
+  uint64_t turned_away_ = 0;
+  std::map<io::StreamId, std::unique_ptr<AdminConnection>> connections_;
+};
+
+}  // namespace clustix::daemon
+
+#endif  // CLUSTIX_DAEMON_ADMIN_SERVICE_H_

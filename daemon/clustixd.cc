@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// clustixd: the daemon of one node, in the foreground. Reads the command line and the
+// configuration; everything else is Daemon's.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "daemon/config.h"
+#include "daemon/daemon.h"
+#include "lib/base/log.h"
+#include "lib/base/status.h"
+#include "lib/client/socket_path.h"
+
+namespace clustix::daemon {
+namespace {
+
+constexpr int kExitOk = 0;
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+
+struct Arguments {
+  std::string config;
+  std::optional<int> node;
+  std::string runtime_dir;
+  std::string log_level;
+  bool no_proc = false;
+};
+
+absl::StatusOr<DaemonOptions> MakeOptions(const Arguments& arguments) {
+  DaemonOptions options;
+  ASSIGN_OR_RETURN(options.config, LoadConfig(arguments.config));
+  ASSIGN_OR_RETURN(options.key, LoadKey(options.config.key_path));
+  ASSIGN_OR_RETURN(options.self,
+                   FindLocalNode(options.config, arguments.node, ReadLocalIdentity()));
+  options.runtime_dir = options.config.runtime_dir.value_or(client::RuntimeBase());
+  if (!arguments.runtime_dir.empty()) options.runtime_dir = arguments.runtime_dir;
+  // What `clustix status` prints must be true in any working directory.
+  options.runtime_dir = std::filesystem::absolute(options.runtime_dir).string();
+  options.proc = options.config.proc && !arguments.no_proc;
+  base::LogLevel level = options.config.log_level;
+  if (!arguments.log_level.empty()) level = *base::ParseLogLevel(arguments.log_level);
+  base::SetLogLevel(level);
+  return options;
+}
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "clustixd: %s\n", std::string(base::ToStd(status.message())).c_str());
+  return kExitFailed;
+}
+
+void Declare(CLI::App& app, Arguments& arguments) {
+  app.footer(
+      "Runs until SIGTERM or SIGINT. Logs to stderr; tells systemd when it is ready.\n"
+      "Examples:\n"
+      "  clustixd --config /etc/clustix/cluster.toml\n"
+      "  clustixd --config cluster.toml --node 2 --runtime-dir /run/clustix/node2");
+  app.set_version_flag("--version", std::string("clustixd ") + CLUSTIX_VERSION);
+  app.add_option("--config", arguments.config, "The cluster's configuration")
+      ->type_name("FILE")
+      ->required();
+  app.add_option("--node", arguments.node,
+                 "Which of its nodes to be (default: the one named as this host, or the one "
+                 "whose address is local)")
+      ->type_name("ID");
+  app.add_option("--runtime-dir", arguments.runtime_dir,
+                 "Where the socket and the mount go (default: the configuration's, or " +
+                     client::RuntimeBase() + ")")
+      ->type_name("DIR");
+  app.add_flag("--no-proc", arguments.no_proc, "Do not mount the cluster's /proc");
+  app.add_option("--log-level", arguments.log_level, "debug, info, warning or error")
+      ->type_name("LEVEL")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("The daemon of one node of a Clustix cluster.", "clustixd");
+  Arguments arguments;
+  Declare(app, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    std::fprintf(stderr, "clustixd: %s (see: clustixd --help)\n", error.what());
+    return kExitUsage;
+  }
+  absl::StatusOr<DaemonOptions> options = MakeOptions(arguments);
+  if (!options.ok()) return Fail(options.status());
+  absl::StatusOr<std::unique_ptr<Daemon>> daemon = Daemon::Start(*std::move(options));
+  if (!daemon.ok()) return Fail(daemon.status());
+  (*daemon)->Run();
+  return kExitOk;
+}
+
+}  // namespace
+}  // namespace clustix::daemon
+
+int main(int argc, char** argv) { return clustix::daemon::Main(argc, argv); }

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/daemon.h"
+
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "lib/base/log.h"
+#include "lib/base/status.h"
+#include "lib/base/system_random.h"
+#include "lib/base/uuid.h"
+#include "lib/msg/session_messenger.h"
+
+namespace clustix::daemon {
+namespace {
+
+using base::Log;
+using base::LogLevel;
+
+constexpr size_t kWorkers = 4;
+constexpr size_t kWorkQueueMax = 1024;
+
+// How long a stopping daemon lets its connections say goodbye.
+constexpr io::TimeNs kLingerNs = 100'000'000;
+
+void Set(proto::Counter::Builder counter, const std::string& name, uint64_t value) {
+  counter.setName(name.c_str());
+  counter.setValue(value);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(options)));
+  RETURN_IF_ERROR(daemon->StartParts());
+  return daemon;
+}
+
+absl::Status Daemon::StartParts() {
+  transport_ = ChooseTransport();
+  incarnation_ = base::RandomId();
+  ASSIGN_OR_RETURN(runtime_, RuntimeDir::Acquire(options_.runtime_dir));
+  RETURN_IF_ERROR(WatchSignals());  // before the first thread is made: they inherit the mask
+  ASSIGN_OR_RETURN(reader_, procview::ProcReader::Open("/proc"));
+  local_ = std::make_unique<LocalProc>([this] { return reader_->Collect(options_.self.id); });
+  workers_ = std::make_unique<WorkerPool>(kWorkers, kWorkQueueMax);
+  ASSIGN_OR_RETURN(io_, io::UringIo::Create());
+  io_->WatchFd(signals_.get(), [this] {
+    signalfd_siginfo info{};
+    if (read(signals_.get(), &info, sizeof(info)) != sizeof(info)) return;
+    Log(LogLevel::kInfo, "daemon", "stopping", {{"signal", info.ssi_signo}});
+    io_->Stop();
+  });
+  RETURN_IF_ERROR(StartMessenger());
+  ASSIGN_OR_RETURN(admin_,
+                   AdminService::Start(*io_, runtime_->socket_path(), *service_, *workers_,
+                                       [this](proto::Status::Builder to) { FillStatus(to); }));
+  return MountProc();
+}
+
+absl::Status Daemon::WatchSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  if (pthread_sigmask(SIG_BLOCK, &signals, nullptr) != 0) {
+    return absl::InternalError("cannot block signals");
+  }
+  signal(SIGPIPE, SIG_IGN);  // a client that went away is an error of its write, no more
+  signals_.Reset(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  return signals_.valid() ? absl::OkStatus() : base::ErrnoStatus(errno, "signalfd");
+}
+
+absl::Status Daemon::StartMessenger() {
+  msg::MessengerConfig config{};
+  config.node = options_.self.id;
+  config.listen_address = options_.self.address;
+  config.cluster = options_.config.cluster_uuid;
+  config.key = options_.key;
+  config.incarnation = incarnation_;
+  config.tolerance_ms = options_.config.tolerance_ms;
+  std::vector<member::Node> nodes;
+  for (const NodeConfig& node : options_.config.nodes) {
+    nodes.push_back({node.id, node.name, node.address});
+    if (node.id != options_.self.id) config.peers.push_back({node.id, node.address});
+  }
+  ASSIGN_OR_RETURN(member::NodeTable table,
+                   member::NodeTable::Create(options_.self.id, std::move(nodes)));
+  nodes_ = std::make_unique<member::NodeTable>(std::move(table));
+  ASSIGN_OR_RETURN(messenger_, msg::StartSessionMessenger(*io_, config, msg::SystemRandom()));
+  service_ = std::make_unique<ProcService>(io_->loop(), *messenger_, *nodes_, *local_, *reader_,
+                                           ProcServiceOptions{});
+  server_ = std::make_unique<ProcServer>(io_->loop(), *messenger_, *local_, *reader_, *workers_);
+  messenger_->OnEvent([this](NodeId peer, PeerEvent event) { OnPeerEvent(peer, event); });
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::MountProc() {
+  if (!options_.proc) return absl::OkStatus();
+  RETURN_IF_ERROR(runtime_->MakeProc());
+  FuseView::Options fuse;
+  fuse.allow_other = geteuid() == 0;
+  absl::StatusOr<std::unique_ptr<FuseView>> mounted =
+      FuseView::Mount(service_.get(), runtime_->proc_path(), fuse);
+  if (!mounted.ok()) {
+    return absl::Status(mounted.status().code(),
+                        absl::StrCat("cannot mount the cluster's /proc: ",
+                                     mounted.status().message(), " (--no-proc does without it)"));
+  }
+  fuse_ = *std::move(mounted);
+  return absl::OkStatus();
+}
+
+void Daemon::OnPeerEvent(NodeId peer, PeerEvent event) {
+  if (nodes_->OnEvent(peer, event)) service_->OnPeerState(peer, nodes_->Find(peer)->state);
+}
+
+void Daemon::Run() {
+  Log(LogLevel::kInfo, "daemon", "ready",
+      {{"node", options_.self.id},
+       {"name", options_.self.name},
+       {"address", options_.self.address},
+       {"cluster", options_.config.cluster_name},
+       {"socket", runtime_->socket_path()},
+       {"proc", fuse_ == nullptr ? "none" : runtime_->proc_path()}});
+  Log(LogLevel::kInfo, "daemon", "transport",
+      {{"name", transport_.name}, {"reason", transport_.reason}});
+  sd_notify(0, "READY=1");
+  io_->Run();
+  sd_notify(0, "STOPPING=1");
+}
+
+// Every step makes sure that nothing that is still there calls what the step takes away.
+Daemon::~Daemon() {
+  // 1. No new questions of peers; whoever waits for an answer is let go.
+  if (service_ != nullptr) service_->Stop();
+  if (server_ != nullptr) server_->Stop();
+  // 2. Nobody asks from outside any more.
+  fuse_.reset();
+  if (admin_ != nullptr) admin_->Stop();
+  // 3. Threads that work for others end; what they post to the loop from now on is harmless.
+  if (workers_ != nullptr) workers_->Stop();
+  if (local_ != nullptr) local_->Stop();
+  // 4. Calls that are still open end, and connections are closed.
+  messenger_.reset();
+  if (io_ != nullptr) {
+    io_->loop().RunAt(io_->loop().Now() + kLingerNs, [this] { io_->Stop(); });
+    io_->Run();
+    io_->UnwatchFd(signals_.get());
+  }
+  // 5. The rest has no life of its own, and goes in reverse order of making.
+}
+
+void Daemon::FillStatus(proto::Status::Builder status) const {
+  auto uptime = std::chrono::steady_clock::now() - started_;
+  status.setVersion(CLUSTIX_VERSION);
+  status.setClusterName(options_.config.cluster_name.c_str());
+  status.setClusterUuid(base::FormatUuid(options_.config.cluster_uuid).c_str());
+  status.setNode(options_.self.id);
+  status.setName(options_.self.name.c_str());
+  status.setAddress(options_.self.address.c_str());
+  status.setIncarnation(incarnation_);
+  status.setPid(getpid());
+  status.setUptimeMs(
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(uptime).count()));
+  if (fuse_ != nullptr) status.setProcMount(runtime_->proc_path().c_str());
+  status.getTransport().setName(transport_.name.c_str());
+  status.getTransport().setReason(transport_.reason.c_str());
+  FillPeers(status);
+  FillCounters(status);
+}
+
+void Daemon::FillPeers(proto::Status::Builder status) const {
+  std::vector<PeerInfo> peers = messenger_->Peers();
+  auto to = status.initPeers(static_cast<unsigned>(peers.size()));
+  for (unsigned i = 0; i < to.size(); ++i) {
+    const PeerInfo& peer = peers[i];
+    const member::NodeEntry* entry = nodes_->Find(peer.node);
+    to[i].setNode(peer.node);
+    if (entry != nullptr) to[i].setName(entry->node.name.c_str());
+    to[i].setAddress(peer.address.c_str());
+    to[i].setState(PeerStateName(entry != nullptr ? entry->state : peer.state));
+    to[i].setIncarnation(peer.incarnation);
+    const std::pair<const char*, uint64_t> counters[] = {
+        {"queued_messages", peer.queued_messages},
+        {"queued_bytes", peer.queued_bytes},
+        {"messages_sent", peer.messages_sent},
+        {"messages_received", peer.messages_received},
+        {"bytes_sent", peer.bytes_sent},
+        {"bytes_received", peer.bytes_received},
+        {"resent", peer.resent},
+        {"duplicates", peer.duplicates},
+        {"connects", peer.connects},
+        {"disconnects", peer.disconnects},
+        {"dials_failed", peer.dials_failed},
+        {"reboots", peer.reboots},
+        {"outcomes_unknown", peer.outcomes_unknown},
+    };
+    auto counter = to[i].initCounters(static_cast<unsigned>(std::size(counters)));
+    for (unsigned c = 0; c < counter.size(); ++c) {
+      Set(counter[c], counters[c].first, counters[c].second);
+    }
+  }
+}
+
+void Daemon::FillCounters(proto::Status::Builder status) const {
+  std::vector<MessengerCounter> counters = messenger_->Counters();
+  counters.push_back({"proc_bad_requests", server_->bad_requests()});
+  counters.push_back({"proc_bad_replies", service_->bad_replies()});
+  counters.push_back({"proc_turned_away", server_->turned_away()});
+  counters.push_back({"admin_bad_requests", admin_->bad_requests()});
+  counters.push_back({"admin_turned_away", admin_->turned_away()});
+  auto to = status.initCounters(static_cast<unsigned>(counters.size()));
+  for (unsigned i = 0; i < to.size(); ++i) Set(to[i], counters[i].name, counters[i].value);
+}
+
+}  // namespace clustix::daemon

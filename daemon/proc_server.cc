@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/proc_server.h"
+
+#include <capnp/message.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "daemon/snapshot_codec.h"
+#include "lib/base/log.h"
+#include "lib/base/status.h"
+#include "lib/msg/ports.h"
+#include "proto/message.h"
+
+namespace clustix::daemon {
+namespace {
+
+std::vector<std::byte> EncodeFile(const procview::FileResult& file) {
+  capnp::MallocMessageBuilder message;
+  proto::FileReply::Builder reply = message.initRoot<proto::ProcReply>().initFile();
+  reply.setError(file.error);
+  reply.setContent(
+      capnp::Data::Reader(reinterpret_cast<const kj::byte*>(file.text.data()), file.text.size()));
+  return proto::WriteMessage(message);
+}
+
+std::vector<std::byte> EncodeTasks(const procview::TaskList& tasks) {
+  size_t count = std::min<size_t>(tasks.tids.size(), proto::TASK_LIST_MAX);
+  capnp::MallocMessageBuilder message;
+  proto::TasksReply::Builder reply = message.initRoot<proto::ProcReply>().initTasks();
+  reply.setError(tasks.error);
+  auto tids = reply.initTids(static_cast<unsigned>(count));
+  for (unsigned i = 0; i < count; ++i) tids.set(i, tasks.tids[i]);
+  return proto::WriteMessage(message);
+}
+
+}  // namespace
+
+ProcServer::ProcServer(io::Loop& loop, Messenger& messenger, LocalProc& local,
+                       const procview::ProcReader& reader, WorkerPool& workers)
+    : loop_(loop), messenger_(&messenger), local_(local), reader_(reader), workers_(workers) {
+  messenger.Handle(msg::kPortProc, [this](const Incoming& incoming) { OnRequest(incoming); });
+}
+
+void ProcServer::Stop() {
+  if (messenger_ == nullptr) return;
+  messenger_->Handle(msg::kPortProc, nullptr);
+  messenger_ = nullptr;
+}
+
+void ProcServer::OnRequest(const Incoming& incoming) {
+  Caller caller{incoming.from, incoming.lane, incoming.request};
+  absl::Status status = absl::InvalidArgumentError("not a call");
+  if (incoming.wants_reply && incoming.payload.size() <= proto::PROC_REQUEST_BYTES_MAX) {
+    status = proto::ReadMessage<proto::ProcRequest>(
+        incoming.payload,
+        [&](proto::ProcRequest::Reader request) { return Dispatch(caller, request); });
+  }
+  if (status.ok()) return;
+  ++bad_requests_;
+  base::Log(base::LogLevel::kDebug, "proc", "bad request",
+            {{"peer", incoming.from}, {"error", status}});
+  if (incoming.wants_reply) Answer(caller, EBADMSG, {});
+}
+
+absl::Status ProcServer::Dispatch(const Caller& caller, proto::ProcRequest::Reader request) {
+  switch (request.which()) {
+    case proto::ProcRequest::SNAPSHOT: {
+      proto::SnapshotRequest::Reader snapshot = request.getSnapshot();
+      ServeSnapshot(caller, snapshot.getAfterPid(), snapshot.getMaxAgeMs());
+      return absl::OkStatus();
+    }
+    case proto::ProcRequest::READ_FILE: {
+      proto::FileRequest::Reader file = request.getReadFile();
+      ServeFile(caller, file.getPid(), file.getTid(), file.getName().cStr(),
+                {.uid = file.getUid(), .gid = file.getGid()});
+      return absl::OkStatus();
+    }
+    case proto::ProcRequest::LIST_TASKS:
+      ServeTasks(caller, request.getListTasks().getPid());
+      return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError("an unknown request");
+}
+
+void ProcServer::ServeSnapshot(const Caller& caller, int32_t after_pid, uint32_t max_age_ms) {
+  local_.Get(std::chrono::milliseconds(max_age_ms),
+             [this, caller, after_pid](const absl::StatusOr<LocalProc::Collected>& collected) {
+               if (!collected.ok()) {
+                 ++turned_away_;
+                 return Answer(caller, EBUSY, {});
+               }
+               Answer(caller, 0, EncodeSnapshotPage(*collected->snapshot, after_pid));
+             });
+}
+
+void ProcServer::ServeFile(const Caller& caller, int32_t pid, int32_t tid, const std::string& name,
+                           const procview::Asker& asker) {
+  Submit(caller, [this, pid, tid, name, asker] {
+    return EncodeFile(reader_.ReadProcessFile(pid, tid, name, asker));
+  });
+}
+
+void ProcServer::ServeTasks(const Caller& caller, int32_t pid) {
+  Submit(caller, [this, pid] { return EncodeTasks(reader_.ListTasks(pid)); });
+}
+
+void ProcServer::Submit(const Caller& caller, std::function<std::vector<std::byte>()> work) {
+  bool taken =
+      workers_.Submit([this, caller, work = std::move(work)] { Answer(caller, 0, work()); });
+  if (taken) return;
+  ++turned_away_;
+  Answer(caller, EBUSY, {});
+}
+
+void ProcServer::Answer(const Caller& caller, uint16_t status, std::vector<std::byte> payload) {
+  loop_.Post([this, caller, status, payload = std::move(payload)] {
+    if (messenger_ == nullptr) return;
+    Outcome outcome = messenger_->Answer(caller.node, caller.lane, caller.request, status, payload);
+    if (outcome == Outcome::kTooLarge) {
+      messenger_->Answer(caller.node, caller.lane, caller.request, EMSGSIZE, {});
+    }
+  });
+}
+
+}  // namespace clustix::daemon

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Serves this node's own /proc to its peers: the answering side of proto/proc.capnp. Requests come
+// in on the loop's thread and are only decoded there; collecting and reading happens on other
+// threads, and the answer comes back through the loop.
+#ifndef CLUSTIX_DAEMON_PROC_SERVER_H_
+#define CLUSTIX_DAEMON_PROC_SERVER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "clustix/messenger.h"
+#include "daemon/local_proc.h"
+#include "daemon/worker_pool.h"
+#include "lib/io/io.h"
+#include "lib/procview/proc_reader.h"
+#include "proto/proc.capnp.h"
+
+namespace clustix::daemon {
+
+class ProcServer {
+ public:
+  // Registers on kPortProc. All must outlive it, but `messenger` only until Stop().
+  ProcServer(io::Loop& loop, Messenger& messenger, LocalProc& local,
+             const procview::ProcReader& reader, WorkerPool& workers);
+  // On the loop's thread: answers no more.
+  void Stop();
+
+  // Requests that were no request. Any thread.
+  uint64_t bad_requests() const { return bad_requests_; }
+  // Requests turned away because too much was going on. Any thread.
+  uint64_t turned_away() const { return turned_away_; }
+
+ private:
+  // Where an answer goes.
+  struct Caller {
+    NodeId node;
+    Lane lane;
+    uint64_t request;
+  };
+
+  void OnRequest(const Incoming& incoming);
+  absl::Status Dispatch(const Caller& caller, proto::ProcRequest::Reader request);
+  void ServeSnapshot(const Caller& caller, int32_t after_pid, uint32_t max_age_ms);
+  void ServeFile(const Caller& caller, int32_t pid, int32_t tid, const std::string& name,
+                 const procview::Asker& asker);
+  void ServeTasks(const Caller& caller, int32_t pid);
+  void Submit(const Caller& caller, std::function<std::vector<std::byte>()> work);
+  // Any thread.
+  void Answer(const Caller& caller, uint16_t status, std::vector<std::byte> payload);
+
+  io::Loop& loop_;
+  Messenger* messenger_;  // the loop's thread; nullptr: stopped
+  LocalProc& local_;
+  const procview::ProcReader& reader_;
+  WorkerPool& workers_;
+  std::atomic<uint64_t> bad_requests_ = 0;
+  std::atomic<uint64_t> turned_away_ = 0;
+};
+
+}  // namespace clustix::daemon
+
+#endif  // CLUSTIX_DAEMON_PROC_SERVER_H_

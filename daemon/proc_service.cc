@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/proc_service.h"
+
+#include <capnp/message.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "daemon/snapshot_codec.h"
+#include "lib/base/log.h"
+#include "lib/base/status.h"
+#include "lib/msg/ports.h"
+#include "proto/message.h"
+#include "proto/proc.capnp.h"
+
+namespace clustix::daemon {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+uint64_t CountMs(steady_clock::duration duration) {
+  return static_cast<uint64_t>(
+      std::max<int64_t>(0, std::chrono::duration_cast<milliseconds>(duration).count()));
+}
+
+std::vector<std::byte> SnapshotRequest(int32_t after_pid, milliseconds max_age) {
+  capnp::MallocMessageBuilder message;
+  auto request = message.initRoot<proto::ProcRequest>().initSnapshot();
+  request.setAfterPid(after_pid);
+  request.setMaxAgeMs(static_cast<uint32_t>(max_age.count()));
+  return proto::WriteMessage(message);
+}
+
+// What the caller of read(2) is told when a peer did not answer a call.
+int ErrnoOf(const Reply& reply) {
+  switch (reply.outcome) {
+    case Outcome::kOk:
+      return 0;
+    case Outcome::kDeadline:
+    case Outcome::kBusy:
+      return ETIMEDOUT;
+    case Outcome::kHandlerError:
+      return reply.status == EBUSY ? ETIMEDOUT : EIO;
+    default:
+      return EHOSTDOWN;
+  }
+}
+
+// What a peer says an errno is must be one before it is handed to a file system.
+int CheckedErrno(int32_t error) { return error >= 0 && error < 4096 ? error : EIO; }
+
+}  // namespace
+
+ProcService::ProcService(io::Loop& loop, Messenger& messenger, const member::NodeTable& nodes,
+                         LocalProc& local, const procview::ProcReader& reader,
+                         ProcServiceOptions options)
+    : loop_(loop),
+      messenger_(&messenger),
+      local_(local),
+      reader_(reader),
+      self_(nodes.self()),
+      options_(options) {
+  for (const member::NodeEntry& entry : nodes.entries()) {
+    Source source;
+    source.node = entry.node;
+    source.self = entry.self;
+    source.state = entry.state;
+    sources_.push_back(std::move(source));
+  }
+}
+
+ProcService::~ProcService() = default;
+
+void ProcService::OnPeerState(NodeId node, PeerState state) {
+  {
+    base::MutexLock lock(mutex_);
+    Source* source = FindSource(node);
+    if (source == nullptr) return;
+    source->state = state;
+    if (state == PeerState::kUp) {
+      source->responsive = true;
+      source->asked = TimePoint();  // what is known of it may be old: ask the next time
+    }
+    built_ = nullptr;
+  }
+  changed_.notify_all();
+}
+
+void ProcService::Stop() {
+  messenger_ = nullptr;
+  {
+    base::MutexLock lock(mutex_);
+    stopped_ = true;
+  }
+  changed_.notify_all();
+}
+
+uint64_t ProcService::bad_replies() const {
+  base::MutexLock lock(mutex_);
+  return bad_replies_;
+}
+
+ProcService::Source* ProcService::FindSource(NodeId node) {
+  auto at = std::find_if(sources_.begin(), sources_.end(),
+                         [node](const Source& source) { return source.node.id == node; });
+  return at == sources_.end() ? nullptr : &*at;
+}
+
+// --- snapshots ----------------------------------------------------------------------------------
+
+std::shared_ptr<const procview::ClusterSnapshot> ProcService::Snapshot() {
+  const TimePoint entered = steady_clock::now();
+  std::vector<size_t> due;
+  {
+    base::MutexLock lock(mutex_);
+    due = BeginRefresh(entered);
+  }
+  for (size_t source : due) StartRefresh(source, entered);
+
+  base::MutexLock lock(mutex_);
+  while (MustWait()) {
+    if (changed_.wait_until(mutex_, entered + options_.deadline) == std::cv_status::timeout) {
+      GiveUpWaiting(entered);
+      break;
+    }
+  }
+  return Build(steady_clock::now());
+}
+
+std::vector<size_t> ProcService::BeginRefresh(TimePoint now) {
+  std::vector<size_t> due;
+  if (stopped_) return due;
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    Source& source = sources_[i];
+    if (source.in_flight || !source.Reachable() || now - source.asked < options_.refresh) continue;
+    source.in_flight = true;
+    source.asked = now;
+    due.push_back(i);
+  }
+  return due;
+}
+
+void ProcService::StartRefresh(size_t index, TimePoint now) {
+  auto fetch = std::make_shared<Fetch>();
+  fetch->source = index;
+  fetch->started = now;
+  bool self;
+  {
+    base::MutexLock lock(mutex_);
+    fetch->node = sources_[index].node.id;
+    self = sources_[index].self;
+  }
+  if (!self) {
+    fetch->partial.node = fetch->node;
+    loop_.Post([this, fetch] { FetchPage(fetch); });
+    return;
+  }
+  local_.Get(options_.shared_age, [this, index](const absl::StatusOr<LocalProc::Collected>& local) {
+    if (local.ok()) {
+      Finish(index, local->taken, local->snapshot);
+    } else {
+      Finish(index, TimePoint(), nullptr);
+    }
+  });
+}
+
+bool ProcService::MustWait() const {
+  if (stopped_) return false;
+  return std::any_of(sources_.begin(), sources_.end(),
+                     [](const Source& source) { return source.in_flight && source.Expected(); });
+}
+
+void ProcService::GiveUpWaiting(TimePoint asked_before) {
+  for (Source& source : sources_) {
+    // One that was asked later has not used up its time.
+    if (!source.in_flight || source.asked > asked_before) continue;
+    source.responsive = false;
+    built_ = nullptr;
+  }
+}
+
+std::shared_ptr<const procview::ClusterSnapshot> ProcService::Build(TimePoint now) {
+  // The same object for callers in quick succession, so that they can keep what they derive of it.
+  if (built_ != nullptr && now - built_at_ < options_.refresh) return built_;
+  auto cluster = std::make_shared<procview::ClusterSnapshot>();
+  cluster->self = self_;
+  for (const Source& source : sources_) {
+    procview::NodeView view;
+    view.node = source.node.id;
+    view.name = source.node.name;
+    view.address = source.node.address;
+    view.state = source.self ? "self" : PeerStateName(source.state);
+    view.stale = source.snapshot == nullptr || !source.Expected();
+    view.age_ms = source.snapshot == nullptr ? 0 : CountMs(now - source.taken);
+    view.snapshot = source.snapshot;
+    cluster->nodes.push_back(std::move(view));
+  }
+  built_ = std::move(cluster);
+  built_at_ = now;
+  return built_;
+}
+
+void ProcService::Finish(size_t index, TimePoint taken,
+                         std::shared_ptr<const procview::NodeSnapshot> snapshot) {
+  {
+    base::MutexLock lock(mutex_);
+    Source& source = sources_[index];
+    source.in_flight = false;
+    source.responsive = snapshot != nullptr;
+    if (snapshot != nullptr) {
+      source.snapshot = std::move(snapshot);
+      source.taken = taken;
+    }
+    built_ = nullptr;
+  }
+  changed_.notify_all();
+}
+
+void ProcService::FetchPage(std::shared_ptr<Fetch> fetch) {
+  auto elapsed = steady_clock::now() - fetch->started;
+  if (messenger_ == nullptr || elapsed >= options_.deadline) {
+    return Finish(fetch->source, TimePoint(), nullptr);
+  }
+  // The pages that follow may come from the collection of the first.
+  milliseconds max_age =
+      options_.shared_age + (fetch->after_pid == 0 ? milliseconds(0) : options_.deadline);
+  CallOptions call{.lane = Lane::kBulk,
+                   .timeout_ms = std::max<uint64_t>(1, CountMs(options_.deadline - elapsed)),
+                   .epoch = 0};
+  Outcome outcome =
+      messenger_->Call(fetch->node, msg::kPortProc, SnapshotRequest(fetch->after_pid, max_age),
+                       call, [this, fetch](const Reply& reply) { OnPage(fetch, reply); });
+  if (outcome != Outcome::kOk) Finish(fetch->source, TimePoint(), nullptr);
+}
+
+void ProcService::OnPage(const std::shared_ptr<Fetch>& fetch, const Reply& reply) {
+  if (reply.outcome != Outcome::kOk) return Finish(fetch->source, TimePoint(), nullptr);
+  bool more = false;
+  absl::Status status =
+      proto::ReadMessage<proto::ProcReply>(reply.payload, [&](proto::ProcReply::Reader answer) {
+        if (!answer.isSnapshot()) return absl::InvalidArgumentError("not a snapshot");
+        more = answer.getSnapshot().getMore();
+        return AppendSnapshotPage(answer.getSnapshot(), fetch->partial);
+      });
+  if (!status.ok()) {
+    CountBadReply(fetch->node, status);
+    return Finish(fetch->source, TimePoint(), nullptr);
+  }
+  if (more) {
+    fetch->after_pid = fetch->partial.processes.back().pid;
+    return FetchPage(fetch);
+  }
+  Finish(fetch->source, fetch->started - options_.shared_age,
+         std::make_shared<const procview::NodeSnapshot>(std::move(fetch->partial)));
+}
+
+// --- files and tasks ----------------------------------------------------------------------------
+
+int ProcService::CallAndWait(NodeId node, std::vector<std::byte> request,
+                             std::vector<std::byte>* reply) {
+  struct Call {
+    bool done = false;
+    int error = 0;
+    std::vector<std::byte> payload;
+  };
+  const TimePoint deadline = steady_clock::now() + options_.deadline;
+  {
+    base::MutexLock lock(mutex_);
+    Source* source = FindSource(node);
+    if (source == nullptr) return ENOENT;
+    if (stopped_ || !source->Expected()) return EHOSTDOWN;
+  }
+  auto call = std::make_shared<Call>();  // guarded by mutex_; outlives a caller that gave up
+  auto finish = [this, call](const Reply& answer) {
+    {
+      base::MutexLock lock(mutex_);
+      call->error = ErrnoOf(answer);
+      call->payload.assign(answer.payload.begin(), answer.payload.end());
+      call->done = true;
+    }
+    changed_.notify_all();
+  };
+  loop_.Post([this, node, finish, message = std::move(request)] {
+    CallOptions options{.lane = Lane::kBulk, .timeout_ms = CountMs(options_.deadline), .epoch = 0};
+    Outcome outcome = messenger_ == nullptr
+                          ? Outcome::kNotDelivered
+                          : messenger_->Call(node, msg::kPortProc, message, options, finish);
+    if (outcome != Outcome::kOk) finish(Reply{outcome, 0, {}});
+  });
+
+  base::MutexLock lock(mutex_);
+  while (!call->done && !stopped_) {
+    if (changed_.wait_until(mutex_, deadline) == std::cv_status::timeout) break;
+  }
+  if (call->done && call->error != ETIMEDOUT) {
+    *reply = std::move(call->payload);
+    return call->error;
+  }
+  if (stopped_) return EHOSTDOWN;
+  if (Source* source = FindSource(node)) source->responsive = false;
+  built_ = nullptr;
+  return ETIMEDOUT;
+}
+
+procview::FileResult ProcService::ReadProcessFile(uint16_t node, int32_t pid, int32_t tid,
+                                                  const std::string& name,
+                                                  const procview::Asker& asker) {
+  if (node == self_) return reader_.ReadProcessFile(pid, tid, name, asker);
+  capnp::MallocMessageBuilder message;
+  auto request = message.initRoot<proto::ProcRequest>().initReadFile();
+  request.setPid(pid);
+  request.setTid(tid);
+  request.setName(name.c_str());
+  request.setUid(asker.uid);
+  request.setGid(asker.gid);
+  std::vector<std::byte> bytes;
+  procview::FileResult result;
+  result.error = CallAndWait(node, proto::WriteMessage(message), &bytes);
+  if (result.error != 0) return result;
+  absl::Status status =
+      proto::ReadMessage<proto::ProcReply>(bytes, [&result](proto::ProcReply::Reader answer) {
+        if (!answer.isFile()) return absl::InvalidArgumentError("not a file");
+        result.error = CheckedErrno(answer.getFile().getError());
+        auto content = answer.getFile().getContent();
+        result.text.assign(reinterpret_cast<const char*>(content.begin()), content.size());
+        return absl::OkStatus();
+      });
+  if (status.ok()) return result;
+  CountBadReply(node, status);
+  return {.error = EIO, .text = {}};
+}
+
+procview::TaskList ProcService::ListTasks(uint16_t node, int32_t pid) {
+  if (node == self_) return reader_.ListTasks(pid);
+  capnp::MallocMessageBuilder message;
+  message.initRoot<proto::ProcRequest>().initListTasks().setPid(pid);
+  std::vector<std::byte> bytes;
+  procview::TaskList result;
+  result.error = CallAndWait(node, proto::WriteMessage(message), &bytes);
+  if (result.error != 0) return result;
+  absl::Status status =
+      proto::ReadMessage<proto::ProcReply>(bytes, [&result](proto::ProcReply::Reader answer) {
+        if (!answer.isTasks()) return absl::InvalidArgumentError("not a list of tasks");
+        result.error = CheckedErrno(answer.getTasks().getError());
+        for (int32_t tid : answer.getTasks().getTids()) result.tids.push_back(tid);
+        return absl::OkStatus();
+      });
+  if (status.ok()) return result;
+  CountBadReply(node, status);
+  return {.error = EIO, .tids = {}};
+}
+
+void ProcService::CountBadReply(NodeId node, const absl::Status& status) {
+  {
+    base::MutexLock lock(mutex_);
+    ++bad_replies_;
+  }
+  base::Log(base::LogLevel::kDebug, "proc", "bad reply", {{"peer", node}, {"error", status}});
+}
+
+}  // namespace clustix::daemon

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The processes of the whole cluster, for the FUSE mount and the admin socket: the asking side of
+// proto/proc.capnp, and procview::ClusterView on top of it.
+//
+// Nothing is collected while nobody asks. Whoever asks gets snapshots no older than the refresh
+// interval plus what peers may share; if one is older, all nodes that need it are asked at once,
+// and everybody who asks meanwhile shares the answers (single flight).
+//
+// Waiting. A caller waits for nodes that are expected to answer, up to its deadline. A node is not
+// expected to when the messenger suspects it, or when its last answer did not come in time: then it
+// is shown as stale at once, from the last that is known, while it is asked again in the
+// background. So a node that dies costs its first asker one deadline, and nobody else anything.
+//
+// Threads: as ClusterView says, any but the loop's; the functions below name theirs.
+#ifndef CLUSTIX_DAEMON_PROC_SERVICE_H_
+#define CLUSTIX_DAEMON_PROC_SERVICE_H_
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "clustix/messenger.h"
+#include "daemon/local_proc.h"
+#include "lib/base/mutex.h"
+#include "lib/io/io.h"
+#include "lib/member/node_table.h"
+#include "lib/procview/cluster_view.h"
+#include "lib/procview/proc_reader.h"
+
+namespace clustix::daemon {
+
+struct ProcServiceOptions {
+  std::chrono::milliseconds refresh{150};    // a younger snapshot is not asked for again
+  std::chrono::milliseconds shared_age{50};  // how old a collection may be that a node shares
+  std::chrono::milliseconds deadline{800};   // the longest that a caller waits
+};
+
+class ProcService : public procview::ClusterView {
+ public:
+  // All must outlive it, but `messenger` only until Stop().
+  ProcService(io::Loop& loop, Messenger& messenger, const member::NodeTable& nodes,
+              LocalProc& local, const procview::ProcReader& reader, ProcServiceOptions options);
+  ~ProcService() override;
+
+  // On the loop's thread, when the node table has changed.
+  void OnPeerState(NodeId node, PeerState state);
+  // On the loop's thread: asks no more; whoever waits is let go.
+  void Stop();
+
+  std::shared_ptr<const procview::ClusterSnapshot> Snapshot() override;
+  procview::FileResult ReadProcessFile(uint16_t node, int32_t pid, int32_t tid,
+                                       const std::string& name,
+                                       const procview::Asker& asker) override;
+  procview::TaskList ListTasks(uint16_t node, int32_t pid) override;
+
+  // Answers of peers that were malformed. Any thread.
+  uint64_t bad_replies() const;
+
+ private:
+  using TimePoint = std::chrono::steady_clock::time_point;
+
+  struct Source {
+    member::Node node;
+    bool self = false;
+    PeerState state = PeerState::kConnecting;
+    bool responsive = true;  // its last answer came in time
+    bool in_flight = false;  // it is being asked
+    TimePoint asked;         // when it was last
+    TimePoint taken;         // lower bound of when `snapshot` was
+    std::shared_ptr<const procview::NodeSnapshot> snapshot;
+
+    bool Reachable() const { return self || member::IsReachable(state); }
+    bool Expected() const { return Reachable() && responsive; }
+  };
+  // A snapshot of a peer on its way, page by page.
+  struct Fetch {
+    size_t source;  // index of sources_
+    NodeId node;
+    TimePoint started;
+    procview::NodeSnapshot partial;
+    int32_t after_pid = 0;
+  };
+
+  // Any thread.
+  std::vector<size_t> BeginRefresh(TimePoint now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void StartRefresh(size_t source, TimePoint now);
+  bool MustWait() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void GiveUpWaiting(TimePoint asked_before) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::shared_ptr<const procview::ClusterSnapshot> Build(TimePoint now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Finish(size_t source, TimePoint taken,
+              std::shared_ptr<const procview::NodeSnapshot> snapshot);
+  Source* FindSource(NodeId node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CountBadReply(NodeId node, const absl::Status& status);
+  // Calls a peer and waits; 0 or an errno.
+  int CallAndWait(NodeId node, std::vector<std::byte> request, std::vector<std::byte>* reply);
+
+  // The loop's thread.
+  void FetchPage(std::shared_ptr<Fetch> fetch);
+  void OnPage(const std::shared_ptr<Fetch>& fetch, const Reply& reply);
+
+  io::Loop& loop_;
+  Messenger* messenger_;  // the loop's thread; nullptr: stopped
+  LocalProc& local_;
+  const procview::ProcReader& reader_;
+  const NodeId self_;
+  const ProcServiceOptions options_;
+
+  mutable base::Mutex mutex_;
+  std::condition_variable_any changed_;
+  std::vector<Source> sources_ ABSL_GUARDED_BY(mutex_);  // by ascending id
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t bad_replies_ ABSL_GUARDED_BY(mutex_) = 0;
+  // The last one handed out, as long as nothing in it has changed.
+  std::shared_ptr<const procview::ClusterSnapshot> built_ ABSL_GUARDED_BY(mutex_);
+  TimePoint built_at_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace clustix::daemon
+
+#endif  // CLUSTIX_DAEMON_PROC_SERVICE_H_

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/snapshot_codec.h"
+
+#include <capnp/message.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "lib/base/status.h"
+#include "proto/message.h"
+
+namespace clustix::daemon {
+namespace {
+
+using procview::NodeSnapshot;
+using procview::ProcessRecord;
+
+capnp::Data::Reader ToData(std::string_view text) {
+  return {reinterpret_cast<const kj::byte*>(text.data()), text.size()};
+}
+
+std::string ToString(capnp::Data::Reader data) {
+  return {reinterpret_cast<const char*>(data.begin()), data.size()};
+}
+
+// As many whole lines as fit.
+std::string_view CutLines(std::string_view text, size_t bytes_max) {
+  if (text.size() <= bytes_max) return text;
+  size_t newline = text.rfind('\n', bytes_max - 1);
+  return text.substr(0, newline == std::string_view::npos ? bytes_max : newline + 1);
+}
+
+size_t TextBytes(const ProcessRecord& process) {
+  return process.stat.size() + process.statm.size() + process.status.size() +
+         process.cmdline.size() + process.comm.size();
+}
+
+size_t TextBytes(const NodeSnapshot& snapshot) {
+  size_t bytes = snapshot.stat.size() + snapshot.meminfo.size() + snapshot.vmstat.size() +
+                 snapshot.loadavg.size() + snapshot.uptime.size() + snapshot.cpuinfo.size() +
+                 snapshot.version.size();
+  for (const ProcessRecord& process : snapshot.processes) bytes += TextBytes(process);
+  return bytes;
+}
+
+// What a process takes in a page: its texts, rounded up, and the fixed part of its struct.
+size_t WireBytes(const ProcessRecord& process) {
+  constexpr size_t kFixedBytes = 64;
+  constexpr size_t kPaddingBytes = 5 * sizeof(capnp::word);
+  return TextBytes(process) + kFixedBytes + kPaddingBytes;
+}
+
+void EncodeFiles(const NodeSnapshot& from, proto::NodeFiles::Builder to) {
+  constexpr size_t kFileBytes = proto::NODE_FILE_BYTES_MAX;
+  to.setHostname(from.hostname.c_str());
+  to.setClockTicks(from.clock_ticks);
+  to.setPageBytes(from.page_bytes);
+  to.setStat(ToData(CutLines(from.stat, proto::STAT_BYTES_MAX)));
+  to.setMeminfo(ToData(CutLines(from.meminfo, kFileBytes)));
+  to.setVmstat(ToData(CutLines(from.vmstat, kFileBytes)));
+  to.setLoadavg(ToData(CutLines(from.loadavg, kFileBytes)));
+  to.setUptime(ToData(CutLines(from.uptime, kFileBytes)));
+  to.setCpuinfo(ToData(CutLines(from.cpuinfo, proto::CPUINFO_BYTES_MAX)));
+  to.setVersion(ToData(CutLines(from.version, kFileBytes)));
+}
+
+void DecodeFiles(proto::NodeFiles::Reader from, NodeSnapshot& to) {
+  to.hostname = from.getHostname().cStr();
+  to.clock_ticks = from.getClockTicks();
+  to.page_bytes = from.getPageBytes();
+  to.stat = ToString(from.getStat());
+  to.meminfo = ToString(from.getMeminfo());
+  to.vmstat = ToString(from.getVmstat());
+  to.loadavg = ToString(from.getLoadavg());
+  to.uptime = ToString(from.getUptime());
+  to.cpuinfo = ToString(from.getCpuinfo());
+  to.version = ToString(from.getVersion());
+}
+
+void EncodeProcess(const ProcessRecord& from, proto::Process::Builder to) {
+  to.setPid(from.pid);
+  to.setUid(from.uid);
+  to.setGid(from.gid);
+  to.setStat(ToData(from.stat));
+  to.setStatm(ToData(from.statm));
+  to.setStatus(ToData(from.status));
+  to.setCmdline(ToData(from.cmdline));
+  to.setComm(ToData(from.comm));
+}
+
+ProcessRecord DecodeProcess(proto::Process::Reader from) {
+  ProcessRecord process;
+  process.pid = from.getPid();
+  process.uid = from.getUid();
+  process.gid = from.getGid();
+  process.stat = ToString(from.getStat());
+  process.statm = ToString(from.getStatm());
+  process.status = ToString(from.getStatus());
+  process.cmdline = ToString(from.getCmdline());
+  process.comm = ToString(from.getComm());
+  return process;
+}
+
+}  // namespace
+
+std::vector<std::byte> EncodeSnapshotPage(const NodeSnapshot& snapshot, int32_t after_pid) {
+  capnp::MallocMessageBuilder message;
+  proto::SnapshotPage::Builder page = message.initRoot<proto::ProcReply>().initSnapshot();
+  size_t bytes = 0;
+  if (after_pid <= 0) {
+    EncodeFiles(snapshot, page.initNode());
+    bytes = message.sizeInWords() * sizeof(capnp::word);
+  }
+  auto first =
+      std::upper_bound(snapshot.processes.begin(), snapshot.processes.end(), after_pid,
+                       [](int32_t pid, const ProcessRecord& process) { return pid < process.pid; });
+  auto last = first;
+  // At least one, so that the asker gets on.
+  while (last != snapshot.processes.end() &&
+         (last == first || bytes + WireBytes(*last) <= proto::PAGE_BYTES_MAX)) {
+    bytes += WireBytes(*last);
+    ++last;
+  }
+  auto processes = page.initProcesses(static_cast<unsigned>(last - first));
+  for (auto process = first; process != last; ++process) {
+    EncodeProcess(*process, processes[static_cast<unsigned>(process - first)]);
+  }
+  page.setMore(last != snapshot.processes.end());
+  return proto::WriteMessage(message);
+}
+
+absl::Status AppendSnapshotPage(proto::SnapshotPage::Reader page, NodeSnapshot& snapshot) {
+  bool first_page = snapshot.processes.empty();
+  if (first_page && !page.hasNode()) {
+    return absl::InvalidArgumentError("the first page has no node-wide files");
+  }
+  NodeSnapshot fetched;
+  if (first_page) DecodeFiles(page.getNode(), fetched);
+  auto processes = page.getProcesses();
+  if (processes.size() == 0 && page.getMore()) {
+    return absl::InvalidArgumentError("a page without processes promises more");
+  }
+  fetched.processes.reserve(processes.size());
+  int32_t last_pid = first_page ? 0 : snapshot.processes.back().pid;
+  for (proto::Process::Reader process : processes) {
+    if (process.getPid() <= last_pid) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("pid ", process.getPid(), " follows pid ", last_pid));
+    }
+    last_pid = process.getPid();
+    fetched.processes.push_back(DecodeProcess(process));
+  }
+  if (last_pid >= 1 << procview::kGlobalPidShift) {
+    return absl::InvalidArgumentError(absl::StrCat("pid ", last_pid, " is out of range"));
+  }
+  if (TextBytes(snapshot) + TextBytes(fetched) > proto::SNAPSHOT_BYTES_MAX) {
+    return absl::InvalidArgumentError("the snapshot is larger than any machine's");
+  }
+  if (first_page) {
+    fetched.node = snapshot.node;
+    snapshot = std::move(fetched);
+    return absl::OkStatus();
+  }
+  snapshot.processes.insert(snapshot.processes.end(),
+                            std::make_move_iterator(fetched.processes.begin()),
+                            std::make_move_iterator(fetched.processes.end()));
+  return absl::OkStatus();
+}
+
+void EncodeNode(const procview::NodeView& view, proto::Node::Builder to) {
+  to.setNode(view.node);
+  to.setName(view.name.c_str());
+  to.setAddress(view.address.c_str());
+  to.setState(view.state.c_str());
+  to.setStale(view.stale);
+  to.setAgeMs(view.age_ms);
+  to.setKnown(view.snapshot != nullptr);
+  if (view.snapshot == nullptr) return;
+  EncodeFiles(*view.snapshot, to.initFiles());
+  to.setProcessCount(static_cast<uint32_t>(view.snapshot->processes.size()));
+}
+
+void EncodeProcesses(const NodeSnapshot& snapshot, capnp::List<proto::Process>::Builder to) {
+  for (unsigned i = 0; i < to.size(); ++i) EncodeProcess(snapshot.processes[i], to[i]);
+}
+
+}  // namespace clustix::daemon

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/proc_service.h"
+
+#include <capnp/message.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <future>
+
+#include "daemon/proc_server.h"
+#include "daemon/snapshot_codec.h"
+#include "lib/msg/ports.h"
+#include "proto/message.h"
+#include "tests/unit/daemon/fake_messenger.h"
+#include "tests/unit/daemon/sample_snapshot.h"
+
+namespace clustix::daemon {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using SnapshotPtr = std::shared_ptr<const procview::ClusterSnapshot>;
+
+constexpr milliseconds kNever = hours(1);
+
+// Node 1 of three; the test plays nodes 2 and 3.
+class ProcServiceTest : public ::testing::Test {
+ protected:
+  ProcServiceTest()
+      : local_([] { return SampleSnapshot(1, 1); }),
+        reader_(*procview::ProcReader::Open("/proc")),
+        nodes_(*member::NodeTable::Create(
+            1, {{1, "one", "a:1"}, {2, "two", "b:1"}, {3, "three", "c:1"}})) {}
+  ~ProcServiceTest() override {
+    if (service_ != nullptr) loop_.RunAndWait([this] { service_->Stop(); });
+    local_.Stop();
+    loop_.RunAndWait([] {});
+  }
+
+  void Start(milliseconds refresh, milliseconds deadline) {
+    service_ = std::make_unique<ProcService>(
+        loop_, messenger_, nodes_, local_, *reader_,
+        ProcServiceOptions{
+            .refresh = refresh, .shared_age = milliseconds(0), .deadline = deadline});
+  }
+  void SetState(NodeId node, PeerState state) {
+    loop_.RunAndWait([&] { service_->OnPeerState(node, state); });
+  }
+  std::future<SnapshotPtr> AskInBackground() {
+    return std::async(std::launch::async, [this] { return service_->Snapshot(); });
+  }
+  void Reply(FakeMessenger::Called& call, Outcome outcome, std::vector<std::byte> payload = {},
+             uint16_t status = 0) {
+    ASSERT_TRUE(call.done != nullptr) << "no call was made";
+    loop_.RunAndWait([&] { call.done({outcome, status, payload}); });
+  }
+  void ReplyWithSample(FakeMessenger::Called call, int processes) {
+    Reply(call, Outcome::kOk, EncodeSnapshotPage(SampleSnapshot(call.to, processes), 0));
+  }
+
+  FakeLoop loop_;
+  FakeMessenger messenger_;
+  LocalProc local_;
+  std::unique_ptr<procview::ProcReader> reader_;
+  member::NodeTable nodes_;
+  std::unique_ptr<ProcService> service_;
+};
+
+TEST_F(ProcServiceTest, Shows_every_configured_node_and_asks_only_those_that_are_up) {
+  Start(kNever, kNever);
+  SnapshotPtr cluster = service_->Snapshot();
+  ASSERT_EQ(cluster->nodes.size(), 3u);
+  EXPECT_EQ(cluster->self, 1);
+  EXPECT_EQ(cluster->nodes[0].state, "self");
+  EXPECT_FALSE(cluster->nodes[0].stale);
+  ASSERT_NE(cluster->nodes[0].snapshot, nullptr);
+  EXPECT_TRUE(cluster->nodes[1].stale);
+  EXPECT_EQ(cluster->nodes[1].snapshot, nullptr);
+  EXPECT_EQ(cluster->nodes[1].name, "two");
+  EXPECT_EQ(messenger_.call_count(), 0u);
+}
+
+TEST_F(ProcServiceTest, Asks_all_peers_at_once_and_waits_for_them) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  SetState(3, PeerState::kUp);
+  std::future<SnapshotPtr> asked = AskInBackground();
+  FakeMessenger::Called first = messenger_.TakeCall();
+  FakeMessenger::Called second = messenger_.TakeCall();  // before the first is answered
+  ReplyWithSample(second, 3);
+  ReplyWithSample(first, 2);
+  SnapshotPtr cluster = asked.get();
+  EXPECT_EQ(cluster->nodes[1].snapshot->processes.size(), 2u);
+  EXPECT_EQ(cluster->nodes[2].snapshot->processes.size(), 3u);
+  EXPECT_FALSE(cluster->nodes[1].stale);
+  EXPECT_FALSE(cluster->nodes[2].stale);
+}
+
+TEST_F(ProcServiceTest, Fetches_a_large_node_page_by_page) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  procview::NodeSnapshot large = SampleSnapshot(2, 800, 2000);
+  std::future<SnapshotPtr> asked = AskInBackground();
+  int pages = 0;
+  for (bool more = true; more; ++pages) {
+    FakeMessenger::Called call = messenger_.TakeCall();
+    int32_t after_pid = -1;
+    ASSERT_TRUE(proto::ReadMessage<proto::ProcRequest>(call.payload, [&](auto request) {
+                  after_pid = request.getSnapshot().getAfterPid();
+                  return absl::OkStatus();
+                }).ok());
+    std::vector<std::byte> page = EncodeSnapshotPage(large, after_pid);
+    ASSERT_TRUE(proto::ReadMessage<proto::ProcReply>(page, [&](auto reply) {
+                  more = reply.getSnapshot().getMore();
+                  return absl::OkStatus();
+                }).ok());
+    Reply(call, Outcome::kOk, page);
+  }
+  EXPECT_GE(pages, 3);
+  EXPECT_EQ(asked.get()->nodes[1].snapshot->processes.size(), 800u);
+}
+
+TEST_F(ProcServiceTest, Waits_once_for_a_node_that_hangs_and_asks_it_once) {
+  Start(milliseconds(0), milliseconds(20));
+  SetState(2, PeerState::kUp);
+  EXPECT_TRUE(service_->Snapshot()->nodes[1].stale);  // waits its 20 ms
+  FakeMessenger::Called call = messenger_.TakeCall();
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(service_->Snapshot()->nodes[1].stale);
+  EXPECT_EQ(messenger_.call_count(), 1u);
+  Reply(call, Outcome::kDeadline);
+}
+
+TEST_F(ProcServiceTest, Shows_a_node_again_when_its_late_answer_comes) {
+  Start(kNever, milliseconds(20));
+  SetState(2, PeerState::kUp);
+  EXPECT_TRUE(service_->Snapshot()->nodes[1].stale);
+  ReplyWithSample(messenger_.TakeCall(), 4);
+  SnapshotPtr cluster = service_->Snapshot();
+  EXPECT_FALSE(cluster->nodes[1].stale);
+  EXPECT_EQ(cluster->nodes[1].snapshot->processes.size(), 4u);
+}
+
+TEST_F(ProcServiceTest, Lets_callers_go_when_the_node_they_wait_for_is_suspected) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  std::future<SnapshotPtr> first = AskInBackground();
+  ReplyWithSample(messenger_.TakeCall(), 4);
+  first.get();
+  SetState(2, PeerState::kUp);  // what is known of it may be old
+  std::future<SnapshotPtr> second = AskInBackground();
+  FakeMessenger::Called call = messenger_.TakeCall();
+  SetState(2, PeerState::kSuspect);
+  SnapshotPtr cluster = second.get();
+  EXPECT_TRUE(cluster->nodes[1].stale);
+  EXPECT_EQ(cluster->nodes[1].state, PeerStateName(PeerState::kSuspect));
+  ASSERT_NE(cluster->nodes[1].snapshot, nullptr);  // the last known
+  EXPECT_EQ(cluster->nodes[1].snapshot->processes.size(), 4u);
+  Reply(call, Outcome::kUnknown);
+}
+
+TEST_F(ProcServiceTest, Goes_on_waiting_while_only_the_path_is_down) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  std::future<SnapshotPtr> asked = AskInBackground();
+  FakeMessenger::Called call = messenger_.TakeCall();
+  SetState(2, PeerState::kPathDown);
+  ReplyWithSample(std::move(call), 2);
+  EXPECT_FALSE(asked.get()->nodes[1].stale);
+}
+
+TEST_F(ProcServiceTest, Counts_a_malformed_answer_and_keeps_the_others) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  SetState(3, PeerState::kUp);
+  std::future<SnapshotPtr> asked = AskInBackground();
+  FakeMessenger::Called a = messenger_.TakeCall();
+  FakeMessenger::Called b = messenger_.TakeCall();
+  FakeMessenger::Called& bad = a.to == 2 ? a : b;
+  Reply(bad, Outcome::kOk, std::vector<std::byte>(24, std::byte{0xff}));
+  ReplyWithSample(a.to == 2 ? b : a, 2);
+  SnapshotPtr cluster = asked.get();
+  EXPECT_TRUE(cluster->nodes[1].stale);
+  EXPECT_FALSE(cluster->nodes[2].stale);
+  EXPECT_EQ(service_->bad_replies(), 1u);
+}
+
+TEST_F(ProcServiceTest, Hands_out_the_same_snapshot_in_quick_succession) {
+  Start(kNever, kNever);
+  EXPECT_EQ(service_->Snapshot(), service_->Snapshot());
+}
+
+TEST_F(ProcServiceTest, Lets_callers_go_when_it_stops) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  std::future<SnapshotPtr> asked = AskInBackground();
+  messenger_.TakeCall();
+  loop_.RunAndWait([this] { service_->Stop(); });
+  EXPECT_TRUE(asked.get()->nodes[1].stale);
+}
+
+std::vector<std::byte> FileReply(int error, const std::string& text) {
+  capnp::MallocMessageBuilder message;
+  auto file = message.initRoot<proto::ProcReply>().initFile();
+  file.setError(error);
+  file.setContent(capnp::Data::Reader(reinterpret_cast<const kj::byte*>(text.data()), text.size()));
+  return proto::WriteMessage(message);
+}
+
+class RemoteFileTest : public ProcServiceTest {
+ protected:
+  std::future<procview::FileResult> ReadInBackground() {
+    return std::async(std::launch::async, [this] {
+      return service_->ReadProcessFile(2, 42, 7, "environ", {.uid = 1000, .gid = 100});
+    });
+  }
+};
+
+TEST_F(RemoteFileTest, Is_asked_for_on_behalf_of_the_asker) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  std::future<procview::FileResult> read = ReadInBackground();
+  FakeMessenger::Called call = messenger_.TakeCall();
+  ASSERT_TRUE(proto::ReadMessage<proto::ProcRequest>(call.payload, [](auto request) {
+                auto file = request.getReadFile();
+                EXPECT_EQ(file.getPid(), 42);
+                EXPECT_EQ(file.getTid(), 7);
+                EXPECT_STREQ(file.getName().cStr(), "environ");
+                EXPECT_EQ(file.getUid(), 1000u);
+                EXPECT_EQ(file.getGid(), 100u);
+                return absl::OkStatus();
+              }).ok());
+  Reply(call, Outcome::kOk, FileReply(0, "A=1"));
+  EXPECT_EQ(read.get().text, "A=1");
+}
+
+TEST_F(RemoteFileTest, Fails_as_on_its_own_node) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  for (auto [sent, seen] : {std::pair(EACCES, EACCES), {ESRCH, ESRCH}, {-5, EIO}, {70000, EIO}}) {
+    std::future<procview::FileResult> read = ReadInBackground();
+    FakeMessenger::Called call = messenger_.TakeCall();
+    Reply(call, Outcome::kOk, FileReply(sent, ""));
+    EXPECT_EQ(read.get().error, seen);
+  }
+}
+
+TEST_F(RemoteFileTest, Of_a_node_that_does_not_answer_fails_without_waiting_again) {
+  Start(kNever, milliseconds(20));
+  EXPECT_EQ(ReadInBackground().get().error, EHOSTDOWN);  // not connected: not even asked
+  SetState(2, PeerState::kUp);
+  EXPECT_EQ(ReadInBackground().get().error, ETIMEDOUT);
+  EXPECT_EQ(ReadInBackground().get().error, EHOSTDOWN);
+  EXPECT_EQ(messenger_.call_count(), 1u);
+  EXPECT_EQ(service_->ReadProcessFile(9, 1, 0, "stat", {}).error, ENOENT);
+}
+
+TEST_F(RemoteFileTest, Of_this_node_is_read_here) {
+  Start(kNever, kNever);
+  procview::FileResult comm = service_->ReadProcessFile(1, getpid(), 0, "comm", {});
+  EXPECT_EQ(comm.error, 0);
+  EXPECT_FALSE(comm.text.empty());
+  EXPECT_FALSE(service_->ListTasks(1, getpid()).tids.empty());
+}
+
+// --- the answering side
+// ---------------------------------------------------------------------------
+
+class ProcServerTest : public ProcServiceTest {
+ protected:
+  ProcServerTest() : workers_(2, 16) {
+    loop_.RunAndWait([this] {
+      server_ = std::make_unique<ProcServer>(loop_, messenger_, local_, *reader_, workers_);
+    });
+  }
+  ~ProcServerTest() override {
+    loop_.RunAndWait([this] { server_->Stop(); });
+    workers_.Stop();
+    local_.Stop();
+    loop_.RunAndWait([] {});
+  }
+
+  FakeMessenger::Answered Ask(std::vector<std::byte> payload) {
+    loop_.RunAndWait([&] {
+      messenger_.handlers[msg::kPortProc]({.from = 2,
+                                           .port = msg::kPortProc,
+                                           .lane = Lane::kBulk,
+                                           .epoch = 0,
+                                           .wants_reply = true,
+                                           .request = 5,
+                                           .payload = payload});
+    });
+    return messenger_.TakeAnswer();
+  }
+
+  WorkerPool workers_;
+  std::unique_ptr<ProcServer> server_;
+};
+
+TEST_F(ProcServerTest, Answers_with_the_nodes_own_processes) {
+  capnp::MallocMessageBuilder message;
+  message.initRoot<proto::ProcRequest>().initSnapshot();
+  FakeMessenger::Answered answer = Ask(proto::WriteMessage(message));
+  EXPECT_EQ(answer.to, 2);
+  EXPECT_EQ(answer.request, 5u);
+  EXPECT_EQ(answer.status, 0);
+  EXPECT_EQ(answer.payload, EncodeSnapshotPage(SampleSnapshot(1, 1), 0));
+}
+
+TEST_F(ProcServerTest, Reads_files_and_lists_tasks_of_this_node) {
+  capnp::MallocMessageBuilder file;
+  auto request = file.initRoot<proto::ProcRequest>().initReadFile();
+  request.setPid(getpid());
+  request.setName("comm");
+  FakeMessenger::Answered answer = Ask(proto::WriteMessage(file));
+  EXPECT_TRUE(proto::ReadMessage<proto::ProcReply>(answer.payload, [](auto reply) {
+                EXPECT_EQ(reply.getFile().getError(), 0);
+                EXPECT_GT(reply.getFile().getContent().size(), 0u);
+                return absl::OkStatus();
+              }).ok());
+  request.setName("../../etc/shadow");
+  answer = Ask(proto::WriteMessage(file));
+  EXPECT_TRUE(proto::ReadMessage<proto::ProcReply>(answer.payload, [](auto reply) {
+                EXPECT_NE(reply.getFile().getError(), 0);
+                EXPECT_EQ(reply.getFile().getContent().size(), 0u);
+                return absl::OkStatus();
+              }).ok());
+  capnp::MallocMessageBuilder tasks;
+  tasks.initRoot<proto::ProcRequest>().initListTasks().setPid(getpid());
+  answer = Ask(proto::WriteMessage(tasks));
+  EXPECT_TRUE(proto::ReadMessage<proto::ProcReply>(answer.payload, [](auto reply) {
+                EXPECT_GT(reply.getTasks().getTids().size(), 0u);
+                return absl::OkStatus();
+              }).ok());
+}
+
+TEST_F(ProcServerTest, Counts_garbage_and_says_so_to_the_caller) {
+  EXPECT_EQ(Ask({}).status, EBADMSG);
+  EXPECT_EQ(Ask(std::vector<std::byte>(40, std::byte{0xff})).status, EBADMSG);
+  EXPECT_EQ(Ask(std::vector<std::byte>(100000)).status, EBADMSG);
+  EXPECT_EQ(server_->bad_requests(), 3u);
+}
+
+}  // namespace
+}  // namespace clustix::daemon
