@@ -13,8 +13,7 @@ using AddCommand = void (*)(CLI::App&, Context&);
 
 // In the order in which --help shows them.
 constexpr AddCommand kCommands[] = {
-    AddInitCommand,
-    AddVersionCommand,
+    AddInitCommand, AddStatusCommand, AddNodesCommand, AddPsCommand, AddVersionCommand,
 };
 
 // Usage errors have their own exit code; --help is no error.

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `clustix ps`: the processes of all nodes in one list.
+#include "lib/procview/ps.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <cstdio>
+#include <memory>
+
+#include "daemon/command/command.h"
+#include "daemon/command/daemon_client.h"
+
+namespace clustix::command {
+namespace {
+
+struct PsArguments {
+  bool everything = false;  // -e: all is shown anyway
+  bool wide = false;
+  bool json = false;
+  procview::PsOptions options;
+};
+
+// By this machine's user database: nodes of a cluster share their users, as with NFS.
+std::string UserName(uint32_t uid) {
+  std::array<char, 16384> buffer;
+  passwd entry{};
+  passwd* found = nullptr;
+  if (getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
+    return found->pw_name;
+  }
+  return std::to_string(uid);
+}
+
+std::string GroupName(uint32_t gid) {
+  std::array<char, 16384> buffer;
+  group entry{};
+  group* found = nullptr;
+  if (getgrgid_r(gid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
+    return found->gr_name;
+  }
+  return std::to_string(gid);
+}
+
+// 0: not a terminal, nothing is cut.
+size_t TerminalColumns() {
+  winsize size{};
+  return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+int RunPs(const Context& context, PsArguments arguments) {
+  absl::StatusOr<Connection> connection = ConnectToDaemon(context);
+  if (!connection.ok()) return Fail(connection.status());
+  absl::StatusOr<client::Snapshot> snapshot = connection->client.GetSnapshot();
+  if (!snapshot.ok()) return Fail(snapshot.status());
+  procview::ClusterSnapshot cluster = ToClusterSnapshot(*std::move(snapshot));
+
+  procview::PsOptions& options = arguments.options;
+  options.user_name = UserName;
+  options.group_name = GroupName;
+  options.now_s = time(nullptr);
+  if (!arguments.wide) options.max_line_chars = TerminalColumns();
+  absl::StatusOr<std::string> text = arguments.json ? procview::RenderPsJson(cluster, options)
+                                                    : procview::RenderPsTable(cluster, options);
+  if (!text.ok()) {
+    Fail(text.status());
+    return kExitUsage;  // an unknown column, sort key or node
+  }
+  std::fwrite(text->data(), 1, text->size(), stdout);
+  if (absl::StatusOr<std::vector<std::string>> warnings = procview::PsWarnings(cluster, options);
+      warnings.ok()) {
+    std::fflush(stdout);
+    for (const std::string& warning : *warnings) {
+      std::fprintf(stderr, "clustix: %s\n", warning.c_str());
+    }
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddPsCommand(CLI::App& app, Context& context) {
+  auto arguments = std::make_shared<PsArguments>();
+  CLI::App* command = app.add_subcommand("ps", "List the processes of all nodes");
+  command->footer(
+      "Pids are global: node * 4194304 + the node's own pid.\n"
+      "Examples:\n"
+      "  clustix ps\n"
+      "  clustix ps -ef --node 2\n"
+      "  clustix ps -o node,pid,user,rss,args --sort=-rss\n"
+      "  clustix ps --json | jq '.[] | select(.comm == \"sshd\") | .gpid'");
+  command->add_flag("-e", arguments->everything, "All processes; always so, and taken for habit");
+  command->add_flag("-f", arguments->options.full, "Full listing");
+  command->add_option("-o", arguments->options.columns, "Columns, as of ps(1); repeatable")
+      ->type_name("COLUMNS")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--sort", arguments->options.sort,
+                   "Columns to sort by, '-' before one reverses it (write --sort=-rss)")
+      ->type_name("COLUMNS")
+      ->allow_extra_args(false);
+  command->add_option("--node", arguments->options.nodes, "Only these nodes, by id or name")
+      ->type_name("NODES")
+      ->allow_extra_args(false);
+  command->add_flag("-w", arguments->wide, "Do not cut lines at the terminal's width");
+  command->add_flag("--json", arguments->json, "Print a list of objects");
+  command->callback([&context, arguments] {
+    context.run = [&context, arguments] { return RunPs(context, *arguments); };
+  });
+}
+
+}  // namespace clustix::command
