@@ -277,12 +277,12 @@ void Core::Stop() {
   if (timer_ != 0) loop().Cancel(std::exchange(timer_, 0));
   if (listener_ != 0) io_.CloseListener(listener_);
   handlers_.clear();
+  on_event_.clear();
+  on_writable_.clear();
   if (endpoint_ != nullptr) {
     for (auto& [node, peer] : peers_) kccm_peer_remove(peer.session, Now());
   }
   for (auto& [node, peer] : peers_) peer.session = nullptr;
-  on_event_.clear();
-  on_writable_.clear();
   for (Link* link : links_) link->CloseNow();
 }
 

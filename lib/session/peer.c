@@ -69,6 +69,8 @@ void kccm_peer_remove(struct kccm_peer *peer, uint64_t now_ns)
 
 void kccm_peer_event(struct kccm_peer *peer, enum kccm_event event)
 {
+	if (peer->removed) /* nobody waits for news of it any more */
+		return;
 	peer->endpoint->ops->event(peer->endpoint->ctx, peer, event);
 }
 

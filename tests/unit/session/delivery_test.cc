@@ -224,5 +224,14 @@ TEST(Delivery, A_removed_peer_settles_everything_and_frees_it) {
   pair.Settle();
 }
 
+TEST(Delivery, A_removed_peer_makes_no_news) {
+  Pair pair;
+  pair.Settle();
+  pair.one().events.clear();
+  kccm_peer_remove(pair.one().peer, pair.now);
+  pair.Settle();
+  EXPECT_THAT(pair.one().events, ::testing::IsEmpty());
+}
+
 }  // namespace
 }  // namespace clustix::session_test

@@ -251,8 +251,12 @@ bool Pair::Move(Socket& socket) {
 
 bool Pair::Feed(Socket& socket) {
   if (socket.conn == nullptr || socket.inbox.empty()) return false;
-  const std::string bytes = socket.inbox.substr(0, chunk);
-  socket.inbox.erase(0, bytes.size());
+  const std::string bytes = socket.inbox.substr(socket.taken, chunk);
+  socket.taken += bytes.size();
+  if (socket.taken == socket.inbox.size()) {
+    socket.inbox.clear();
+    socket.taken = 0;
+  }
   // A copy of its own, so that a read past the end is seen.
   auto copy = std::make_unique<char[]>(bytes.size());
   std::memcpy(copy.get(), bytes.data(), bytes.size());
@@ -320,6 +324,7 @@ void Pair::Cut() {
   for (auto& socket : sockets_) {
     if (socket->node == 0) continue;
     socket->inbox.clear();
+    socket->taken = 0;
     socket->gone = true;
   }
   while (Reap()) {

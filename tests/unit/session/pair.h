@@ -41,6 +41,7 @@ struct Socket {
   kccm_conn* conn = nullptr;
   Socket* other = nullptr;
   std::string inbox;
+  size_t taken = 0;     // bytes of the inbox that the session has had
   std::string written;  // all that the session has written to it
   bool output_ready = false;
   bool closing = false;  // the session wants it closed
