@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The admin socket over a real one: what lib/client gets, and what strangers' bytes do.
+#include "daemon/admin_service.h"
+
+#include <endian.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <future>
+#include <thread>
+
+#include "lib/client/client.h"
+#include "lib/client/unix_socket.h"
+#include "lib/io/uring_io.h"
+#include "proto/message.h"
+#include "tests/unit/daemon/sample_snapshot.h"
+#include "tests/unit/daemon/temp_dir.h"
+
+namespace clustix::daemon {
+namespace {
+
+using ::testing::HasSubstr;
+
+class RecordedView : public procview::ClusterView {
+ public:
+  std::shared_ptr<const procview::ClusterSnapshot> Snapshot() override {
+    auto cluster = std::make_shared<procview::ClusterSnapshot>();
+    cluster->self = 1;
+    cluster->nodes.push_back(
+        {.node = 1,
+         .name = "one",
+         .address = "a:1",
+         .state = "self",
+         .stale = false,
+         .age_ms = 7,
+         .snapshot = std::make_shared<const procview::NodeSnapshot>(SampleSnapshot(1, 500, 2000))});
+    cluster->nodes.push_back({.node = 2,
+                              .name = "two",
+                              .address = "b:1",
+                              .state = "dead",
+                              .stale = true,
+                              .age_ms = 0,
+                              .snapshot = nullptr});
+    return cluster;
+  }
+  procview::FileResult ReadProcessFile(uint16_t, int32_t, int32_t, const std::string&,
+                                       const procview::Asker&) override {
+    return {};
+  }
+  procview::TaskList ListTasks(uint16_t, int32_t) override { return {}; }
+};
+
+class AdminServiceTest : public ::testing::Test {
+ protected:
+  AdminServiceTest() : path_(dir_.File("admin.sock")), workers_(2, 16) {
+    io_ = *io::UringIo::Create();
+    service_ =
+        *AdminService::Start(*io_, path_, view_, workers_, [](proto::Status::Builder status) {
+          status.setName("one");
+          status.initCounters(1)[0].setName("refused.proof");
+        });
+    loop_ = std::thread([this] { io_->Run(); });
+  }
+  ~AdminServiceTest() override {
+    workers_.Stop();
+    OnLoop([this] { service_->Stop(); });
+    io_->Stop();
+    loop_.join();
+    io_.reset();
+  }
+
+  void OnLoop(std::function<void()> task) {
+    std::promise<void> done;
+    io_->loop().Post([&] {
+      task();
+      done.set_value();
+    });
+    done.get_future().wait();
+  }
+  uint64_t BadRequests() {
+    uint64_t count = 0;
+    OnLoop([&] { count = service_->bad_requests(); });
+    return count;
+  }
+  base::UniqueFd Connect() {
+    base::UniqueFd fd = *client::ConnectUnix(path_);
+    timeval timeout{30, 0};  // a test that hangs fails
+    setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+    return fd;
+  }
+
+  TempDir dir_;
+  std::string path_;
+  RecordedView view_;
+  WorkerPool workers_;
+  std::unique_ptr<io::UringIo> io_;
+  std::unique_ptr<AdminService> service_;
+  std::thread loop_;
+};
+
+std::string Framed(const std::string& body) {
+  uint32_t length = htole32(static_cast<uint32_t>(body.size()));
+  return std::string(reinterpret_cast<const char*>(&length), sizeof(length)) + body;
+}
+
+// An AdminRequest for the status: a segment table, a root pointer, the discriminant 0.
+std::string StatusRequest() {
+  capnp::MallocMessageBuilder message;
+  message.initRoot<proto::AdminRequest>().setStatus();
+  std::vector<std::byte> bytes = proto::WriteMessage(message);
+  return Framed({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
+void Send(const base::UniqueFd& fd, const std::string& bytes) {
+  // May fail with EPIPE when the daemon has hung up already, which the reader then sees.
+  if (send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) < 0) return;
+}
+
+// Everything until the daemon hangs up.
+std::string ReadToEnd(const base::UniqueFd& fd) {
+  std::string text;
+  char buffer[4096];
+  for (;;) {
+    ssize_t got = recv(fd.get(), buffer, sizeof(buffer), 0);
+    if (got <= 0) return got == 0 || errno == ECONNRESET ? text : text + "(timeout)";
+    text.append(buffer, static_cast<size_t>(got));
+  }
+}
+
+TEST_F(AdminServiceTest, Answers_several_questions_on_one_connection) {
+  absl::StatusOr<client::Client> client = client::Client::Connect(path_);
+  ASSERT_TRUE(client.ok()) << client.status();
+  absl::StatusOr<client::Status> status = client->GetStatus();
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->name, "one");
+  EXPECT_EQ(status->counters.at(0).name, "refused.proof");
+  absl::StatusOr<client::Snapshot> snapshot = client->GetSnapshot();
+  ASSERT_TRUE(snapshot.ok()) << snapshot.status();
+  ASSERT_EQ(snapshot->nodes.size(), 2u);
+  EXPECT_EQ(snapshot->nodes[0].processes.size(), 500u);
+  EXPECT_EQ(snapshot->nodes[0].processes[499].cmdline,
+            SampleSnapshot(1, 500, 2000).processes[499].cmdline);
+  EXPECT_FALSE(snapshot->nodes[1].known);
+  EXPECT_TRUE(snapshot->nodes[1].stale);
+  absl::StatusOr<std::vector<client::Node>> nodes = client->GetNodes();
+  ASSERT_TRUE(nodes.ok()) << nodes.status();
+  EXPECT_EQ(nodes->at(0).process_count, 500u);
+  EXPECT_TRUE(nodes->at(0).processes.empty());
+}
+
+TEST_F(AdminServiceTest, Takes_requests_in_any_pieces) {
+  base::UniqueFd fd = Connect();
+  for (char byte : StatusRequest()) Send(fd, std::string(1, byte));
+  char length[4];
+  EXPECT_EQ(recv(fd.get(), length, sizeof(length), MSG_WAITALL), 4);
+  base::UniqueFd pipelined = Connect();
+  Send(pipelined, StatusRequest() + StatusRequest());
+  shutdown(pipelined.get(), SHUT_WR);
+  EXPECT_EQ(BadRequests(), 0u);
+}
+
+TEST_F(AdminServiceTest, Explains_counts_and_hangs_up_on_bad_requests) {
+  const std::string bad[] = {
+      std::string(4, '\0'),            // no length
+      std::string(4, '\xff'),          // 4 GiB
+      Framed("seven b"),               // no whole words
+      Framed(std::string(8, '\xff')),  // more segments than bytes
+      Framed(std::string(64, '\xff')),
+  };
+  uint64_t count = 0;
+  for (const std::string& bytes : bad) {
+    base::UniqueFd fd = Connect();
+    Send(fd, bytes);
+    EXPECT_THAT(ReadToEnd(fd), ::testing::AnyOf(HasSubstr("malformed"), HasSubstr("bytes")));
+    EXPECT_EQ(BadRequests(), ++count);
+  }
+  EXPECT_TRUE(client::Client::Connect(path_)->GetStatus().ok());  // nobody else is disturbed
+}
+
+TEST_F(AdminServiceTest, Bounds_what_a_client_can_make_it_keep) {
+  base::UniqueFd fd = Connect();
+  // Incomplete at first, then far too much of it.
+  Send(fd, Framed(std::string(proto::ADMIN_REQUEST_BYTES_MAX, 'x')).substr(0, 1000));
+  Send(fd, std::string(4 << 20, 'x'));
+  EXPECT_THAT(ReadToEnd(fd), ::testing::Not(HasSubstr("(timeout)")));
+  EXPECT_GE(BadRequests(), 1u);
+}
+
+TEST_F(AdminServiceTest, Survives_clients_that_leave_before_the_answer) {
+  for (int i = 0; i < 20; ++i) {
+    base::UniqueFd fd = Connect();
+    Send(fd, StatusRequest());
+  }
+  EXPECT_TRUE(client::Client::Connect(path_)->GetStatus().ok());
+}
+
+TEST(Client, Tells_a_daemon_that_is_not_there_from_one_that_hangs) {
+  TempDir dir;
+  absl::Status none = client::Client::Connect(dir.File("none.sock")).status();
+  EXPECT_TRUE(absl::IsNotFound(none)) << none;
+  base::UniqueFd listener(socket(AF_UNIX, SOCK_STREAM, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  dir.File("hangs.sock").copy(address.sun_path, sizeof(address.sun_path) - 1);
+  ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(listen(listener.get(), 1), 0);
+  auto client = client::Client::Connect(dir.File("hangs.sock"), std::chrono::milliseconds(20));
+  ASSERT_TRUE(client.ok()) << client.status();
+  absl::Status hangs = client->GetStatus().status();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(hangs)) << hangs;
+  listener.Reset();
+  EXPECT_FALSE(client::Client::Connect(dir.File("hangs.sock")).ok());
+}
+
+}  // namespace
+}  // namespace clustix::daemon
