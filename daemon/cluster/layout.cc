@@ -2,13 +2,12 @@
 #include "daemon/cluster/layout.h"
 
 #include <sys/un.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "lib/client/socket_path.h"
 
 namespace clustix::cluster {
 
@@ -41,12 +40,7 @@ absl::Status Layout::Check() const {
   return absl::OkStatus();
 }
 
-std::string DefaultBaseDir() {
-  if (geteuid() == 0) return "/run/clustix";
-  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  if (runtime != nullptr && *runtime == '/') return absl::StrCat(runtime, "/clustix");
-  return absl::StrCat("/tmp/clustix-", geteuid());
-}
+std::string DefaultBaseDir() { return client::RuntimeBase(); }
 
 std::string NodeName(int node) { return absl::StrCat("node", node); }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "daemon/cluster/node.h"
 #include "daemon/cluster/state.h"
 #include "lib/base/status.h"
@@ -22,13 +23,21 @@ bool IsOrphanedDaemon(const Layout& layout, const std::vector<std::string>& argv
   return config != argv.end() && ++config != argv.end() && *config == layout.ConfigFile();
 }
 
+// The socket to `up` is open until the node runs on its own.
+bool IsStarting(pid_t pid) {
+  char target[64];
+  const std::string path = absl::StrCat("/proc/", pid, "/fd/", kControlFd);
+  ssize_t length = readlink(path.c_str(), target, sizeof(target));
+  return length > 0 && base::ToAbsl({target, static_cast<size_t>(length)}).find("socket:") == 0;
+}
+
 // The state file's word counts where a process of that very start time still runs.
 void AddNamed(const Layout& layout, Findings* findings) {
   absl::StatusOr<State> state = LoadState(layout);
   if (!state.ok()) return;
   for (const auto& [node, process] : state->nodes) {
-    bool known = std::any_of(findings->nodes.begin(), findings->nodes.end(),
-                             [&](const NodeProcess& found) { return found.process == process; });
+    bool known = false;
+    for (const NodeProcess& found : findings->nodes) known = known || found.process == process;
     if (known || IdentifyProcess(process.pid) != process) continue;
     findings->nodes.push_back({.node = node, .mode = state->mode, .process = process});
   }
@@ -56,7 +65,10 @@ Findings Scan(const Layout& layout) {
     }
     bool own_namespace = pids.size() > 1 && pids.back() == 1;
     if (own_namespace != (options->mode == Mode::kNamespaces)) continue;
-    findings.nodes.push_back({.node = options->node, .mode = options->mode, .process = *id});
+    findings.nodes.push_back({.node = options->node,
+                              .mode = options->mode,
+                              .process = *id,
+                              .starting = IsStarting(pid)});
   }
   AddNamed(layout, &findings);
   std::sort(findings.nodes.begin(), findings.nodes.end(),

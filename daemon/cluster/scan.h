@@ -22,6 +22,7 @@ struct NodeProcess {
   int node = 0;
   Mode mode = Mode::kNamespaces;
   ProcessId process;
+  bool starting = false;  // its `up` has not said "go" yet
 };
 
 struct Findings {

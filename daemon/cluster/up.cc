@@ -7,7 +7,6 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -131,6 +130,23 @@ absl::Status StartNodes(const Layout& layout, State state, const std::vector<int
   return absl::OkStatus();
 }
 
+// What runs, once the nodes of an `up` that was killed have ended themselves: this process holds
+// the lock, so that nobody is left to say "go" to one that still waits for it.
+absl::StatusOr<Findings> ScanSettled(const Layout& layout) {
+  Findings findings = Scan(layout);
+  const Deadline deadline = After(kNodeStart);
+  for (const NodeProcess& node : findings.nodes) {
+    if (!node.starting) continue;
+    absl::StatusOr<base::UniqueFd> pidfd = OpenProcess(node.process);
+    if (pidfd.ok() && !AwaitExit({&*pidfd, 1}, deadline)) {
+      return absl::DeadlineExceededError(absl::StrCat("process ", node.process.pid,
+                                                      ", left by an interrupted up, does not end ",
+                                                      "(clustix down ends it)"));
+    }
+  }
+  return Scan(layout);
+}
+
 // The shape of the cluster that runs: the state file's, or what can be seen if that is lost.
 State RunningState(const Layout& layout, const Findings& findings) {
   absl::StatusOr<State> saved = LoadState(layout);
@@ -191,7 +207,7 @@ std::optional<Lag> FindLag(const Layout& layout, int nodes, const UpHooks& hooks
 absl::StatusOr<UpResult> Up(const Layout& layout, const UpOptions& options, const UpHooks& hooks) {
   RETURN_IF_ERROR(layout.Check());
   ASSIGN_OR_RETURN(BaseLock lock, BaseLock::Take(layout, After(kLockWait)));
-  Findings findings = Scan(layout);
+  ASSIGN_OR_RETURN(Findings findings, ScanSettled(layout));
   UpResult result;
   State state;
   if (!findings.nodes.empty()) {
@@ -241,27 +257,6 @@ absl::Status AwaitWhole(const Layout& layout, int nodes, const UpHooks& hooks,
     constexpr int kAskAgainMs = 50;
     poll(nullptr, 0, std::min(kAskAgainMs, LeftMs(deadline)));
   }
-}
-
-std::string DescribeKernelModule() {
-  utsname kernel;
-  uname(&kernel);
-  const std::string prefix = absl::StrCat("kernel ", kernel.release);
-  constexpr char kInstead[] = "the user-space transport, TCP over io_uring, is used";
-  if (access("/sys/module/kccm", F_OK) == 0) {
-    return absl::StrCat(prefix, ": kccm.ko is loaded");
-  }
-  if (access("/proc/modules", F_OK) != 0) {
-    return absl::StrCat(prefix, " cannot load modules, so kccm.ko cannot be used; ", kInstead);
-  }
-  for (const char* folder : {"extra", "updates", "updates/dkms"}) {
-    std::string path = absl::StrCat("/lib/modules/", kernel.release, "/", folder, "/kccm.ko");
-    if (access(path.c_str(), F_OK) == 0) {
-      return absl::StrCat(prefix, ": kccm.ko is installed but not loaded (modprobe kccm); ",
-                          kInstead);
-    }
-  }
-  return absl::StrCat(prefix, ": kccm.ko is not installed for this kernel; ", kInstead);
 }
 
 }  // namespace clustix::cluster

@@ -52,9 +52,6 @@ absl::StatusOr<UpResult> Up(const Layout& layout, const UpOptions& options, cons
 absl::Status AwaitWhole(const Layout& layout, int nodes, const UpHooks& hooks,
                         std::chrono::milliseconds patience);
 
-// Whether kccm.ko can be used on this kernel, as a sentence for the user.
-std::string DescribeKernelModule();
-
 }  // namespace clustix::cluster
 
 #endif  // CLUSTIX_DAEMON_CLUSTER_UP_H_

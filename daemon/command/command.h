@@ -34,10 +34,14 @@ struct Context {
 int Fail(const std::string& message);
 int Fail(const absl::Status& status);
 
+void AddDownCommand(CLI::App& app, Context& context);
 void AddInitCommand(CLI::App& app, Context& context);
+void AddNodeInitCommand(CLI::App& app, Context& context);
 void AddNodesCommand(CLI::App& app, Context& context);
 void AddPsCommand(CLI::App& app, Context& context);
+void AddShellCommand(CLI::App& app, Context& context);
 void AddStatusCommand(CLI::App& app, Context& context);
+void AddUpCommand(CLI::App& app, Context& context);
 void AddVersionCommand(CLI::App& app, Context& context);
 
 }  // namespace clustix::command

@@ -13,7 +13,8 @@ using AddCommand = void (*)(CLI::App&, Context&);
 
 // In the order in which --help shows them.
 constexpr AddCommand kCommands[] = {
-    AddInitCommand, AddStatusCommand, AddNodesCommand, AddPsCommand, AddVersionCommand,
+    AddUpCommand,    AddDownCommand, AddShellCommand, AddNodeInitCommand, AddStatusCommand,
+    AddNodesCommand, AddPsCommand,   AddInitCommand,  AddVersionCommand,
 };
 
 // Usage errors have their own exit code; --help is no error.
