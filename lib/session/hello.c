@@ -199,11 +199,12 @@ bool kccm_hello_reply_received(struct kccm_conn *conn, const uint8_t *body, uint
 
 	conn->proven = true;
 	kccm_peer_heard(peer, now_ns);
-	if (heard->verdict == KCCM_VERDICT_RESET) {
+	/* Who remembers less than it has acknowledged has lost the session, whatever it says. */
+	if (heard->verdict == KCCM_VERDICT_RESET ||
+	    heard->next_expected < peer->lanes[conn->lane].queue.base) {
 		if (!peer->remote_session)
 			return refuse(conn, KCCM_REFUSE_PROTOCOL, now_ns);
 		kccm_peer_reset(peer, NULL, kccm_new_session(endpoint), now_ns);
-		kccm_peer_event(peer, KCCM_EVENT_REBOOTED);
 		return false; /* the reset has dropped this connection and dials again */
 	}
 	if (heard->verdict != KCCM_VERDICT_CONTINUE || heard->peer_session != peer->session ||
@@ -221,29 +222,47 @@ bool kccm_hello_reply_received(struct kccm_conn *conn, const uint8_t *body, uint
 /* --- the responder ---------------------------------------------------------------------------- */
 
 /*
- * Which session of ours the HELLO is answered with: the one we hold, if the initiator holds its
- * counterpart or was never heard; a fresh one, if the initiator starts afresh and we do not; and a
- * RESET, if it names one that is gone.
+ * The session of ours that an initiator's new session is answered with, 0 if it cannot be computed.
+ * Always the same one for the same session, because several connections shake hands at once, of
+ * dead initiators too, and nothing may be remembered of one that has not proven itself.
  */
-static uint64_t choose_session(struct kccm_peer *peer, const struct kccm_hello *heard,
+static uint64_t offer(const struct kccm_peer *peer, uint64_t initiators)
+{
+	const struct kccm_endpoint *endpoint = peer->endpoint;
+	uint8_t text[1 + 8 + 8 + 2];
+	uint8_t mac[KCCM_PROOF_BYTES];
+
+	text[0] = 'S';
+	kccm_put64(text + 1, endpoint->config.incarnation);
+	kccm_put64(text + 9, initiators);
+	kccm_put16(text + 17, peer->node);
+	if (endpoint->ops->mac(endpoint->ctx, endpoint->config.key, text, sizeof(text), mac))
+		return 0;
+	return kccm_get64(mac) | 1;
+}
+
+/*
+ * Which session of ours the HELLO is answered with: the one we hold, if the initiator holds its
+ * counterpart; an offer, if it starts afresh; and a RESET, if it names one that is gone. An
+ * initiator may name our offer as soon as it has heard it, while its proof is lost on the way: that
+ * session is not gone, it has not begun.
+ */
+static uint64_t choose_session(const struct kccm_peer *peer, const struct kccm_hello *heard,
 			       uint8_t *verdict)
 {
+	uint64_t offered;
+
 	*verdict = KCCM_VERDICT_CONTINUE;
-	if (heard->peer_session && heard->peer_session != peer->session) {
-		*verdict = KCCM_VERDICT_RESET;
+	if (peer->remote_session == heard->session) {
+		if (heard->peer_session && heard->peer_session != peer->session)
+			*verdict = KCCM_VERDICT_RESET;
 		return peer->session;
 	}
-	if (!peer->remote_session || peer->remote_session == heard->session)
-		return peer->session;
-	if (heard->peer_session) { /* our session, but not the counterpart that we know */
-		*verdict = KCCM_VERDICT_RESET;
-		return peer->session;
-	}
-	if (peer->offered_for != heard->session) {
-		peer->offered_for = heard->session;
-		peer->offered = kccm_new_session(peer->endpoint);
-	}
-	return peer->offered;
+	offered = offer(peer, heard->session);
+	if (!heard->peer_session || heard->peer_session == offered)
+		return offered;
+	*verdict = KCCM_VERDICT_RESET;
+	return peer->session;
 }
 
 static bool is_stale(const struct kccm_peer *peer, const struct kccm_hello *heard)
@@ -285,6 +304,9 @@ bool kccm_hello_received(struct kccm_conn *conn, const uint8_t *body, uint32_t l
 	conn->lane = heard->lane;
 	conn->attempt = heard->attempt;
 	conn->session = choose_session(peer, heard, &verdict);
+	conn->sessions = peer->sessions;
+	if (!conn->session)
+		return refuse(conn, KCCM_REFUSE_PROOF, now_ns);
 	describe(conn, conn->session, &hello);
 	hello.version_min = KCCM_VERSION_MAX;
 	hello.verdict = verdict;
@@ -319,10 +341,14 @@ bool kccm_hello_proof_received(struct kccm_conn *conn, const uint8_t *body, uint
 	if (is_stale(peer, heard))
 		return refuse(conn, KCCM_REFUSE_STALE, now_ns);
 	if (conn->session != peer->session) {
-		if (peer->offered_for != heard->session || peer->offered != conn->session)
+		/* Whoever proves itself after another session began here may be dead long since. */
+		if (conn->sessions != peer->sessions)
 			return refuse(conn, KCCM_REFUSE_STALE, now_ns);
-		kccm_peer_reset(peer, conn, conn->session, now_ns);
-		kccm_peer_event(peer, KCCM_EVENT_REBOOTED);
+		if (peer->remote_session)
+			kccm_peer_reset(peer, conn, conn->session, now_ns);
+		else
+			peer->sessions++; /* the first: nothing is over */
+		peer->session = conn->session;
 	} else if (peer->remote_session && peer->remote_session != heard->session) {
 		return refuse(conn, KCCM_REFUSE_STALE, now_ns);
 	}

@@ -118,7 +118,8 @@ static void settle_calls(struct kccm_peer *peer, const struct kccm_queue queues[
 /*
  * Order: (1) the connections go, so that nothing reads the queues but writes in flight, which hold
  * pins; (2) the lanes start empty under the new session id, so that a callback may send at once;
- * (3) what was queued is settled; (4) its memory goes, as far as no pin holds it.
+ * (3) the driver hears of it before anything else that it might take for the old session's;
+ * (4) what was queued is settled; (5) its memory goes, as far as no pin holds it.
  */
 void kccm_peer_reset(struct kccm_peer *peer, struct kccm_conn *keep, uint64_t new_session,
 		     uint64_t now_ns)
@@ -147,6 +148,8 @@ void kccm_peer_reset(struct kccm_peer *peer, struct kccm_conn *keep, uint64_t ne
 	}
 	kccm_schedule(endpoint, now_ns);
 
+	if (!peer->removed)
+		kccm_peer_event(peer, KCCM_EVENT_REBOOTED);
 	for (i = 0; i < KCCM_LANES; i++)
 		settle_messages(peer, &dropped[i]);
 	settle_calls(peer, dropped);

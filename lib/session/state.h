@@ -71,7 +71,8 @@ struct kccm_conn {
 	uint8_t hello_bytes[KCCM_HELLO_BYTES];
 	uint8_t reply_bytes[KCCM_HELLO_BYTES];
 	struct kccm_hello heard;
-	uint64_t session; /* this node's session id as told in the handshake */
+	uint64_t session;  /* this node's session id as told in the handshake */
+	uint32_t sessions; /* kccm_peer::sessions at that time */
 	uint64_t attempt;
 };
 
@@ -113,11 +114,7 @@ struct kccm_peer {
 	uint64_t incarnation;	 /* 0: never heard */
 	uint64_t session;	 /* this node's id of the state it keeps for the peer */
 	uint64_t remote_session; /* the peer's; 0: none established */
-	uint32_t sessions;	 /* how often the state was dropped */
-	/* A restarted peer shakes hands on several connections at once: all are told the same id.
-	 */
-	uint64_t offered_for; /* the remote session ... */
-	uint64_t offered;     /* ... that was told this new session id */
+	uint32_t sessions;	 /* how often another session began */
 	uint64_t tolerance_ns;
 	uint64_t heard_ns; /* when anything was last received from it, or when it was added */
 	bool knocking;
