@@ -149,6 +149,7 @@ void Core::Happened(Peer& peer, kccm_event event) {
     // Its calls died with it, and grant nothing to its successor.
     for (LaneState& lane : peer.lanes) {
       lane.open_calls.clear();
+      waiting_answers_ -= lane.waiting.size();
       lane.waiting.clear();
     }
   }
@@ -158,7 +159,10 @@ void Core::Happened(Peer& peer, kccm_event event) {
 int Core::Deliver(Peer& peer, const kccm_message& message) {
   const bool call = message.type == KCCM_FRAME_REQUEST;
   const auto lane = static_cast<Lane>(message.lane);
-  if (call) peer.lanes[message.lane].open_calls[message.request] = {message.length, false};
+  const uint64_t number = call ? ++last_call_ : 0;
+  if (call) {
+    peer.lanes[message.lane].open_calls[number] = {message.request, message.length, false};
+  }
   if (const auto found = handlers_.find(message.port); found != handlers_.end()) {
     const auto handler = found->second;  // it may replace itself
     (*handler)({.from = peer.config.node,
@@ -166,11 +170,11 @@ int Core::Deliver(Peer& peer, const kccm_message& message) {
                 .lane = lane,
                 .epoch = message.epoch,
                 .wants_reply = call,
-                .request = message.request,
+                .request = number,
                 .payload = {static_cast<const std::byte*>(message.payload), message.length}});
   } else {
     ++no_such_port_;
-    if (call) PutAnswer(peer.config.node, lane, message.request, kStatusNoSuchPort, {});
+    if (call) PutAnswer(peer.config.node, lane, number, kStatusNoSuchPort, {});
   }
   if (!call) kccm_consume(peer.session, message.lane, 1, message.length, Now());
   return 0;
@@ -179,28 +183,42 @@ int Core::Deliver(Peer& peer, const kccm_message& message) {
 // --- answers
 
 // Forgets an open call, and gives its credit back to the caller.
-void Core::CloseCall(Peer& peer, uint8_t lane, uint64_t request) {
+void Core::CloseCall(Peer& peer, uint8_t lane, uint64_t call) {
   auto& open_calls = peer.lanes[lane].open_calls;
-  const auto found = open_calls.find(request);
+  const auto found = open_calls.find(call);
   if (found == open_calls.end()) return;
   const uint32_t bytes = found->second.bytes;
   open_calls.erase(found);
   kccm_consume(peer.session, lane, 1, bytes, Now());
 }
 
-// Queues an answer; false: it has to wait for room, and keeps its call open.
-bool Core::PostAnswer(Peer& peer, uint8_t lane, const WaitingAnswer& answer) {
-  const kccm_message message = MakeMessage(KCCM_FRAME_REPLY, static_cast<Lane>(lane), answer.status,
-                                           answer.request, answer.payload);
+// Queues an answer and closes its call; -EAGAIN: it has to wait for room, and keeps its call open.
+int Core::PostAnswer(Peer& peer, uint8_t lane, uint64_t call, uint16_t status, Bytes payload) {
+  const uint64_t request = peer.lanes[lane].open_calls.at(call).request;
+  const kccm_message message =
+      MakeMessage(KCCM_FRAME_REPLY, static_cast<Lane>(lane), status, request, payload);
   const int error = kccm_reply(peer.session, &message, Now());
-  return error != -EAGAIN && error != -ENOMEM;
+  if (error == -EAGAIN || error == -ENOMEM) return -EAGAIN;
+  CloseCall(peer, lane, call);
+  return error;
 }
 
 void Core::FlushAnswers(Peer& peer, uint8_t lane) {
   std::deque<WaitingAnswer>& waiting = peer.lanes[lane].waiting;
-  while (!waiting.empty() && PostAnswer(peer, lane, waiting.front())) {
-    CloseCall(peer, lane, waiting.front().request);
+  while (!waiting.empty()) {
+    const WaitingAnswer& first = waiting.front();
+    if (PostAnswer(peer, lane, first.call, first.status, first.payload) == -EAGAIN) return;
     waiting.pop_front();
+    waiting_answers_--;
+  }
+}
+
+// Whenever there may be room, not only when the queue is writable again: what the peer sends next
+// may wait for the credit that one answer gives back.
+void Core::FlushAllAnswers() {
+  if (waiting_answers_ == 0) return;
+  for (auto& [node, peer] : peers_) {
+    for (uint8_t lane = 0; lane < KCCM_LANES; lane++) FlushAnswers(peer, lane);
   }
 }
 
@@ -209,23 +227,23 @@ Outcome Core::Answer(NodeId to, Lane lane, uint64_t request, uint16_t status, By
   return PutAnswer(to, lane, request, status, payload);
 }
 
-Outcome Core::PutAnswer(NodeId to, Lane lane, uint64_t request, uint16_t status, Bytes payload) {
+Outcome Core::PutAnswer(NodeId to, Lane lane, uint64_t call, uint16_t status, Bytes payload) {
   Peer* peer = Find(to);
   const auto index = static_cast<uint8_t>(lane);
   if (peer == nullptr) return Outcome::kNoSuchPeer;
   if (payload.size() > KCCM_PAYLOAD_MAX) return Outcome::kTooLarge;
   LaneState& state = peer->lanes[index];
-  const auto open = state.open_calls.find(request);
+  const auto open = state.open_calls.find(call);
   if (open == state.open_calls.end() || open->second.answered) return Outcome::kNotDelivered;
   open->second.answered = true;
 
-  const kccm_message message = MakeMessage(KCCM_FRAME_REPLY, lane, status, request, payload);
-  const int error = state.waiting.empty() ? kccm_reply(peer->session, &message, Now()) : -EAGAIN;
-  if (error == -EAGAIN || error == -ENOMEM) {
-    state.waiting.push_back({request, status, {payload.begin(), payload.end()}});
+  const int error =
+      state.waiting.empty() ? PostAnswer(*peer, index, call, status, payload) : -EAGAIN;
+  if (error == -EAGAIN) {
+    state.waiting.push_back({call, status, {payload.begin(), payload.end()}});
+    waiting_answers_++;
     return Outcome::kOk;
   }
-  CloseCall(*peer, index, request);
   Touch();
   return OutcomeOfError(error);
 }
@@ -298,7 +316,7 @@ io::StreamHandler* Core::OnAccept(io::StreamId stream, const std::string& peer_a
 }
 
 void Core::Remove(Link* link) {
-  links_.erase(link);
+  std::erase(links_, link);
   std::erase(dirty_, link);
 }
 
@@ -315,6 +333,7 @@ void Core::Touch() {
 
 void Core::EndTurn() {
   turn_pending_ = false;
+  if (!stopped_) FlushAllAnswers();
   // Writing may make more links dirty, never delete one: streams close in a later turn.
   for (size_t i = 0; i < dirty_.size(); ++i) dirty_[i]->Flush();
   dirty_.clear();

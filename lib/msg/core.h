@@ -12,7 +12,6 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "clustix/messenger.h"
@@ -45,7 +44,7 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
   void Stop();
 
   // --- for Link
-  void Add(Link* link) { links_.insert(link); }
+  void Add(Link* link) { links_.push_back(link); }
   void Remove(Link* link);
   void MarkDirty(Link* link);
   // Something happened: writes and the timer are looked after at the end of the turn.
@@ -77,15 +76,18 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
   // A call that was delivered and is not answered: it holds its credit, so that the calls a peer
   // can have open here are bounded by the window.
   struct OpenCall {
+    uint64_t request;  // as the caller names it
     uint32_t bytes;
     bool answered;  // its answer waits
   };
   // An answer that found the queue full.
   struct WaitingAnswer {
-    uint64_t request;
+    uint64_t call;
     uint16_t status;
     std::vector<std::byte> payload;
   };
+  // `open_calls` goes by this node's own numbers, Incoming::request: a restarted caller starts
+  // again with the request ids of its predecessor, whose handlers may still be about to answer.
   struct LaneState {
     std::unordered_map<uint64_t, OpenCall> open_calls;
     std::deque<WaitingAnswer> waiting;
@@ -98,11 +100,12 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
   };
   Peer* Find(NodeId node);
   int Deliver(Peer& peer, const kccm_message& message);
-  Outcome PutAnswer(NodeId to, Lane lane, uint64_t request, uint16_t status, Bytes payload);
-  bool PostAnswer(Peer& peer, uint8_t lane, const WaitingAnswer& answer);
-  void CloseCall(Peer& peer, uint8_t lane, uint64_t request);
+  Outcome PutAnswer(NodeId to, Lane lane, uint64_t call, uint16_t status, Bytes payload);
+  int PostAnswer(Peer& peer, uint8_t lane, uint64_t call, uint16_t status, Bytes payload);
+  void CloseCall(Peer& peer, uint8_t lane, uint64_t call);
   void FlushAnswers(Peer& peer, uint8_t lane);
   void LogEvent(Peer& peer, kccm_event event);
+  void FlushAllAnswers();
   void Happened(Peer& peer, kccm_event event);
   void Refused(kccm_conn* conn, uint16_t node, kccm_refusal reason, bool by_peer);
   void EndTurn();
@@ -119,12 +122,14 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
   io::ListenerId listener_ = 0;
   bool stopped_ = false;
   std::map<NodeId, Peer> peers_;  // nodes never move: kccm_peer_user() points at them
-  std::unordered_set<Link*> links_;
+  std::vector<Link*> links_;      // in the order of their making, so that Stop() is reproducible
   std::vector<Link*> dirty_;
   bool turn_pending_ = false;
   io::TimerId timer_ = 0;
   io::TimeNs timer_at_ = io::kNever;
   uint64_t no_such_port_ = 0;
+  uint64_t waiting_answers_ = 0;  // over all peers
+  uint64_t last_call_ = 0;        // number of the last call that was delivered
 
   std::unordered_map<Port, std::shared_ptr<Messenger::Handler>> handlers_;
   std::vector<Messenger::EventCallback> on_event_;

@@ -68,7 +68,7 @@ static int grow_entries(struct kccm_queue *queue)
 }
 
 /* Makes the tail a block with room for a frame of `bytes`. */
-static int make_room(struct kccm_queue *queue, uint32_t bytes)
+static int make_room(struct kccm_queue *queue, uint32_t bytes, uint64_t bytes_max)
 {
 	uint32_t size = KCCM_BLOCK_BYTES - (uint32_t)sizeof(struct kccm_block);
 	struct kccm_block *block = queue->spare;
@@ -80,7 +80,7 @@ static int make_room(struct kccm_queue *queue, uint32_t bytes)
 	if (block && block->size >= bytes) {
 		queue->spare = NULL;
 	} else {
-		if (queue->block_bytes + size + sizeof(*block) > queue->bytes_max)
+		if (queue->block_bytes + size + sizeof(*block) > bytes_max)
 			return -EAGAIN;
 		block = queue->memory.ops->alloc(queue->memory.ctx, size + sizeof(*block));
 		if (!block)
@@ -112,18 +112,20 @@ int kccm_queue_push(struct kccm_queue *queue, const struct kccm_message *message
 		.seq = queue->next,
 		.request = message->request,
 	};
+	bool reply = message->type == KCCM_FRAME_REPLY;
 	struct kccm_entry *entry;
 	uint8_t *to;
 	int error;
 
-	if (queue->next - queue->base >= queue->messages_max)
+	if (queue->next - queue->base >=
+	    (reply ? (uint64_t)queue->messages_max + queue->replies_max : queue->messages_max))
 		return -EAGAIN;
 	if (queue->next - queue->base >= queue->capacity) {
 		error = grow_entries(queue);
 		if (error)
 			return error;
 	}
-	error = make_room(queue, bytes);
+	error = make_room(queue, bytes, reply ? UINT64_MAX : queue->bytes_max);
 	if (error)
 		return error;
 

@@ -50,6 +50,11 @@ struct kccm_queue {
 	uint32_t capacity;	    /* a power of two */
 	uint32_t messages_max;
 	uint64_t bytes_max;
+	/*
+	 * How many replies fit beyond the two limits. Only a queued reply gives the peer credit
+	 * back: two nodes whose queues are full of requests to each other would wait for ever.
+	 */
+	uint32_t replies_max;
 	uint64_t block_bytes; /* allocated in blocks, the spare included */
 	uint64_t base;	      /* oldest sequence number not accepted */
 	uint64_t next;	      /* the one the next message gets */

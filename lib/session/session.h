@@ -28,7 +28,8 @@
  *	-EREMOTEIO   outcome unknown: it may or may not have been delivered, and never will be again
  *
  * Memory per peer is bounded by queue_messages, queue_bytes (sender) and window_bytes plus one
- * payload_max per connection (receiver), per lane.
+ * payload_max per connection (receiver), per lane; and by one reply beyond queue_messages and
+ * queue_bytes for each message of window_messages.
  */
 #ifndef KCCM_SESSION_H
 #define KCCM_SESSION_H
@@ -239,8 +240,10 @@ int kccm_send(struct kccm_peer *peer, const struct kccm_message *message, uint64
 int kccm_call(struct kccm_peer *peer, const struct kccm_message *message, uint64_t cookie,
 	      uint64_t deadline_ns, uint64_t now_ns, uint64_t *request);
 
-/* Answers a request that was delivered. message->request and ->lane are the request's. As
- * kccm_send. */
+/*
+ * Answers a request that was delivered. message->request and ->lane are the request's. As
+ * kccm_send, but finds room for window_messages replies beyond the queue's limits.
+ */
 int kccm_reply(struct kccm_peer *peer, const struct kccm_message *message, uint64_t now_ns);
 
 /*
