@@ -256,10 +256,10 @@ void Target::Prove(bool dialed, unsigned lane) {
   ByteVector proof(KCCM_PROOF_BYTES);
   const uint8_t key[KCCM_KEY_BYTES] = {};
   Mac(nullptr, key, text.data(), text.size(), reinterpret_cast<uint8_t*>(proof.data()));
-  ByteVector body = dialed ? own : ByteVector();
-  body.insert(body.end(), proof.begin(), proof.end());
+  if (!dialed) own.clear();  // the initiator's proof stands alone
+  own.insert(own.end(), proof.begin(), proof.end());
   Feed(MakeFrame(dialed ? KCCM_FRAME_HELLO_REPLY : KCCM_FRAME_HELLO_PROOF, KCCM_FLAG_PAYLOAD_CRC, 0,
-                 0, body),
+                 0, own),
        0);
 }
 
