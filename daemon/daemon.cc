@@ -187,7 +187,7 @@ void Daemon::FillPeers(proto::Status::Builder status) const {
     to[i].setIncarnation(peer.incarnation);
     const std::pair<const char*, uint64_t> counters[] = {
         {"queued_messages", peer.queued_messages},
-        {"queued_bytes", peer.queued_bytes},
+        {"queue_memory_bytes", peer.queue_memory_bytes},
         {"messages_sent", peer.messages_sent},
         {"messages_received", peer.messages_received},
         {"bytes_sent", peer.bytes_sent},

@@ -83,7 +83,7 @@ struct PeerInfo {
   PeerState state;
   uint64_t incarnation;  // 0: never heard
   uint64_t queued_messages;
-  uint64_t queued_bytes;
+  uint64_t queue_memory_bytes;  // held for unacknowledged messages, and a block or two in reserve
   // Counters, since this messenger started; names as in lib/session's kccm_peer_counters.
   uint64_t messages_sent, messages_received, bytes_sent, bytes_received;
   uint64_t resent, duplicates, connects, disconnects, dials_failed, reboots, outcomes_unknown;

@@ -417,10 +417,11 @@ std::vector<PeerInfo> Core::Peers() const {
     info.address = peer.config.address;
     info.state = static_cast<PeerState>(kccm_peer_state(peer.session));
     info.incarnation = kccm_peer_incarnation(peer.session);
-    kccm_peer_usage(peer.session, &info.queued_messages, &info.queued_bytes);
+    kccm_peer_usage(peer.session, &info.queued_messages, &info.queue_memory_bytes);
     for (const LaneState& lane : peer.lanes) {
       info.queued_messages += lane.waiting.size();
-      for (const WaitingAnswer& answer : lane.waiting) info.queued_bytes += answer.payload.size();
+      for (const WaitingAnswer& answer : lane.waiting)
+        info.queue_memory_bytes += answer.payload.size();
     }
     info.messages_sent = stats.messages_sent;
     info.messages_received = stats.messages_received;

@@ -19,13 +19,15 @@
  *so neither a recording nor a reflection of an older handshake proves anything. R changes no state
  * before it has verified I's proof.
  *
- * Sessions. Each side names the state it keeps for the other with a random 64-bit session id. A
- * HELLO carries the sender's id and the peer's id as the sender knows it (0: none). Both match:
- * the session goes on, and each side resends from the other's `next_expected`. The initiator knows
- * none and the responder held another: the initiator restarted, and the responder starts afresh.
- *The initiator names a session that the responder no longer has: verdict KCCM_VERDICT_RESET, and
- *the initiator reports *outcome unknown* for what it cannot prove, then dials again with nothing
- *known.
+ * Sessions. Each side names the state it keeps for the other with a 64-bit session id that nobody
+ *can guess. A HELLO carries the sender's id and the peer's id as the sender knows it (0: none).
+ *Both match: the session goes on, and each side resends from the other's `next_expected`. The
+ *initiator knows none: it started afresh, and the responder offers a new id, computed from the
+ *initiator's with the cluster key, so that it offers the same one on every connection and remembers
+ *nothing of an initiator that has proven nothing; with the proof, what it held before is over. The
+ *initiator names a session that the responder neither has nor would offer: verdict
+ *KCCM_VERDICT_RESET, and the initiator reports *outcome unknown* for what it cannot prove, then
+ *dials again with nothing known.
  */
 #ifndef KCCM_SESSION_WIRE_H
 #define KCCM_SESSION_WIRE_H

@@ -35,6 +35,7 @@ chan pipe[4] = [3] of { mtype, byte, byte, byte, byte };
 
 typedef Node {
   byte session; byte remote;            /* ids of this state and of the peer's, 0: none */
+  byte sessions;                        /* how many there have been */
   byte next; byte base; byte cursor; byte sent_end; byte next_expected; byte told;
   byte first;                           /* message number of sequence number 0 of this session */
   byte attempt;
@@ -43,9 +44,12 @@ typedef Node {
 };
 Node node[2];
 
-typedef Tip { mtype state; byte attempt; byte heard_session; byte heard_next; byte told_session; };
+typedef Tip { mtype state; byte attempt; byte heard_session; byte heard_next; byte told_session;
+  byte sessions; };
 Tip tip[4];                             /* tip[slot * 2 + n]: node n's end of the connection */
-byte offered_for, offered;              /* the responder's */
+/* The responder's session for an initiator's: computed, and another one after a restart. */
+#define OFFER(initiators) (100 + 50 * lives[1] + initiators)
+byte lives[2];
 byte fresh = 1, cuts, crashes, settled_by_restart;
 
 typedef Messages { mtype outcome[MESSAGES + 1]; bit delivered[MESSAGES + 1]; };
@@ -57,6 +61,7 @@ inline new_session(n) { node[n].session = fresh; fresh++ }
 inline drop_end(n, s) {
   tip[(s) * 2 + n].state = FREE; tip[(s) * 2 + n].attempt = 0; tip[(s) * 2 + n].heard_session = 0;
   tip[(s) * 2 + n].heard_next = 0; tip[(s) * 2 + n].told_session = 0;
+  tip[(s) * 2 + n].sessions = 0;
   if :: node[n].conn == s -> node[n].conn = NONE :: else fi
 }
 
@@ -87,6 +92,7 @@ inline settle(n) {
   od;
   m = 0; q = 0;
   settled_by_restart = 1;
+  node[n].sessions++;
   s2 = 0;
   do
   :: s2 < SLOTS ->
@@ -238,7 +244,8 @@ end_wait:
        drop_end(n, 0); drop_end(n, 1);
        restart_lane(n);
        node[n].attempt = 0; node[n].last_delivered = 0;
-       if :: n == 1 -> offered = 0; offered_for = 0 :: else fi;
+       node[n].sessions = 0;
+       lives[n]++;
        new_session(n) }
   od;
 
@@ -249,25 +256,25 @@ hello:
     :: node[1].remote == a && d <= node[1].attempt -> drop_end(1, s)
     :: else ->
        tip[s * 2 + 1].heard_session = a; tip[s * 2 + 1].heard_next = c; tip[s * 2 + 1].attempt = d;
+       tip[s * 2 + 1].sessions = node[1].sessions;
        verdict = 0;
        /* choose_session() */
        if
-#ifndef MUTATE_NO_RESET_VERDICT
-       :: b != 0 && b != node[1].session -> verdict = 1; tip[s * 2 + 1].told_session = node[1].session
-       :: (b == 0 || b == node[1].session) && (node[1].remote == 0 || node[1].remote == a) ->
+       :: node[1].remote == a ->
+          if :: b != 0 && b != node[1].session -> verdict = 1 :: else fi;
           tip[s * 2 + 1].told_session = node[1].session
-       :: b == node[1].session && node[1].remote != 0 && node[1].remote != a ->
-          verdict = 1; tip[s * 2 + 1].told_session = node[1].session
-       :: b == 0 && node[1].remote != 0 && node[1].remote != a ->
-#else
-       :: node[1].remote == 0 || node[1].remote == a -> tip[s * 2 + 1].told_session = node[1].session
-       :: node[1].remote != 0 && node[1].remote != a ->
-#endif
 #ifdef MUTATE_KEEP_SESSION_OF_RESTARTED_PEER
-          node[1].remote = a; tip[s * 2 + 1].told_session = node[1].session
+       :: node[1].remote != a -> node[1].remote = a; tip[s * 2 + 1].told_session = node[1].session
 #else
-          if :: offered_for != a -> offered_for = a; offered = fresh; fresh++ :: else fi;
-          tip[s * 2 + 1].told_session = offered
+#ifdef MUTATE_OFFER_IS_NOT_RECOGNISED
+       :: node[1].remote != a && b == 0 -> tip[s * 2 + 1].told_session = OFFER(a)
+       :: node[1].remote != a && b != 0 ->
+#else
+       :: node[1].remote != a && (b == 0 || b == OFFER(a)) ->
+          tip[s * 2 + 1].told_session = OFFER(a)
+       :: node[1].remote != a && b != 0 && b != OFFER(a) ->
+#endif
+          verdict = 1; tip[s * 2 + 1].told_session = node[1].session
 #endif
        fi;
        tip[s * 2 + 1].state = WAIT_PROOF;
@@ -285,12 +292,12 @@ reply:
   atomic {
     pipe[s * 2 + 1] ? REPLY, a, b, c, d;
     if
-    :: a == 1 && node[0].remote != 0 -> settle(0); new_session(0)
-    :: a == 1 && node[0].remote == 0 -> assert(false)
-    :: a == 0 ->
-#ifndef MUTATE_NO_RESET_VERDICT
-       assert(node[0].remote == 0 || node[0].remote == b);
-#endif
+    :: (a == 1 || c < node[0].base) && node[0].remote != 0 ->
+       assert(lives[0] + lives[1] != 0); /* nothing ends between two live nodes */
+       settle(0); new_session(0)
+    :: (a == 1 || c < node[0].base) && node[0].remote == 0 -> drop_end(0, s)
+    :: a == 0 && c >= node[0].base && node[0].remote != 0 && node[0].remote != b -> drop_end(0, s)
+    :: a == 0 && c >= node[0].base && (node[0].remote == 0 || node[0].remote == b) ->
        node[0].remote = b;
        attach(0, s, c);
        put(0, s, PROOF, 0, 0, 0, 0)
@@ -308,11 +315,10 @@ proof:
     :: else ->
        if
        :: tip[s * 2 + 1].told_session != node[1].session &&
-          (offered_for != tip[s * 2 + 1].heard_session || offered != tip[s * 2 + 1].told_session) ->
-          drop_end(1, s)
+          tip[s * 2 + 1].sessions != node[1].sessions -> drop_end(1, s)
        :: tip[s * 2 + 1].told_session != node[1].session &&
-          offered_for == tip[s * 2 + 1].heard_session && offered == tip[s * 2 + 1].told_session ->
-          settle(1);
+          tip[s * 2 + 1].sessions == node[1].sessions ->
+          if :: node[1].remote != 0 -> settle(1) :: else -> node[1].sessions++ fi;
           node[1].session = tip[s * 2 + 1].told_session;
           goto establish
        :: tip[s * 2 + 1].told_session == node[1].session && node[1].remote != 0 &&

@@ -263,9 +263,9 @@ std::string Process::Unsettled(const std::vector<NodeId>& peers) const {
     const std::string pair =
         "node " + std::to_string(node()) + " to node " + std::to_string(info.node);
     if (info.state != PeerState::kUp) return pair + " is " + PeerStateName(info.state);
-    if (info.queued_messages != 0 || info.queued_bytes > kLanes * kKeptBytes) {
+    if (info.queued_messages != 0 || info.queue_memory_bytes > kLanes * kKeptBytes) {
       return pair + " has " + std::to_string(info.queued_messages) + " messages queued, " +
-             std::to_string(info.queued_bytes) + " bytes";
+             std::to_string(info.queue_memory_bytes) + " bytes";
     }
   }
   for (const auto& [key, busy] : told_busy_) {
@@ -284,10 +284,11 @@ void Process::CheckMemory() {
   const uint64_t bytes =
       OrDefault(profile_.queue_bytes, KCCM_QUEUE_BYTES) + 2 * window * KCCM_PAYLOAD_MAX;
   for (const PeerInfo& info : messenger_->Peers()) {
-    if (info.queued_messages <= kLanes * messages && info.queued_bytes <= kLanes * bytes) continue;
+    if (info.queued_messages <= kLanes * messages && info.queue_memory_bytes <= kLanes * bytes)
+      continue;
     checker_.Fail("node " + std::to_string(node()) + " queues " +
                   std::to_string(info.queued_messages) + " messages of " +
-                  std::to_string(info.queued_bytes) + " bytes for node " +
+                  std::to_string(info.queue_memory_bytes) + " bytes for node " +
                   std::to_string(info.node) + ", more than its limits");
   }
 }
