@@ -18,8 +18,7 @@ uint32_t OrDefault(uint32_t value, uint32_t fallback) { return value == 0 ? fall
 
 Process::Process(Scheduler& scheduler, Network& network, Checker& checker, Trace& trace,
                  const Profile& profile, base::Prng prng, Options options)
-    : scheduler_(scheduler),
-      checker_(checker),
+    : checker_(checker),
       trace_(trace),
       profile_(profile),
       prng_(std::move(prng)),

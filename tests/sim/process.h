@@ -71,7 +71,6 @@ class Process {
   uint32_t DrawSize();
   TimeNs Now() { return io_.loop().Now(); }
 
-  Scheduler& scheduler_;
   Checker& checker_;
   Trace& trace_;
   const Profile& profile_;
