@@ -68,11 +68,19 @@ AdminService::AdminService(io::Io& io, procview::ClusterView& view, WorkerPool& 
 
 AdminService::~AdminService() = default;
 
-void AdminService::Stop() {
+void AdminService::Stop(std::function<void()> closed) {
   if (stopped_) return;
   stopped_ = true;
+  closed_ = std::move(closed);
   io_.CloseListener(listener_);
   for (auto& [stream, connection] : connections_) io_.Close(stream);
+  ReportIfClosed();
+}
+
+void AdminService::ReportIfClosed() {
+  if (stopped_ && connections_.empty() && closed_) {
+    io_.loop().Post(std::exchange(closed_, nullptr));
+  }
 }
 
 io::StreamHandler* AdminService::OnAccept(io::StreamId stream, const std::string& peer_address) {
@@ -138,6 +146,9 @@ void AdminService::Reply(io::StreamId stream, std::vector<std::byte> message) {
   if (connection != connections_.end()) connection->second->Reply(std::move(message));
 }
 
-void AdminService::Forget(io::StreamId stream) { connections_.erase(stream); }
+void AdminService::Forget(io::StreamId stream) {
+  connections_.erase(stream);
+  ReportIfClosed();
+}
 
 }  // namespace clustix::daemon

@@ -48,11 +48,12 @@ class AdminService : private io::ListenHandler {
                                                              procview::ClusterView& view,
                                                              WorkerPool& workers,
                                                              FillStatus fill_status);
-  // After the loop has reported every connection closed, which Stop() asks for.
+  // When Stop() has reported every connection closed, or the loop turns no more.
   ~AdminService() override;
 
-  // On the loop's thread: listens no more and closes every connection.
-  void Stop();
+  // On the loop's thread: listens no more and closes every connection. `closed`, if given, runs on
+  // the loop when the last of them is.
+  void Stop(std::function<void()> closed = nullptr);
 
   // On the loop's thread.
   uint64_t bad_requests() const { return bad_requests_; }
@@ -73,6 +74,7 @@ class AdminService : private io::ListenHandler {
   void AnswerFromView(io::StreamId stream, std::function<std::vector<std::byte>()> make);
   void Reply(io::StreamId stream, std::vector<std::byte> message);
   void Forget(io::StreamId stream);
+  void ReportIfClosed();
 
   io::Io& io_;
   procview::ClusterView& view_;
@@ -80,6 +82,7 @@ class AdminService : private io::ListenHandler {
   const FillStatus fill_status_;
   io::ListenerId listener_ = 0;
   bool stopped_ = false;
+  std::function<void()> closed_;  // empty: nobody asked, or reported
   uint64_t bad_requests_ = 0;
   uint64_t turned_away_ = 0;
   std::map<io::StreamId, std::unique_ptr<AdminConnection>> connections_;

@@ -24,8 +24,9 @@ using base::LogLevel;
 constexpr size_t kWorkers = 4;
 constexpr size_t kWorkQueueMax = 1024;
 
-// How long a stopping daemon lets its connections say goodbye.
-constexpr io::TimeNs kLingerNs = 100'000'000;
+// Closing takes a turn or two of the loop. A kernel that does not let go of a socket must not keep
+// a stopping daemon.
+constexpr io::TimeNs kCloseNs = 2'000'000'000;
 
 void Set(proto::Counter::Builder counter, const std::string& name, uint64_t value) {
   counter.setName(name.c_str());
@@ -59,6 +60,7 @@ absl::Status Daemon::StartParts() {
   ASSIGN_OR_RETURN(admin_,
                    AdminService::Start(*io_, runtime_->socket_path(), *service_, *workers_,
                                        [this](proto::Status::Builder to) { FillStatus(to); }));
+  ++open_parts_;
   return MountProc();
 }
 
@@ -91,7 +93,9 @@ absl::Status Daemon::StartMessenger() {
   ASSIGN_OR_RETURN(member::NodeTable table,
                    member::NodeTable::Create(options_.self.id, std::move(nodes)));
   nodes_ = std::make_unique<member::NodeTable>(std::move(table));
-  ASSIGN_OR_RETURN(messenger_, msg::StartSessionMessenger(*io_, config, msg::SystemRandom()));
+  ++open_parts_;
+  ASSIGN_OR_RETURN(messenger_, msg::StartSessionMessenger(*io_, config, msg::SystemRandom(),
+                                                          [this] { OnPartClosed(); }));
   service_ = std::make_unique<ProcService>(io_->loop(), *messenger_, *nodes_, *local_, *reader_,
                                            ProcServiceOptions{});
   server_ = std::make_unique<ProcServer>(io_->loop(), *messenger_, *local_, *reader_, *workers_);
@@ -141,18 +145,26 @@ Daemon::~Daemon() {
   if (server_ != nullptr) server_->Stop();
   // 2. Nobody asks from outside any more.
   fuse_.reset();
-  if (admin_ != nullptr) admin_->Stop();
+  if (admin_ != nullptr) admin_->Stop([this] { OnPartClosed(); });
   // 3. Threads that work for others end; what they post to the loop from now on is harmless.
   if (workers_ != nullptr) workers_->Stop();
   if (local_ != nullptr) local_->Stop();
   // 4. Calls that are still open end, and connections are closed.
   messenger_.reset();
-  if (io_ != nullptr) {
-    io_->loop().RunAt(io_->loop().Now() + kLingerNs, [this] { io_->Stop(); });
-    io_->Run();
-    io_->UnwatchFd(signals_.get());
-  }
+  if (io_ != nullptr) AwaitClosed();
   // 5. The rest has no life of its own, and goes in reverse order of making.
+}
+
+void Daemon::OnPartClosed() {
+  if (--open_parts_ == 0) io_->Stop();
+}
+
+void Daemon::AwaitClosed() {
+  io_->UnwatchFd(signals_.get());  // an impatient second signal must not cut this short
+  if (open_parts_ == 0) return;
+  io_->loop().RunAt(io_->loop().Now() + kCloseNs, [this] { io_->Stop(); });
+  io_->Run();
+  if (open_parts_ != 0) Log(LogLevel::kWarning, "daemon", "some connections do not close");
 }
 
 void Daemon::FillStatus(proto::Status::Builder status) const {

@@ -57,6 +57,8 @@ class Daemon {
   absl::Status StartMessenger();
   absl::Status MountProc();
   void OnPeerEvent(NodeId peer, PeerEvent event);
+  void OnPartClosed();
+  void AwaitClosed();
   void FillStatus(proto::Status::Builder status) const;
   void FillPeers(proto::Status::Builder status) const;
   void FillCounters(proto::Status::Builder status) const;
@@ -73,6 +75,7 @@ class Daemon {
   std::unique_ptr<WorkerPool> workers_;
   base::UniqueFd signals_;
   std::unique_ptr<io::UringIo> io_;
+  int open_parts_ = 0;  // the messenger, the admin service: whoever may have connections
   std::unique_ptr<ProcService> service_;
   std::unique_ptr<ProcServer> server_;
   std::unique_ptr<Messenger> messenger_;

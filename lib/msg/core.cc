@@ -250,8 +250,8 @@ Outcome Core::PutAnswer(NodeId to, Lane lane, uint64_t call, uint16_t status, By
 
 // --- life
 
-Core::Core(io::Io& io, MessengerConfig config, RandomFn random)
-    : io_(io), config_(std::move(config)), random_(std::move(random)) {}
+Core::Core(io::Io& io, MessengerConfig config, RandomFn random, std::function<void()> closed)
+    : io_(io), config_(std::move(config)), random_(std::move(random)), closed_(std::move(closed)) {}
 
 Core::~Core() {
   assert(links_.empty());
@@ -302,6 +302,12 @@ void Core::Stop() {
   }
   for (auto& [node, peer] : peers_) peer.session = nullptr;
   for (Link* link : links_) link->CloseNow();
+  ReportIfClosed();
+}
+
+// Not from inside a callback of the last stream, which is not gone before that returns.
+void Core::ReportIfClosed() {
+  if (stopped_ && links_.empty() && closed_) loop().Post(std::exchange(closed_, nullptr));
 }
 
 io::StreamOptions Core::StreamOptions() const {
@@ -318,6 +324,7 @@ io::StreamHandler* Core::OnAccept(io::StreamId stream, const std::string& peer_a
 void Core::Remove(Link* link) {
   std::erase(links_, link);
   std::erase(dirty_, link);
+  ReportIfClosed();
 }
 
 void Core::MarkDirty(Link* link) {

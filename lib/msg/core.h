@@ -8,6 +8,7 @@
 
 #include <array>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -34,13 +35,13 @@ Outcome OutcomeOfError(int error);
 
 class Core final : public std::enable_shared_from_this<Core>, public io::ListenHandler {
  public:
-  Core(io::Io& io, MessengerConfig config, RandomFn random);
+  Core(io::Io& io, MessengerConfig config, RandomFn random, std::function<void()> closed);
   ~Core() override;
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
   absl::Status Start();
-  // Settles everything that is pending and closes every connection.
+  // Settles everything that is pending and closes every connection; `closed` reports the last.
   void Stop();
 
   // --- for Link
@@ -110,6 +111,7 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
   void Refused(kccm_conn* conn, uint16_t node, kccm_refusal reason, bool by_peer);
   void EndTurn();
   void Rearm();
+  void ReportIfClosed();
 
   static const kccm_ops& Ops();
   static Core& Of(void* ctx) { return *static_cast<Core*>(ctx); }
@@ -118,6 +120,7 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
   io::Io& io_;
   const MessengerConfig config_;
   const RandomFn random_;
+  std::function<void()> closed_;  // empty: nobody asked, or reported
   kccm_endpoint* endpoint_ = nullptr;
   io::ListenerId listener_ = 0;
   bool stopped_ = false;

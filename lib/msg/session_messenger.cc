@@ -43,8 +43,9 @@ RandomFn SystemRandom() { return base::FillRandom; }
 
 absl::StatusOr<std::unique_ptr<Messenger>> StartSessionMessenger(io::Io& io,
                                                                  const MessengerConfig& config,
-                                                                 RandomFn random) {
-  auto core = std::make_shared<Core>(io, config, std::move(random));
+                                                                 RandomFn random,
+                                                                 std::function<void()> closed) {
+  auto core = std::make_shared<Core>(io, config, std::move(random), std::move(closed));
   const absl::Status status = core->Start();
   if (!status.ok()) {
     core->Stop();

@@ -43,10 +43,11 @@ RandomFn SystemRandom();
 
 // Starts to listen and to connect. `io` must outlive it. When it is destroyed, every pending send
 // and call is completed (kNotDelivered or kUnknown) and connections are closed; the loop must then
-// run until Io reports them closed.
-absl::StatusOr<std::unique_ptr<Messenger>> StartSessionMessenger(io::Io& io,
-                                                                 const MessengerConfig& config,
-                                                                 RandomFn random);
+// run until they are. `closed`, if given, runs on the loop when the last of them is, after the end
+// of the messenger or a start that failed.
+absl::StatusOr<std::unique_ptr<Messenger>> StartSessionMessenger(
+    io::Io& io, const MessengerConfig& config, RandomFn random,
+    std::function<void()> closed = nullptr);
 
 }  // namespace clustix::msg
 

@@ -200,6 +200,17 @@ TEST_F(AdminServiceTest, Survives_clients_that_leave_before_the_answer) {
   EXPECT_TRUE(client::Client::Connect(path_)->GetStatus().ok());
 }
 
+TEST_F(AdminServiceTest, Reports_when_the_last_connection_has_closed) {
+  base::UniqueFd fd = Connect();
+  Send(fd, StatusRequest());
+  char byte;
+  ASSERT_EQ(recv(fd.get(), &byte, 1, 0), 1);  // accepted
+  std::promise<size_t> left;
+  OnLoop([&] { service_->Stop([&] { left.set_value(service_->connections()); }); });
+  EXPECT_EQ(left.get_future().get(), 0u);
+  EXPECT_THAT(ReadToEnd(fd), ::testing::Not(HasSubstr("(timeout)")));
+}
+
 TEST(Client, Tells_a_daemon_that_is_not_there_from_one_that_hangs) {
   TempDir dir;
   absl::Status none = client::Client::Connect(dir.File("none.sock")).status();

@@ -338,6 +338,33 @@ TEST_F(SessionMessenger, Its_end_settles_everything_that_is_pending) {
   EXPECT_THAT(outcomes, ElementsAre(Outcome::kNotDelivered, Outcome::kNotDelivered));
 }
 
+TEST_F(SessionMessenger, Its_end_is_reported_once_after_its_last_connection) {
+  int closed = 0;
+  auto started = StartSessionMessenger(*io_, Config(1, {2}), SystemRandom(), [&] { ++closed; });
+  ASSERT_TRUE(started.ok()) << started.status();
+  std::unique_ptr<Messenger> messenger = *std::move(started);
+  Start(Config(2, {1}));
+  ASSERT_TRUE(RunUntil([&] { return StateOf(*messenger, 2) == PeerState::kUp; }));
+  EXPECT_EQ(closed, 0);
+  messenger.reset();
+  EXPECT_EQ(closed, 0);  // the loop has to close the connections first
+  EXPECT_TRUE(RunUntil([&] { return closed > 0; }));
+  Turn();
+  EXPECT_EQ(closed, 1);
+}
+
+TEST_F(SessionMessenger, The_end_of_one_without_connections_is_reported_too) {
+  int closed = 0;
+  MessengerConfig config = Config(1, {2});
+  config.listen_address = "nowhere";
+  EXPECT_FALSE(StartSessionMessenger(*io_, config, SystemRandom(), [&] { ++closed; }).ok());
+  EXPECT_TRUE(RunUntil([&] { return closed == 1; }));
+  auto alone = StartSessionMessenger(*io_, Config(1, {}), SystemRandom(), [&] { ++closed; });
+  ASSERT_TRUE(alone.ok()) << alone.status();
+  alone->reset();
+  EXPECT_TRUE(RunUntil([&] { return closed == 2; }));
+}
+
 TEST_F(SessionMessenger, A_configuration_that_cannot_work_is_refused) {
   MessengerConfig config = Config(1, {1});
   EXPECT_FALSE(StartSessionMessenger(*io_, config, SystemRandom()).ok());
