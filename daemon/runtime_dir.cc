@@ -69,7 +69,7 @@ absl::StatusOr<std::unique_ptr<RuntimeDir>> RuntimeDir::Acquire(const std::strin
 
 RuntimeDir::~RuntimeDir() {
   unlink(socket_path().c_str());
-  rmdir(proc_path().c_str());
+  if (made_proc_) rmdir(proc_path().c_str());
   // 1. the name, 2. the lock with its descriptor: see Lock().
   unlink(lock_path().c_str());
   lock_.Reset();
@@ -80,7 +80,8 @@ std::string RuntimeDir::socket_path() const { return path_ + "/" + client::kSock
 
 absl::Status RuntimeDir::MakeProc() {
   // On the mount of a killed daemon, mkdir() says EEXIST and anything else ENOTCONN.
-  if (mkdir(proc_path().c_str(), kDirectoryMode) == 0 || errno == EEXIST) return absl::OkStatus();
+  made_proc_ = mkdir(proc_path().c_str(), kDirectoryMode) == 0;
+  if (made_proc_ || errno == EEXIST) return absl::OkStatus();
   return base::ErrnoStatus(errno, "cannot make the mount point " + proc_path());
 }
 

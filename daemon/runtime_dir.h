@@ -18,7 +18,8 @@ class RuntimeDir {
   // Makes the directory and its parents where they are missing, and takes it. kAlreadyExists:
   // another daemon runs there.
   static absl::StatusOr<std::unique_ptr<RuntimeDir>> Acquire(const std::string& path);
-  // Removes the daemon's files and, if nothing else is in it, the directory.
+  // Removes the daemon's files and, if nothing else is in it, the directory. A mount point that was
+  // there before stays: `clustix shell` holds on to it, to see what the next daemon mounts there.
   ~RuntimeDir();
   RuntimeDir(const RuntimeDir&) = delete;
   RuntimeDir& operator=(const RuntimeDir&) = delete;
@@ -27,7 +28,7 @@ class RuntimeDir {
   std::string socket_path() const;
   std::string proc_path() const { return path_ + "/proc"; }
 
-  // Makes the mount point for the cluster's /proc.
+  // Makes the mount point for the cluster's /proc, if it is not there.
   absl::Status MakeProc();
 
  private:
@@ -37,6 +38,7 @@ class RuntimeDir {
 
   std::string path_;
   base::UniqueFd lock_;
+  bool made_proc_ = false;
 };
 
 }  // namespace clustix::daemon

@@ -159,10 +159,12 @@ TEST_F(Tour, Shell_sees_the_cluster_again_after_a_restart_of_the_daemon) {
     return answer ? std::atoi(answer->c_str()) : -1;
   };
   EXPECT_GT(ask(), 6);
-  const cluster::ProcessId daemon = Daemon(1);
-  Signal(daemon, SIGKILL);
-  ASSERT_TRUE(AwaitGone(daemon, seconds(10)));
-  EXPECT_TRUE(Eventually(seconds(20), [&] { return ask() > 6; }));
+  for (int signal : {SIGKILL, SIGTERM}) {
+    const cluster::ProcessId daemon = Daemon(1);
+    Signal(daemon, signal);
+    ASSERT_TRUE(AwaitGone(daemon, seconds(10)));
+    EXPECT_TRUE(Eventually(seconds(20), [&] { return ask() > 6; })) << "after signal " << signal;
+  }
   fclose(questions);
 }
 

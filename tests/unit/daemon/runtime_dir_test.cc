@@ -50,6 +50,18 @@ TEST(RuntimeDir, Leaves_nothing_behind_but_what_others_put_there) {
   EXPECT_TRUE(std::filesystem::exists(dir.File("a/c/other")));
 }
 
+TEST(RuntimeDir, Leaves_a_mount_point_that_it_has_not_made) {
+  TempDir dir;
+  std::filesystem::create_directories(dir.File("run/proc"));
+  {
+    auto runtime = RuntimeDir::Acquire(dir.File("run"));
+    ASSERT_TRUE(runtime.ok()) << runtime.status();
+    ASSERT_TRUE((*runtime)->MakeProc().ok());
+  }
+  EXPECT_TRUE(std::filesystem::exists(dir.File("run/proc")));
+  EXPECT_FALSE(std::filesystem::exists(dir.File("run/clustixd.lock")));
+}
+
 TEST(Transport, Says_why_the_module_is_not_used) {
   TempDir root;
   std::filesystem::create_directories(root.File("proc/sys/kernel"));
