@@ -27,6 +27,8 @@ struct Arguments {
   std::string runtime_dir;
   std::string log_level;
   bool no_proc = false;
+  bool proc_optional = false;
+  std::string local_proc;
 };
 
 absl::StatusOr<DaemonOptions> MakeOptions(const Arguments& arguments) {
@@ -40,6 +42,8 @@ absl::StatusOr<DaemonOptions> MakeOptions(const Arguments& arguments) {
   // What `clustix status` prints must be true in any working directory.
   options.runtime_dir = std::filesystem::absolute(options.runtime_dir).string();
   options.proc = options.config.proc && !arguments.no_proc;
+  options.proc_optional = arguments.proc_optional;
+  options.local_proc = arguments.local_proc;
   base::LogLevel level = options.config.log_level;
   if (!arguments.log_level.empty()) level = *base::ParseLogLevel(arguments.log_level);
   base::SetLogLevel(level);
@@ -70,6 +74,12 @@ void Declare(CLI::App& app, Arguments& arguments) {
                      client::RuntimeBase() + ")")
       ->type_name("DIR");
   app.add_flag("--no-proc", arguments.no_proc, "Do not mount the cluster's /proc");
+  app.add_flag("--proc-optional", arguments.proc_optional,
+               "Run without the cluster's /proc where it cannot be mounted, instead of failing");
+  app.add_option("--local-proc", arguments.local_proc,
+                 "Where those who cover /proc with the cluster's bind the node's own: fd, ns, "
+                 "maps, ... of its processes are links to there")
+      ->type_name("DIR");
   app.add_option("--log-level", arguments.log_level, "debug, info, warning or error")
       ->type_name("LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));

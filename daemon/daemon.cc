@@ -108,15 +108,20 @@ absl::Status Daemon::MountProc() {
   RETURN_IF_ERROR(runtime_->MakeProc());
   FuseView::Options fuse;
   fuse.allow_other = geteuid() == 0;
+  fuse.local_proc = options_.local_proc;
   absl::StatusOr<std::unique_ptr<FuseView>> mounted =
       FuseView::Mount(service_.get(), runtime_->proc_path(), fuse);
-  if (!mounted.ok()) {
-    return absl::Status(mounted.status().code(),
-                        absl::StrCat("cannot mount the cluster's /proc: ",
-                                     mounted.status().message(), " (--no-proc does without it)"));
+  if (mounted.ok()) {
+    fuse_ = *std::move(mounted);
+    return absl::OkStatus();
   }
-  fuse_ = *std::move(mounted);
-  return absl::OkStatus();
+  if (options_.proc_optional) {
+    Log(LogLevel::kError, "daemon", "goes on without the cluster's /proc",
+        {{"error", mounted.status()}});
+    return absl::OkStatus();
+  }
+  return absl::Status(mounted.status().code(),
+                      absl::StrCat(mounted.status().message(), " (--no-proc does without it)"));
 }
 
 void Daemon::OnPeerEvent(NodeId peer, PeerEvent event) {

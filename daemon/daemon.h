@@ -34,7 +34,9 @@ struct DaemonOptions {
   ClusterKey key{};
   NodeConfig self;
   std::string runtime_dir;
-  bool proc = true;  // mount the cluster's /proc
+  bool proc = true;            // mount the cluster's /proc
+  bool proc_optional = false;  // run without it if that fails
+  std::string local_proc;      // FuseView::Options::local_proc
 };
 
 class Daemon {

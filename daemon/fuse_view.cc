@@ -76,13 +76,19 @@ absl::Status PrepareMountPoint(const std::string& path) {
     }
     // The daemon that served it is dead.
     if (!Detach(path)) {
-      return absl::FailedPreconditionError("a dead mount at " + path +
-                                           " cannot be detached (try: umount -l " + path + ")");
+      return absl::FailedPreconditionError("cannot mount the cluster's /proc at " + path +
+                                           ": the mount of a dead daemon cannot be detached (try: "
+                                           "umount -l " +
+                                           path + ")");
     }
   }
-  if (!S_ISDIR(info.st_mode)) return absl::FailedPreconditionError(path + " is not a directory");
+  if (!S_ISDIR(info.st_mode)) {
+    return absl::FailedPreconditionError("cannot mount the cluster's /proc at " + path +
+                                         ": not a directory");
+  }
   if (stat((path + "/..").c_str(), &above) == 0 && above.st_dev != info.st_dev) {
-    return absl::AlreadyExistsError("something is already mounted at " + path);
+    return absl::AlreadyExistsError("cannot mount the cluster's /proc at " + path +
+                                    ": something is mounted there already");
   }
   return absl::OkStatus();
 }

@@ -180,7 +180,8 @@ void Supervisor::StartDaemon() {
   restart_at_.reset();
   ClearTraces();
   daemon_ = Spawn({SiblingProgram("clustixd"), "--config", layout_.ConfigFile(), "--node",
-                   absl::StrCat(options_.node), "--runtime-dir", layout_.NodeDir(options_.node)},
+                   absl::StrCat(options_.node), "--runtime-dir", layout_.NodeDir(options_.node),
+                   "--local-proc", layout_.LocalProc(), "--proc-optional"},
                   0, false);
   daemon_started_ = std::chrono::steady_clock::now();
   if (daemon_ < 0) restart_at_ = After(backoff_.Next(std::chrono::milliseconds(0)));

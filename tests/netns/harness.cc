@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -203,7 +205,8 @@ cluster::ProcessId ClusterTest::Daemon(int node) {
   const std::string directory = layout_.NodeDir(node);
   for (pid_t pid : cluster::ListPids()) {
     std::vector<std::string> argv = cluster::CommandLine(pid);
-    if (argv.empty() || !absl::EndsWith(argv[0], "/clustixd") || argv.back() != directory) continue;
+    if (argv.empty() || !absl::EndsWith(argv[0], "/clustixd")) continue;
+    if (std::find(argv.begin(), argv.end(), directory) == argv.end()) continue;
     if (std::optional<cluster::ProcessId> id = cluster::IdentifyProcess(pid)) return *id;
   }
   return {};

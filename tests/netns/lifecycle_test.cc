@@ -239,6 +239,20 @@ TEST_F(Loopback, Runs_without_namespaces) {
   EXPECT_EQ(Leftovers(layout().base()), "");
 }
 
+TEST_F(Loopback, Runs_where_the_view_cannot_be_mounted) {
+  const std::string program = std::string(CLUSTIX_BIN_DIR) + "/clustix";
+  const std::string no_fuse =
+      "mount --bind /dev/null /dev/fuse && exec " + program + " up --loopback --base-dir ";
+  ToolResult up = *cluster::RunTool({"unshare", "-m", "sh", "-c", no_fuse + layout().base()}, "");
+  ASSERT_SUCCESS(up);
+  EXPECT_NE(up.output.find("/proc is not mounted"), std::string::npos) << up.output;
+  EXPECT_EQ(Processes(1).empty(), false);
+  ToolResult shell = Shell(1, {"true"});
+  EXPECT_EQ(cluster::ExitCode(shell.status), 1);
+  EXPECT_NE(shell.errors.find("has no view"), std::string::npos) << shell.errors;
+  EXPECT_SUCCESS(Down());
+}
+
 TEST_F(Loopback, Works_for_a_user_who_is_not_root) {
   const std::vector<std::string> nobody = {"setpriv", "--reuid=65534", "--regid=65534",
                                            "--clear-groups"};

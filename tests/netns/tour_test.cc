@@ -141,6 +141,16 @@ TEST_F(Tour, The_nodes_own_proc_stays_within_reach_of_its_shell) {
   EXPECT_EQ(Shell(2, {"cat", layout().LocalProc() + "/1/comm"}).output, "clustix\n");
 }
 
+TEST_F(Tour, Open_files_lead_to_the_nodes_own_proc) {
+  EXPECT_EQ(Shell(2, {"sh", "-c", "echo through stdin | cat /dev/stdin"}).output,
+            "through stdin\n");
+  ToolResult substituted = Shell(2, {"bash", "-c", "cat <(echo through bash)"});
+  EXPECT_EQ(substituted.output, "through bash\n") << substituted.errors;
+  // Only where the files are: of another node's process there is no fd.
+  const std::string other = absl::StrCat("/proc/", 3 * kPidsPerNode + 1);
+  EXPECT_EQ(Shell(2, {"sh", "-c", "ls " + other + " | grep -cx fd"}).output, "0\n");
+}
+
 TEST_F(Tour, Shell_sees_the_cluster_again_after_a_restart_of_the_daemon) {
   std::vector<std::string> argv =
       ShellArguments(1, {"sh", "-c", "while read line; do ls /proc | grep -c '^[0-9]'; done"});
