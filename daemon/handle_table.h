@@ -11,9 +11,10 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <unordered_map>
 #include <utility>
+
+#include "lib/base/mutex.h"
 
 namespace clustix::daemon {
 
@@ -22,21 +23,21 @@ class HandleTable {
  public:
   uint64_t Add(T value) {
     auto shared = std::make_shared<const T>(std::move(value));
-    std::lock_guard lock(mutex_);
+    base::MutexLock lock(mutex_);
     values_.emplace(++last_, std::move(shared));
     return last_;
   }
 
   // nullptr for a number that was never given out, or removed.
   std::shared_ptr<const T> Get(uint64_t handle) const {
-    std::lock_guard lock(mutex_);
+    base::MutexLock lock(mutex_);
     const auto it = values_.find(handle);
     return it == values_.end() ? nullptr : it->second;
   }
 
   void Remove(uint64_t handle) {
     std::shared_ptr<const T> removed;  // freed after the lock
-    std::lock_guard lock(mutex_);
+    base::MutexLock lock(mutex_);
     const auto it = values_.find(handle);
     if (it == values_.end()) return;
     removed = std::move(it->second);
@@ -44,9 +45,9 @@ class HandleTable {
   }
 
  private:
-  mutable std::mutex mutex_;
-  uint64_t last_ = 0;
-  std::unordered_map<uint64_t, std::shared_ptr<const T>> values_;
+  mutable base::Mutex mutex_;
+  uint64_t last_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::unordered_map<uint64_t, std::shared_ptr<const T>> values_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace clustix::daemon

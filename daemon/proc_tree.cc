@@ -98,12 +98,12 @@ ProcTree::Moment ProcTree::Now() {
   Moment moment;
   moment.cluster = view_->Snapshot();
   {
-    std::lock_guard lock(mutex_);
+    base::MutexLock lock(mutex_);
     if (last_.cluster == moment.cluster) return last_;
   }
   moment.clock = std::make_shared<procview::ViewClock>(MakeViewClock(*moment.cluster));
   moment.seen = std::chrono::steady_clock::now();
-  std::lock_guard lock(mutex_);
+  base::MutexLock lock(mutex_);
   last_ = moment;
   return moment;
 }

@@ -13,12 +13,12 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "daemon/proc_inode.h"
+#include "lib/base/mutex.h"
 #include "lib/procview/cluster_view.h"
 #include "lib/procview/view_clock.h"
 
@@ -96,8 +96,9 @@ class ProcTree {
   procview::ClusterView* const view_;
   const std::string local_proc_;
 
-  std::mutex mutex_;  // guards what follows; never held while the view is asked
-  Moment last_;       // computing a clock parses every node's stat: once per snapshot
+  base::Mutex mutex_;  // never held while the view is asked
+  // Computing a clock parses every node's stat: once per snapshot.
+  Moment last_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace clustix::daemon
