@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "lib/base/unique_fd.h"
 #include "lib/procview/node_files.h"
 #include "lib/procview/process_stat.h"
 #include "lib/procview/process_status.h"
@@ -25,22 +26,6 @@ namespace clustix::procview {
 namespace {
 
 constexpr size_t kNodeFileBytes = 8 * 1024 * 1024;  // cpuinfo of the largest machines
-
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  ~Fd() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  bool ok() const { return fd_ >= 0; }
-  int get() const { return fd_; }
-  int Release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
 
 // One scratch buffer for a run of reads, so that each text is allocated once, at its size.
 class FileReader {
@@ -63,8 +48,8 @@ class FileReader {
   }
 
   int ReadAt(int dir, const char* name, size_t limit, std::string* text) {
-    const Fd fd(openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOCTTY));
-    if (!fd.ok()) return errno;
+    const base::UniqueFd fd(openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOCTTY));
+    if (!fd.valid()) return errno;
     return Read(fd.get(), limit, text);
   }
 
@@ -78,8 +63,8 @@ int OpenDirectory(int dir, const char* name) {
 
 // The names in a directory that are numbers, ascending. 0 or an errno.
 int ListNumbers(int dir, const char* name, std::vector<int32_t>* numbers) {
-  Fd fd(OpenDirectory(dir, name));
-  if (!fd.ok()) return errno;
+  base::UniqueFd fd(OpenDirectory(dir, name));
+  if (!fd.valid()) return errno;
   DIR* stream = fdopendir(fd.get());
   if (stream == nullptr) return errno;
   fd.Release();  // closedir() closes it
@@ -101,9 +86,9 @@ int ListNumbers(int dir, const char* name, std::vector<int32_t>* numbers) {
 
 // Fails if the process is gone (or hidden from us); it is then no part of the snapshot.
 bool CollectProcess(int root, FileReader* reader, int32_t pid, ProcessRecord* process) {
-  const Fd dir(OpenDirectory(root, std::to_string(pid).c_str()));
+  const base::UniqueFd dir(OpenDirectory(root, std::to_string(pid).c_str()));
   struct stat info;
-  if (!dir.ok() || fstat(dir.get(), &info) != 0) return false;
+  if (!dir.valid() || fstat(dir.get(), &info) != 0) return false;
   process->pid = pid;
   process->uid = info.st_uid;
   process->gid = info.st_gid;
@@ -148,6 +133,16 @@ bool MayTrace(const Asker& asker, const ProcessStatus& status, const struct stat
   // The files (not the directory) of an undumpable process belong to root.
   const bool dumpable = file.st_uid == status.uid.effective;
   return same && dumpable && status.permitted_capabilities == 0;
+}
+
+// 0 if the asker may read this file of the process as it is now, else an errno.
+int MayRead(int dir, const std::string& name, const Asker& asker, FileReader* reader) {
+  std::string text;
+  struct stat info;
+  if (const int error = reader->ReadAt(dir, "status", kProcessFileBytes, &text)) return error;
+  if (fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return errno;
+  const auto status = ParseProcessStatus(text);
+  return status.ok() && MayTrace(asker, *status, info) ? 0 : EACCES;
 }
 
 }  // namespace
@@ -203,9 +198,15 @@ FileResult ProcReader::ReadProcessFile(int32_t pid, int32_t tid, const std::stri
   if (tid != 0) path += "/task/" + std::to_string(tid);
   // Everything below goes through this descriptor: it stays with the process when its pid is
   // reused.
-  const Fd dir(OpenDirectory(root_fd_, path.c_str()));
-  if (!dir.ok()) return {errno, {}};
+  const base::UniqueFd dir(OpenDirectory(root_fd_, path.c_str()));
+  if (!dir.valid()) return {errno, {}};
   FileReader reader;
+  // Asked before and after the read, for the process may exec meanwhile: one that has gained
+  // privileges is refused, and one that has dropped them keeps what it knew before.
+  const bool restricted = NeedsTraceRights(name);
+  if (restricted) {
+    if (const int error = MayRead(dir.get(), name, asker, &reader)) return {error, {}};
+  }
   FileResult result;
   if (IsLink(name)) {
     result.error = ReadLink(dir.get(), name.c_str(), &result.text);
@@ -213,18 +214,8 @@ FileResult ProcReader::ReadProcessFile(int32_t pid, int32_t tid, const std::stri
     result.error = reader.ReadAt(dir.get(), name.c_str(), kProcessFileBytes, &result.text);
   }
   if (result.error != 0) return result;
-  if (NeedsTraceRights(name)) {
-    // Asked after the read: a process that gained privileges by exec in between is refused.
-    std::string text;
-    struct stat info;
-    if (const int error = reader.ReadAt(dir.get(), "status", kProcessFileBytes, &text)) {
-      return {error, {}};
-    }
-    const auto status = ParseProcessStatus(text);
-    if (!status.ok() || fstatat(dir.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 ||
-        !MayTrace(asker, *status, info)) {
-      return {EACCES, {}};
-    }
+  if (restricted) {
+    if (const int error = MayRead(dir.get(), name, asker, &reader)) return {error, {}};
   }
   if (name == "stat") result.text = HideAddresses(std::move(result.text));
   return result;
