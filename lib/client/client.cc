@@ -4,7 +4,6 @@
 #include <capnp/message.h>
 #include <endian.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #include <cerrno>
 #include <functional>
@@ -17,10 +16,6 @@
 
 namespace clustix::client {
 namespace {
-
-timeval ToTimeval(std::chrono::milliseconds time) {
-  return {.tv_sec = time.count() / 1000, .tv_usec = (time.count() % 1000) * 1000};
-}
 
 std::vector<std::byte> Question(const std::function<void(proto::AdminRequest::Builder)>& ask) {
   capnp::MallocMessageBuilder message;
@@ -47,13 +42,7 @@ absl::Status Unexpected() {
 
 absl::StatusOr<Client> Client::Connect(const std::string& socket_path,
                                        std::chrono::milliseconds timeout) {
-  ASSIGN_OR_RETURN(base::UniqueFd fd, ConnectUnix(socket_path));
-  timeval time = ToTimeval(timeout);
-  for (int option : {SO_RCVTIMEO, SO_SNDTIMEO}) {
-    if (setsockopt(fd.get(), SOL_SOCKET, option, &time, sizeof(time)) != 0) {
-      return base::ErrnoStatus(errno, socket_path);
-    }
-  }
+  ASSIGN_OR_RETURN(base::UniqueFd fd, ConnectUnix(socket_path, timeout));
   return Client(std::move(fd), socket_path);
 }
 

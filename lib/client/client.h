@@ -73,7 +73,8 @@ struct Snapshot {
 
 class Client {
  public:
-  // `timeout` is for each question. kNotFound or kUnavailable: no daemon is there.
+  // `timeout` is for each time that the daemon says nothing. kNotFound or kUnavailable: no daemon
+  // is there; kDeadlineExceeded: it accepts nobody.
   static absl::StatusOr<Client> Connect(
       const std::string& socket_path,
       std::chrono::milliseconds timeout = std::chrono::milliseconds(5000));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/client/socket_path.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -19,6 +20,13 @@ constexpr const char* kRootBase = "/run/clustix";
 std::string Environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
+}
+
+// In /tmp anybody can make the folder that this user's daemons would use, and put a daemon there.
+bool IsTrusted(const std::string& base) {
+  if (base == kRootBase) return true;
+  struct stat info;
+  return lstat(base.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == geteuid();
 }
 
 }  // namespace
@@ -57,10 +65,11 @@ absl::StatusOr<std::string> FindSocket(const std::string& explicit_path) {
   if (bases.front() != kRootBase) bases.push_back(kRootBase);
   std::string looked;
   for (const std::string& base : bases) {
+    absl::StrAppend(&looked, looked.empty() ? "" : " and ", base);
+    if (!IsTrusted(base)) continue;
     for (const std::string& path : SocketsBelow(base)) {
       if (IsLive(path)) return path;
     }
-    absl::StrAppend(&looked, looked.empty() ? "" : " and ", base);
   }
   return absl::NotFoundError(absl::StrCat("no daemon runs here: looked in ", looked,
                                           " (start one with `clustix up` or `clustixd`, or name "

@@ -25,7 +25,8 @@ bool IsLive(const std::string& socket_path);
 
 // The socket to use: `explicit_path` if not empty, else $CLUSTIX_SOCKET; else the first live one of
 // <base>/clustixd.sock and <base>/node<ID>/clustixd.sock by ascending ID, for this user's base and
-// then for root's. kNotFound says where it looked.
+// then for root's. A base of this user's that belongs to somebody else is passed over. kNotFound
+// says where it looked.
 absl::StatusOr<std::string> FindSocket(const std::string& explicit_path);
 
 // The candidates below one base, in that order, live or not.

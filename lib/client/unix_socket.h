@@ -4,6 +4,7 @@
 #ifndef CLUSTIX_LIB_CLIENT_UNIX_SOCKET_H_
 #define CLUSTIX_LIB_CLIENT_UNIX_SOCKET_H_
 
+#include <chrono>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -11,8 +12,11 @@
 
 namespace clustix::client {
 
-// Blocking. kNotFound: nothing is there; kUnavailable: nobody listens.
-absl::StatusOr<base::UniqueFd> ConnectUnix(const std::string& path);
+// Blocking, and so is what is done with the socket, each time up to `timeout`. kNotFound: nothing
+// is there; kUnavailable: nobody listens; kDeadlineExceeded: nobody accepts (a daemon that is
+// stopped).
+absl::StatusOr<base::UniqueFd> ConnectUnix(
+    const std::string& path, std::chrono::milliseconds timeout = std::chrono::milliseconds(5000));
 
 }  // namespace clustix::client
 

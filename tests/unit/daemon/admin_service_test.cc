@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include <thread>
 
 #include "lib/client/client.h"
+#include "lib/client/socket_path.h"
 #include "lib/client/unix_socket.h"
 #include "lib/io/uring_io.h"
 #include "proto/message.h"
@@ -225,8 +227,34 @@ TEST(Client, Tells_a_daemon_that_is_not_there_from_one_that_hangs) {
   ASSERT_TRUE(client.ok()) << client.status();
   absl::Status hangs = client->GetStatus().status();
   EXPECT_TRUE(absl::IsDeadlineExceeded(hangs)) << hangs;
+  // Once its queue of connections is full, even connecting would wait for ever.
+  std::vector<client::Client> waiting;
+  absl::Status full;
+  while (full.ok() && waiting.size() < 100) {
+    auto next = client::Client::Connect(dir.File("hangs.sock"), std::chrono::milliseconds(20));
+    full = next.status();
+    if (next.ok()) waiting.push_back(*std::move(next));
+  }
+  EXPECT_TRUE(absl::IsDeadlineExceeded(full)) << full;
   listener.Reset();
   EXPECT_FALSE(client::Client::Connect(dir.File("hangs.sock")).ok());
+}
+
+TEST_F(AdminServiceTest, Is_not_found_in_a_folder_of_somebody_else) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root to be another user";
+  std::filesystem::create_directories(dir_.File("clustix"));
+  ASSERT_EQ(chmod(dir_.path().c_str(), 0755), 0);
+  std::filesystem::create_symlink(path_, dir_.File("clustix/") + client::kSocketName);
+  setenv("XDG_RUNTIME_DIR", dir_.path().c_str(), 1);
+  constexpr uid_t kNobody = 65534;
+  ASSERT_EQ(seteuid(kNobody), 0);
+  EXPECT_NE(client::FindSocket("").value_or(""), dir_.File("clustix/") + client::kSocketName);
+  ASSERT_EQ(seteuid(0), 0);
+  ASSERT_EQ(chown(dir_.File("clustix").c_str(), kNobody, 0), 0);
+  ASSERT_EQ(seteuid(kNobody), 0);
+  EXPECT_EQ(client::FindSocket("").value_or(""), dir_.File("clustix/") + client::kSocketName);
+  ASSERT_EQ(seteuid(0), 0);
+  unsetenv("XDG_RUNTIME_DIR");
 }
 
 }  // namespace
