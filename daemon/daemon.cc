@@ -21,7 +21,9 @@ namespace {
 using base::Log;
 using base::LogLevel;
 
-constexpr size_t kWorkers = 4;
+// Two pools, because admin clients wait for peers: however many of them do, peers are answered.
+constexpr size_t kProcWorkers = 4;
+constexpr size_t kAdminWorkers = 4;
 constexpr size_t kWorkQueueMax = 1024;
 
 // Closing takes a turn or two of the loop. A kernel that does not let go of a socket must not keep
@@ -48,7 +50,8 @@ absl::Status Daemon::StartParts() {
   RETURN_IF_ERROR(WatchSignals());  // before the first thread is made: they inherit the mask
   ASSIGN_OR_RETURN(reader_, procview::ProcReader::Open("/proc"));
   local_ = std::make_unique<LocalProc>([this] { return reader_->Collect(options_.self.id); });
-  workers_ = std::make_unique<WorkerPool>(kWorkers, kWorkQueueMax);
+  proc_workers_ = std::make_unique<WorkerPool>(kProcWorkers, kWorkQueueMax);
+  admin_workers_ = std::make_unique<WorkerPool>(kAdminWorkers, kWorkQueueMax);
   ASSIGN_OR_RETURN(io_, io::UringIo::Create());
   io_->WatchFd(signals_.get(), [this] {
     signalfd_siginfo info{};
@@ -58,7 +61,7 @@ absl::Status Daemon::StartParts() {
   });
   RETURN_IF_ERROR(StartMessenger());
   ASSIGN_OR_RETURN(admin_,
-                   AdminService::Start(*io_, runtime_->socket_path(), *service_, *workers_,
+                   AdminService::Start(*io_, runtime_->socket_path(), *service_, *admin_workers_,
                                        [this](proto::Status::Builder to) { FillStatus(to); }));
   ++open_parts_;
   return MountProc();
@@ -98,7 +101,8 @@ absl::Status Daemon::StartMessenger() {
                                                           [this] { OnPartClosed(); }));
   service_ = std::make_unique<ProcService>(io_->loop(), *messenger_, *nodes_, *local_, *reader_,
                                            ProcServiceOptions{});
-  server_ = std::make_unique<ProcServer>(io_->loop(), *messenger_, *local_, *reader_, *workers_);
+  server_ =
+      std::make_unique<ProcServer>(io_->loop(), *messenger_, *local_, *reader_, *proc_workers_);
   messenger_->OnEvent([this](NodeId peer, PeerEvent event) { OnPeerEvent(peer, event); });
   return absl::OkStatus();
 }
@@ -152,7 +156,8 @@ Daemon::~Daemon() {
   fuse_.reset();
   if (admin_ != nullptr) admin_->Stop([this] { OnPartClosed(); });
   // 3. Threads that work for others end; what they post to the loop from now on is harmless.
-  if (workers_ != nullptr) workers_->Stop();
+  if (admin_workers_ != nullptr) admin_workers_->Stop();
+  if (proc_workers_ != nullptr) proc_workers_->Stop();
   if (local_ != nullptr) local_->Stop();
   // 4. Calls that are still open end, and connections are closed.
   messenger_.reset();

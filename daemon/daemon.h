@@ -74,7 +74,8 @@ class Daemon {
   std::unique_ptr<member::NodeTable> nodes_;
   std::unique_ptr<procview::ProcReader> reader_;
   std::unique_ptr<LocalProc> local_;
-  std::unique_ptr<WorkerPool> workers_;
+  std::unique_ptr<WorkerPool> proc_workers_;   // of server_
+  std::unique_ptr<WorkerPool> admin_workers_;  // of admin_
   base::UniqueFd signals_;
   std::unique_ptr<io::UringIo> io_;
   int open_parts_ = 0;  // the messenger, the admin service: whoever may have connections

@@ -93,7 +93,10 @@ void ProcServer::ServeSnapshot(const Caller& caller, int32_t after_pid, uint32_t
                  ++turned_away_;
                  return Answer(caller, EBUSY, {});
                }
-               Answer(caller, 0, EncodeSnapshotPage(*collected->snapshot, after_pid));
+               // On the collecting thread, or on the loop's if there was one young enough.
+               Submit(caller, [snapshot = collected->snapshot, after_pid] {
+                 return EncodeSnapshotPage(*snapshot, after_pid);
+               });
              });
 }
 

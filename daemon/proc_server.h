@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Serves this node's own /proc to its peers: the answering side of proto/proc.capnp. Requests come
-// in on the loop's thread and are only decoded there; collecting and reading happens on other
-// threads, and the answer comes back through the loop.
+// in on the loop's thread and are only decoded there; collecting, reading and encoding happens on
+// other threads, and the answer comes back through the loop. The workers must not be those of tasks
+// that wait for peers: nodes that wait for each other would be held to be dead.
 #ifndef CLUSTIX_DAEMON_PROC_SERVER_H_
 #define CLUSTIX_DAEMON_PROC_SERVER_H_
 
