@@ -103,6 +103,7 @@ class Messenger {
   using EventCallback = std::function<void(NodeId, PeerEvent)>;
   using WritableCallback = std::function<void(NodeId, Lane)>;
 
+  // Not from within one of its callbacks. Whatever is pending ends before this returns.
   virtual ~Messenger() = default;
 
   virtual NodeId self() const = 0;

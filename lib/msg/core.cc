@@ -50,6 +50,20 @@ kccm_message MakeMessage(uint8_t type, Lane lane, Port port, uint64_t request, B
           .length = static_cast<uint32_t>(payload.size())};
 }
 
+// Far beyond the end of time is no deadline, as 0 is.
+io::TimeNs DeadlineAfter(io::TimeNs now, uint64_t timeout_ms) {
+  constexpr uint64_t kNsPerMs = 1'000'000;
+  if (timeout_ms == 0 || timeout_ms >= (io::kNever - now) / kNsPerMs) return io::kNever;
+  return now + timeout_ms * kNsPerMs;
+}
+
+// A callback may add another one, which is not called this time.
+template <typename Callbacks, typename... Args>
+void CallAll(const Callbacks& callbacks, Args... args) {
+  const size_t count = callbacks.size();
+  for (size_t i = 0; i < count; ++i) callbacks[i](args...);
+}
+
 }  // namespace
 
 // --- what the session does through us
@@ -106,9 +120,7 @@ const kccm_ops& Core::Ops() {
           [](void* ctx, kccm_peer* peer, unsigned lane) {
             Core& core = Of(ctx);
             core.FlushAnswers(PeerOf(peer), static_cast<uint8_t>(lane));
-            for (auto& callback : core.on_writable_) {
-              callback(kccm_peer_node(peer), static_cast<Lane>(lane));
-            }
+            CallAll(core.on_writable_, kccm_peer_node(peer), static_cast<Lane>(lane));
           },
       .event = [](void* ctx, kccm_peer* peer,
                   kccm_event event) { Of(ctx).Happened(PeerOf(peer), event); },
@@ -153,7 +165,7 @@ void Core::Happened(Peer& peer, kccm_event event) {
       lane.waiting.clear();
     }
   }
-  for (auto& callback : on_event_) callback(peer.config.node, static_cast<PeerEvent>(event));
+  CallAll(on_event_, peer.config.node, static_cast<PeerEvent>(event));
 }
 
 int Core::Deliver(Peer& peer, const kccm_message& message) {
@@ -298,9 +310,11 @@ void Core::Stop() {
   on_event_.clear();
   on_writable_.clear();
   if (endpoint_ != nullptr) {
-    for (auto& [node, peer] : peers_) kccm_peer_remove(peer.session, Now());
+    // Unknown first, freed then: a callback may send to any peer, and this one may be gone.
+    for (auto& [node, peer] : peers_) {
+      kccm_peer_remove(std::exchange(peer.session, nullptr), Now());
+    }
   }
-  for (auto& [node, peer] : peers_) peer.session = nullptr;
   for (Link* link : links_) link->CloseNow();
   ReportIfClosed();
 }
@@ -387,8 +401,7 @@ Outcome Core::Call(NodeId to, Port port, Bytes payload, const CallOptions& optio
   if (payload.size() > KCCM_PAYLOAD_MAX) return Outcome::kTooLarge;
   kccm_message message = MakeMessage(KCCM_FRAME_REQUEST, options.lane, port, 0, payload);
   message.epoch = options.epoch;
-  const io::TimeNs deadline =
-      options.timeout_ms == 0 ? UINT64_MAX : Now() + options.timeout_ms * 1'000'000;
+  const io::TimeNs deadline = DeadlineAfter(Now(), options.timeout_ms);
   const uint64_t cookie = called_.Put(std::move(done));
   uint64_t request = 0;
   const int error = kccm_call(peer->session, &message, cookie, deadline, Now(), &request);

@@ -135,8 +135,9 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
   uint64_t last_call_ = 0;        // number of the last call that was delivered
 
   std::unordered_map<Port, std::shared_ptr<Messenger::Handler>> handlers_;
-  std::vector<Messenger::EventCallback> on_event_;
-  std::vector<Messenger::WritableCallback> on_writable_;
+  // Deques: a callback that adds another one stays where it is.
+  std::deque<Messenger::EventCallback> on_event_;
+  std::deque<Messenger::WritableCallback> on_writable_;
   Slots<Messenger::SentCallback> sent_;
   Slots<Messenger::ReplyCallback> called_;
   base::LogLimiter log_limiter_;

@@ -273,6 +273,110 @@ TEST_F(SessionMessenger, Answers_wait_for_room) {
   ASSERT_TRUE(RunUntil([&] { return answered == 100; }));
 }
 
+// Each queue is full of calls that wait for the other's credit, which only answers give back.
+TEST_F(SessionMessenger, Two_nodes_whose_queues_are_full_of_calls_to_each_other_go_on) {
+  constexpr int kCalls = 2000;
+  std::map<NodeId, int> made, answered;
+  const auto fill = [&](NodeId node) {
+    const auto done = [&, node](const Reply& reply) {
+      EXPECT_EQ(reply.outcome, Outcome::kOk);
+      ++answered[node];
+    };
+    while (made[node] < kCalls &&
+           nodes_[node]->Call(static_cast<NodeId>(3 - node), kPort, AsBytes("?"), {.timeout_ms = 0},
+                              done) == Outcome::kOk) {
+      ++made[node];
+    }
+  };
+  for (const NodeId node : {1, 2}) {
+    MessengerConfig config = Config(node, {static_cast<NodeId>(3 - node)});
+    config.queue_messages = 64;
+    config.window_messages = 8;
+    Messenger& messenger = Start(config);
+    messenger.Handle(kPort, [&, node](const Incoming& call) {
+      fill(node);  // so that the answer finds no room
+      nodes_[node]->Answer(call.from, call.lane, call.request, 0, AsBytes("!"));
+    });
+    messenger.OnWritable([&, node](NodeId, Lane) { fill(node); });
+    fill(node);
+  }
+  ASSERT_TRUE(RunUntil([&] { return answered[1] == kCalls && answered[2] == kCalls; }))
+      << answered[1] << " and " << answered[2];
+}
+
+TEST_F(SessionMessenger, An_answer_to_a_dead_caller_never_reaches_its_successor) {
+  StartPair();
+  std::vector<Incoming> calls;
+  nodes_[2]->Handle(kPort, [&](const Incoming& call) { calls.push_back(call); });
+  CallId first, second;
+  ASSERT_EQ(nodes_[1]->Call(
+                2, kPort, {}, {}, [](const Reply&) {}, &first),
+            Outcome::kOk);
+  ASSERT_TRUE(RunUntil([&] { return calls.size() == 1; }));
+  nodes_[1].reset();
+  Turn();
+  Start(Config(1, {2}));
+  std::vector<std::string> answers;
+  ASSERT_EQ(nodes_[1]->Call(
+                2, kPort, {}, {.timeout_ms = 0},
+                [&](const Reply& reply) { answers.push_back(AsText(reply.payload)); }, &second),
+            Outcome::kOk);
+  ASSERT_EQ(first.request, second.request);
+  ASSERT_TRUE(RunUntil([&] { return calls.size() == 2; }));
+  EXPECT_EQ(nodes_[2]->Answer(1, calls[0].lane, calls[0].request, 0, AsBytes("to the dead")),
+            Outcome::kNotDelivered);
+  EXPECT_EQ(nodes_[2]->Answer(1, calls[1].lane, calls[1].request, 0, AsBytes("to the living")),
+            Outcome::kOk);
+  ASSERT_TRUE(RunUntil([&] { return !answers.empty(); }));
+  EXPECT_THAT(answers, ElementsAre("to the living"));
+}
+
+TEST_F(SessionMessenger, The_longest_timeout_is_no_deadline) {
+  StartPair();
+  nodes_[2]->Handle(kPort, [&](const Incoming& call) {
+    nodes_[2]->Answer(call.from, call.lane, call.request, 0, {});
+  });
+  for (const uint64_t timeout_ms : {UINT64_MAX, UINT64_MAX / 1'000'000, UINT64_MAX / 999'999}) {
+    std::vector<Outcome> outcomes;
+    ASSERT_EQ(nodes_[1]->Call(2, kPort, {}, {.timeout_ms = timeout_ms},
+                              [&](const Reply& reply) { outcomes.push_back(reply.outcome); }),
+              Outcome::kOk);
+    ASSERT_TRUE(RunUntil([&] { return !outcomes.empty(); }));
+    EXPECT_THAT(outcomes, ElementsAre(Outcome::kOk)) << timeout_ms;
+  }
+}
+
+TEST_F(SessionMessenger, A_listener_may_add_listeners) {
+  Start(Config(1, {2}));
+  int heard_later = 0;
+  nodes_[1]->OnEvent([&](NodeId, PeerEvent) {
+    for (int i = 0; i < 100; ++i) nodes_[1]->OnEvent([&](NodeId, PeerEvent) { ++heard_later; });
+  });
+  Start(Config(2, {1}));
+  ASSERT_TRUE(RunUntil([&] { return StateOf(*nodes_[1], 2) == PeerState::kUp; }));
+  EXPECT_EQ(heard_later % 100, 0);
+  nodes_[2].reset();
+  ASSERT_TRUE(RunUntil([&] { return heard_later >= 100; }));
+}
+
+// Neither peer has a connection, so that each is gone as soon as it is removed.
+TEST_F(SessionMessenger, A_callback_of_its_end_may_try_to_send_again) {
+  Start(Config(1, {2, 3}));
+  Messenger* const messenger = nodes_[1].get();
+  std::map<NodeId, Outcome> again;
+  for (const NodeId peer : {2, 3}) {
+    ASSERT_EQ(messenger->Send(peer, kPort, {}, Lane::kControl,
+                              [&, peer](Outcome outcome) {
+                                EXPECT_EQ(outcome, Outcome::kNotDelivered);
+                                again[peer] = messenger->Send(2, kPort, {}, Lane::kControl);
+                              }),
+              Outcome::kOk);
+  }
+  nodes_[1].reset();
+  EXPECT_EQ(again[2], Outcome::kNoSuchPeer);
+  EXPECT_EQ(again[3], Outcome::kNoSuchPeer);
+}
+
 TEST_F(SessionMessenger, The_largest_message_crosses_in_both_directions) {
   StartPair();
   std::string large(nodes_[1]->max_payload(), '\0');
