@@ -270,10 +270,15 @@ static bool refused(struct kccm_conn *conn, const uint8_t *body, uint64_t now_ns
 {
 	uint32_t reason = kccm_get32(body);
 
-	/* Anybody between us could have written it: it is counted, and the connection is over
-	 * anyway. */
-	if (reason < KCCM_REFUSALS)
-		conn->endpoint->stats.refused_by[reason]++;
+	/* Anybody between us could have written it: it is told, and the connection is over anyway.
+	 */
+	if (reason && reason < KCCM_REFUSALS) {
+		struct kccm_endpoint *endpoint = conn->endpoint;
+
+		endpoint->stats.refused_by[reason]++;
+		endpoint->ops->refused(endpoint->ctx, conn, claimed_node(conn),
+				       (enum kccm_refusal)reason, true);
+	}
 	kccm_conn_drop(conn, 0, now_ns);
 	return false;
 }

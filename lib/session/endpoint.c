@@ -2,8 +2,12 @@
 /* This node: its configuration, its peers, its time. */
 #include "state.h"
 
-/* A queue must take the largest message beside an empty block, a full one and a spare. */
+/*
+ * A queue must take the largest message beside an empty block, a full one and a spare; and an empty
+ * block and a spare must fit in half of it, or a sender that waits for room would never be woken.
+ */
 #define QUEUE_BYTES_SLACK (3 * KCCM_BLOCK_BYTES + 1024)
+#define QUEUE_BYTES_LEAST (4 * KCCM_BLOCK_BYTES)
 
 static void take_default(uint32_t *value, uint32_t other)
 {
@@ -24,11 +28,12 @@ static bool config_valid(struct kccm_config *config)
 	       config->incarnation && config->tolerance_ms >= KCCM_TOLERANCE_MIN_MS &&
 	       config->tolerance_ms <= KCCM_TOLERANCE_MAX_MS &&
 	       config->payload_max <= KCCM_PAYLOAD_MAX &&
+	       config->window_messages <= KCCM_QUEUE_MESSAGES_LIMIT &&
 	       config->window_bytes >= config->payload_max &&
 	       config->queue_messages <= KCCM_QUEUE_MESSAGES_LIMIT &&
 	       config->queue_bytes <= KCCM_QUEUE_BYTES_LIMIT &&
 	       config->queue_bytes >= config->payload_max + QUEUE_BYTES_SLACK &&
-	       config->calls <= KCCM_CALLS_LIMIT;
+	       config->queue_bytes >= QUEUE_BYTES_LEAST && config->calls <= KCCM_CALLS_LIMIT;
 }
 
 int kccm_endpoint_create(const struct kccm_config *config, const struct kccm_ops *ops, void *ctx,

@@ -148,13 +148,10 @@ int kccm_queue_push(struct kccm_queue *queue, const struct kccm_message *message
 	return 0;
 }
 
-uint64_t kccm_queue_rewind(struct kccm_queue *queue)
+void kccm_queue_rewind(struct kccm_queue *queue)
 {
-	uint64_t again = queue->sent_end - queue->base;
-
 	queue->cursor = queue->base;
 	queue->cursor_bytes = queue->base_bytes;
-	return again;
 }
 
 unsigned kccm_queue_gather(struct kccm_queue *queue, struct kccm_vec *vecs, unsigned max,

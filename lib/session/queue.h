@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * The resend queue of one lane: messages in order, from the oldest that the peer has not accepted
- *to the newest that the application has queued, already in wire format, so that what is written
- *once can be written again.
+ * The resend queue of one lane: messages in order, from the oldest that the peer has not
+ * accepted to the newest that the application has queued, already in wire format, so that what
+ * is written once can be written again.
  *
  *	      base            cursor                sent_end        next
  *	accepted | written, not accepted | written on an older connection | never written
  *
- * Frames stand whole in blocks of KCCM_BLOCK_BYTES (or one block of their own, if larger), which
- *are freed as the peer accepts them; `entries` finds the frame of a sequence number. Memory is
- *bounded by queue_bytes (blocks) and queue_messages (entries).
+ * Frames stand whole in blocks of KCCM_BLOCK_BYTES (or one block of their own, if larger),
+ * which are freed as the peer accepts them; `entries` finds the frame of a sequence number.
+ * Memory is bounded by queue_bytes (blocks) and queue_messages (entries), but for replies: see
+ * `replies_max`.
  */
 #ifndef KCCM_SESSION_QUEUE_H
 #define KCCM_SESSION_QUEUE_H
@@ -51,8 +52,9 @@ struct kccm_queue {
 	uint32_t messages_max;
 	uint64_t bytes_max;
 	/*
-	 * How many replies fit beyond the two limits. Only a queued reply gives the peer credit
-	 * back: two nodes whose queues are full of requests to each other would wait for ever.
+	 * How many replies fit beyond messages_max; their bytes are not limited at all. Only a
+	 * queued reply gives the peer credit back: two nodes whose queues are full of requests to
+	 * each other would wait for ever.
 	 */
 	uint32_t replies_max;
 	uint64_t block_bytes; /* allocated in blocks, the spare included */
@@ -74,8 +76,8 @@ void kccm_queue_free(struct kccm_queue *queue);
 int kccm_queue_push(struct kccm_queue *queue, const struct kccm_message *message, uint64_t cookie,
 		    bool payload_crc);
 
-/* A new connection: everything from `base` on is written again. Returns how many were before. */
-uint64_t kccm_queue_rewind(struct kccm_queue *queue);
+/* A new connection: everything from `base` on is written again. */
+void kccm_queue_rewind(struct kccm_queue *queue);
 
 /* Whether the peer's credits allow the message at the cursor. */
 static inline bool kccm_queue_sendable(const struct kccm_queue *queue)

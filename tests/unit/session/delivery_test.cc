@@ -150,6 +150,23 @@ TEST(Delivery, A_receiver_that_does_not_consume_stops_the_sender_within_bounds) 
   EXPECT_THAT(pair.one().writable, ElementsAre(KCCM_LANE_CONTROL));
 }
 
+// Two empty blocks stay allocated: they must not look like a queue that is still half full.
+TEST(Delivery, The_smallest_queue_that_is_allowed_wakes_its_sender_too) {
+  const auto set = [](uint32_t payload_max, uint32_t queue_bytes) {
+    return [=](kccm_config& config) {
+      config.payload_max = payload_max;
+      config.queue_bytes = queue_bytes;
+    };
+  };
+  Pair pair;
+  pair.Start(1, set(1000, 256 * 1024));
+  pair.Start(2, set(1000, 0));
+  while (pair.one().Send(std::string(1000, 'x')) == 0) {
+  }
+  pair.Advance(100 * kMs);
+  EXPECT_THAT(pair.one().writable, ElementsAre(KCCM_LANE_CONTROL));
+}
+
 TEST(Delivery, A_stalled_lane_leaves_the_other_alone) {
   Pair pair;
   pair.Settle();

@@ -180,6 +180,12 @@ TEST(Configuration, Limits_out_of_range_are_refused) {
   EXPECT_EQ(create([](kccm_config& c) { c.payload_max = KCCM_PAYLOAD_MAX + 1; }), -EINVAL);
   EXPECT_EQ(create([](kccm_config& c) { c.window_bytes = 1; }), -EINVAL);
   EXPECT_EQ(create([](kccm_config& c) { c.queue_bytes = KCCM_PAYLOAD_MAX; }), -EINVAL);
+  EXPECT_EQ(create([](kccm_config& c) { c.window_messages = UINT32_MAX; }), -EINVAL);
+  EXPECT_EQ(create([](kccm_config& c) {
+              c.payload_max = 1000;
+              c.queue_bytes = 256 * 1024 - 1;
+            }),
+            -EINVAL);
 }
 
 TEST(Configuration, A_peer_is_added_once_and_never_oneself) {
