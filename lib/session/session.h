@@ -19,17 +19,18 @@
  * Re-entrancy: a callback may call kccm_send, kccm_call, kccm_reply, kccm_cancel and kccm_consume,
  * and no other function of this header.
  *
- * What is promised, between two live incarnations of two nodes: each message accepted by kccm_send,
- * kccm_call or kccm_reply is delivered exactly once, and in order per lane, across any number of
- *lost connections. When the peer turns out to have restarted, or the peer is removed, every message
- * not known to be accepted is completed with
+ * What is promised, between two live incarnations of two nodes: each message accepted by
+ * kccm_send, kccm_call or kccm_reply is delivered exactly once, and in order per lane, across
+ * any number of lost connections. When the peer turns out to have restarted, or the peer is
+ * removed, every message not known to be accepted is completed with
  *
  *	-ECANCELED   it never reached the wire: certainly not delivered
  *	-EREMOTEIO   outcome unknown: it may or may not have been delivered, and never will be again
  *
  * Memory per peer is bounded by queue_messages, queue_bytes (sender) and window_bytes plus one
- * payload_max per connection (receiver), per lane; and by one reply beyond queue_messages and
- * queue_bytes for each message of window_messages.
+ * payload_max per connection (receiver), per lane; but for replies, whose bytes only their number
+ * bounds: queue_messages + window_messages, all messages that are queued counted. An application
+ * whose replies are large must bound how many of them a peer may have waiting.
  */
 #ifndef KCCM_SESSION_H
 #define KCCM_SESSION_H
@@ -242,7 +243,9 @@ int kccm_call(struct kccm_peer *peer, const struct kccm_message *message, uint64
 
 /*
  * Answers a request that was delivered. message->request and ->lane are the request's. As
- * kccm_send, but finds room for window_messages replies beyond the queue's limits.
+ * kccm_send, but finds room for window_messages replies beyond queue_messages, and is not held to
+ * queue_bytes. A request that was delivered before a KCCM_EVENT_REBOOTED must not be answered: its
+ * id may by now be that of another request.
  */
 int kccm_reply(struct kccm_peer *peer, const struct kccm_message *message, uint64_t now_ns);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
  * What travels between two nodes, byte for byte, with every limit and every timeout of the
- *protocol.
+ * protocol.
  *
  * A peer is reached over one TCP connection per lane. Each connection carries frames back to back:
  * a 32-byte header, `length` bytes of payload and, if KCCM_FLAG_PAYLOAD_CRC is set, a 4-byte CRC32C
@@ -14,20 +14,21 @@
  *	R -> I  HELLO_REPLY  the same for R, a verdict, and R's proof
  *	I -> R  HELLO_PROOF  I's proof; messages may follow at once
  *
- * A proof is BLAKE2s-256, keyed with the cluster key, over a role byte ('R' or 'I'), the HELLO body
- * and the HELLO_REPLY body without its proof. Both bodies hold a fresh nonce and both identities,
- *so neither a recording nor a reflection of an older handshake proves anything. R changes no state
- * before it has verified I's proof.
+ * A proof is BLAKE2s-256, keyed with the cluster key, over a role byte ('R' or 'I'), the HELLO
+ * body and the HELLO_REPLY body without its proof. Both bodies hold a fresh nonce and both
+ * identities, so neither a recording nor a reflection of an older handshake proves anything. R
+ * changes no state before it has verified I's proof.
  *
- * Sessions. Each side names the state it keeps for the other with a 64-bit session id that nobody
- *can guess. A HELLO carries the sender's id and the peer's id as the sender knows it (0: none).
- *Both match: the session goes on, and each side resends from the other's `next_expected`. The
- *initiator knows none: it started afresh, and the responder offers a new id, computed from the
- *initiator's with the cluster key, so that it offers the same one on every connection and remembers
- *nothing of an initiator that has proven nothing; with the proof, what it held before is over. The
- *initiator names a session that the responder neither has nor would offer: verdict
- *KCCM_VERDICT_RESET, and the initiator reports *outcome unknown* for what it cannot prove, then
- *dials again with nothing known.
+ * Sessions. Each side names the state it keeps for the other with a 64-bit session id that is
+ * never used again. A HELLO carries the sender's id and the peer's id as the sender knows it
+ * (0: none). Both match: the session goes on, and each side resends from the other's
+ * `next_expected`. The initiator knows none: it started afresh, and the responder offers a new
+ * id, computed with the cluster key from the initiator's and from how many sessions it has
+ * begun. So it offers the same one on every connection, remembers nothing of an initiator that
+ * has proven nothing, and knows its offer again when the initiator names it because the proof
+ * was lost; with the proof, what it held before is over. The initiator names a session that the
+ * responder neither has nor would offer: verdict KCCM_VERDICT_RESET, and the initiator reports
+ * "outcome unknown" for what it cannot prove, then dials again with nothing known.
  */
 #ifndef KCCM_SESSION_WIRE_H
 #define KCCM_SESSION_WIRE_H

@@ -121,6 +121,41 @@ TEST(Call, A_callback_may_call_again_while_a_session_ends) {
   for (const Settled& call : pair.one().called) EXPECT_EQ(call.error, 0);
 }
 
+// Each side's next call waits for credit that only the other side's replies give back.
+TEST(Call, Two_nodes_whose_queues_are_full_of_calls_to_each_other_go_on) {
+  constexpr size_t kCalls = 500;
+  Pair pair;
+  for (const int id : {1, 2}) {
+    pair.Start(id, [](kccm_config& config) {
+      config.queue_messages = 64;
+      config.window_messages = 8;
+    });
+  }
+  size_t made[3] = {};
+  const auto fill = [&](Node& node) {
+    while (made[node.id] < kCalls && node.Call("?", made[node.id] + 1) == 0) ++made[node.id];
+  };
+  for (const int id : {1, 2}) {
+    Node& node = *pair.nodes[id];
+    node.auto_consume = false;
+    node.on_deliver = [&](const Delivered& request) {
+      fill(node);
+      ASSERT_EQ(node.Reply(request, "!"), 0);
+      node.Consume(1, request.payload.size());
+    };
+    fill(node);
+    ASSERT_EQ(node.Call("no room", 1), -EAGAIN);
+  }
+  for (size_t i = 0; i < kCalls && (made[1] < kCalls || made[2] < kCalls); ++i) {
+    pair.Advance(10 * kMs);
+    fill(pair.one());
+    fill(pair.two());
+  }
+  pair.Advance(100 * kMs);
+  EXPECT_EQ(pair.one().called.size(), kCalls);
+  EXPECT_EQ(pair.two().called.size(), kCalls);
+}
+
 TEST(Call, The_number_of_open_calls_is_bounded) {
   Pair pair;
   pair.Start(1, [](kccm_config& config) { config.calls = 100; });

@@ -4,6 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "tests/unit/session/pair.h"
 
@@ -36,6 +40,9 @@ void ExpectRefused(const std::function<void(kccm_config&)>& change, kccm_refusal
   EXPECT_TRUE(pair.two().delivered.empty());
   EXPECT_GT(pair.one().totals().refused[reason] + pair.two().totals().refused[reason], 0u);
   EXPECT_GT(pair.one().totals().refused_by[reason] + pair.two().totals().refused_by[reason], 0u);
+  std::vector<kccm_refusal> told = pair.one().told_refused;
+  told.insert(told.end(), pair.two().told_refused.begin(), pair.two().told_refused.end());
+  EXPECT_THAT(told, Contains(reason));
 }
 
 TEST(Handshake, Another_key_is_refused) {
@@ -151,6 +158,115 @@ TEST(Handshake, A_restart_in_the_middle_of_any_handshake_ends_well) {
       ASSERT_EQ(pair.nodes[3 - restarted]->delivered.size(), 1u);
     }
   }
+}
+
+// What is about to be read at a socket begins with a HELLO_PROOF.
+bool IsProof(const Socket& socket) {
+  return socket.inbox.size() - socket.taken > KCCM_FRAME_BYTES &&
+         socket.inbox[socket.taken + 8] == KCCM_FRAME_HELLO_PROOF;
+}
+
+TEST(Handshake, A_lost_proof_ends_no_session) {
+  Pair pair;
+  ASSERT_EQ(pair.one().Send("hello", 1), 0);
+  pair.hold = IsProof;
+  pair.Settle();
+  ASSERT_TRUE(Up(pair.one()));  // it has been offered a session, and proven itself as it thinks
+  ASSERT_FALSE(Up(pair.two()));
+  pair.Cut();
+  pair.hold = nullptr;
+  pair.Advance(500 * kMs);
+  EXPECT_TRUE(Up(pair.two()));
+  EXPECT_THAT(pair.one().events, Not(Contains(KCCM_EVENT_REBOOTED)));
+  EXPECT_THAT(pair.two().events, Not(Contains(KCCM_EVENT_REBOOTED)));
+  EXPECT_THAT(pair.two().Payloads(), ElementsAre("hello"));
+  ASSERT_EQ(pair.one().sent.size(), 1u);
+  EXPECT_EQ(pair.one().sent[0].error, 0);
+}
+
+TEST(Handshake, A_reboot_is_told_before_what_it_settles_and_before_writable) {
+  Pair pair;
+  pair.Start(1, [](kccm_config& config) { config.queue_messages = 1; });
+  pair.Settle();
+  pair.swallow = true;
+  ASSERT_EQ(pair.one().Send("unknown", 1), 0);
+  ASSERT_EQ(pair.one().Send("refused", 2), -EAGAIN);
+  pair.Settle();
+  pair.swallow = false;
+  pair.Cut();
+  pair.Start(2);
+  pair.one().order.clear();
+  pair.Advance(2500 * kMs);
+  EXPECT_THAT(pair.one().order, ElementsAre("rebooted", "sent", "writable", "up"));
+}
+
+TEST(Handshake, A_proof_counts_only_if_no_other_session_began_since_its_hello) {
+  Pair pair;
+  pair.hold = IsProof;
+  pair.Settle();
+  ASSERT_FALSE(Up(pair.two()));
+  // The proofs of a node 1 that died stay under way, while its successor comes up and loses its
+  // connections.
+  pair.hold = [&](const Socket& socket) { return IsProof(socket) && socket.gone; };
+  pair.Start(1);
+  pair.Settle();
+  ASSERT_TRUE(Up(pair.two()));
+  pair.refuse_dials = true;
+  pair.CutProven();
+  ASSERT_EQ(pair.one().Send("of the successor", 1), 0);
+  pair.hold = nullptr;
+  pair.Settle();
+  EXPECT_THAT(pair.two().events, Not(Contains(KCCM_EVENT_REBOOTED)));
+  EXPECT_EQ(pair.two().totals().refused[KCCM_REFUSE_STALE], 2u);
+  pair.refuse_dials = false;
+  pair.Advance(2500 * kMs);
+  EXPECT_THAT(pair.one().events, Not(Contains(KCCM_EVENT_REBOOTED)));
+  EXPECT_THAT(pair.two().Payloads(), ElementsAre("of the successor"));
+}
+
+// A process that was stopped, and replaced, and goes on when its successor is dead.
+TEST(Handshake, A_session_that_is_over_never_begins_again) {
+  Pair pair;
+  pair.Settle();
+  ASSERT_EQ(pair.one().Send("once", 1), 0);
+  pair.Settle();
+  ASSERT_THAT(pair.two().Payloads(), ElementsAre("once"));
+  pair.refuse_dials = true;
+  pair.Cut();  // before it is acknowledged
+  pair.Settle();
+  std::unique_ptr<Node> stopped = std::move(pair.nodes[1]);
+  pair.refuse_dials = false;
+  pair.Start(1);
+  pair.Advance(2500 * kMs);
+  ASSERT_TRUE(Up(pair.two()));
+  pair.Stop(1);
+  pair.nodes[1] = std::move(stopped);
+  pair.Advance(5000 * kMs);
+  EXPECT_TRUE(Up(pair.one()));
+  EXPECT_THAT(pair.two().Payloads(), ElementsAre("once"));
+  ASSERT_EQ(pair.one().sent.size(), 1u);
+  EXPECT_EQ(pair.one().sent[0].error, -EREMOTEIO);
+}
+
+// As after the restore of an older state of the whole machine: even its incarnation is the same.
+TEST(Handshake, A_responder_that_remembers_less_than_it_has_acknowledged_has_lost_the_session) {
+  Pair pair;
+  pair.Settle();
+  const uint64_t incarnation = kccm_peer_incarnation(pair.one().peer);
+  ASSERT_EQ(pair.one().Send("acknowledged", 1), 0);
+  pair.Advance(10 * kMs);
+  ASSERT_EQ(pair.one().sent.size(), 1u);
+  pair.Start(2, [&](kccm_config& config) { config.incarnation = incarnation; });
+  ASSERT_EQ(pair.one().Send("into the void", 2), 0);
+  pair.Advance(2500 * kMs);
+  EXPECT_TRUE(Up(pair.one()));
+  EXPECT_TRUE(Up(pair.two()));
+  EXPECT_THAT(pair.one().events, Contains(KCCM_EVENT_REBOOTED));
+  ASSERT_EQ(pair.one().sent.size(), 2u);
+  EXPECT_EQ(pair.one().sent[1].error, -EREMOTEIO);
+  ASSERT_EQ(pair.one().Send("new", 3), 0);
+  pair.Settle();
+  EXPECT_THAT(pair.two().Payloads(), ElementsAre("new"));
 }
 
 TEST(Handshake, A_connection_that_says_nothing_is_closed) {

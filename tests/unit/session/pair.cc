@@ -74,15 +74,26 @@ const kccm_ops& Pair::Ops() {
       .sent =
           [](void* ctx, kccm_peer*, uint64_t cookie, int error) {
             NodeOf(ctx).sent.push_back({cookie, error, ""});
+            NodeOf(ctx).order.push_back("sent");
           },
       .called =
           [](void* ctx, kccm_peer*, uint64_t cookie, int error, const kccm_message* reply) {
             NodeOf(ctx).called.push_back({cookie, error, reply ? Text(*reply) : ""});
           },
-      .writable = [](void* ctx, kccm_peer*,
-                     unsigned lane) { NodeOf(ctx).writable.push_back(lane); },
-      .event = [](void* ctx, kccm_peer*, kccm_event event) { NodeOf(ctx).events.push_back(event); },
-      .refused = [](void*, kccm_conn*, uint16_t, kccm_refusal, bool) {},
+      .writable =
+          [](void* ctx, kccm_peer*, unsigned lane) {
+            NodeOf(ctx).writable.push_back(lane);
+            NodeOf(ctx).order.push_back("writable");
+          },
+      .event =
+          [](void* ctx, kccm_peer*, kccm_event event) {
+            NodeOf(ctx).events.push_back(event);
+            NodeOf(ctx).order.push_back(kccm_event_name(event));
+          },
+      .refused =
+          [](void* ctx, kccm_conn*, uint16_t, kccm_refusal reason, bool by_peer) {
+            if (by_peer) NodeOf(ctx).told_refused.push_back(reason);
+          },
   };
   return ops;
 }
@@ -251,6 +262,7 @@ bool Pair::Move(Socket& socket) {
 
 bool Pair::Feed(Socket& socket) {
   if (socket.conn == nullptr || socket.inbox.empty()) return false;
+  if (hold && hold(socket)) return false;
   const std::string bytes = socket.inbox.substr(socket.taken, chunk);
   socket.taken += bytes.size();
   if (socket.taken == socket.inbox.size()) {
@@ -321,8 +333,16 @@ void Pair::Advance(uint64_t ns) {
 }
 
 void Pair::Cut() {
+  CutIf([](const Socket&) { return true; });
+}
+
+void Pair::CutProven() {
+  CutIf([](const Socket& socket) { return socket.conn && kccm_conn_peer(socket.conn); });
+}
+
+void Pair::CutIf(const std::function<bool(const Socket&)>& condition) {
   for (auto& socket : sockets_) {
-    if (socket->node == 0) continue;
+    if (socket->node == 0 || !condition(*socket)) continue;
     socket->inbox.clear();
     socket->taken = 0;
     socket->gone = true;

@@ -73,7 +73,9 @@ class Node {
   std::vector<Settled> sent;
   std::vector<Settled> called;
   std::vector<kccm_event> events;
+  std::vector<kccm_refusal> told_refused;  // by the other side
   std::vector<unsigned> writable;
+  std::vector<std::string> order;  // names of events, "sent" and "writable" as they came
   bool auto_consume = true;
   bool refuse_delivery = false;  // kccm_ops::deliver answers -ENOMEM
   std::function<void(const Delivered&)> on_deliver;
@@ -99,6 +101,8 @@ class Pair {
   void Advance(uint64_t ns);
   // Breaks every connection now; bytes under way are lost.
   void Cut();
+  // Only those that have proven themselves to the node at this end.
+  void CutProven();
   // Gives node 2 (or 1) a connection from a stranger; its bytes are `socket->inbox`.
   Socket* Connect(int id);
   // Puts bytes into an established connection of node `id`, as if its peer had written them.
@@ -115,6 +119,8 @@ class Pair {
   int64_t cut_after = -1;         // Cut() when this many more bytes have been moved
   bool refuse_dials = false;
   bool swallow = false;  // bytes vanish, connections stay
+  // Asked of what has arrived at a socket: true leaves it under way for now.
+  std::function<bool(const Socket&)> hold;
   std::unique_ptr<Node> nodes[3];
 
  private:
@@ -126,6 +132,7 @@ class Pair {
     bool knock;
   };
   static const kccm_ops& Ops();
+  void CutIf(const std::function<bool(const Socket&)>& condition);
   bool RunDials();
   bool Move(Socket& socket);
   bool Feed(Socket& socket);
