@@ -235,10 +235,15 @@ std::string DescribeExit(int wait_status) {
   return absl::StrCat("exited with status ", WEXITSTATUS(wait_status));
 }
 
-std::string OwnProgram() {
+std::string ProgramOf(pid_t pid) {
   char path[4096];
-  ssize_t length = readlink("/proc/self/exe", path, sizeof(path));
-  return length > 0 ? std::string(path, static_cast<size_t>(length)) : "clustix";
+  ssize_t length = readlink(absl::StrCat("/proc/", pid, "/exe").c_str(), path, sizeof(path));
+  return length > 0 ? std::string(path, static_cast<size_t>(length)) : "";
+}
+
+std::string OwnProgram() {
+  const std::string path = ProgramOf(getpid());
+  return path.empty() ? "clustix" : path;
 }
 
 std::string SiblingProgram(const std::string& name) {

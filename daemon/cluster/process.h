@@ -73,6 +73,9 @@ int ExitCode(int wait_status);
 // "exited with status 3", "was killed by signal 9 (Killed)".
 std::string DescribeExit(int wait_status);
 
+// The file that a process runs, with " (deleted)" once it has been replaced; empty if that is not
+// known.
+std::string ProgramOf(pid_t pid);
 // The path of the running program, and of one installed beside it.
 std::string OwnProgram();
 std::string SiblingProgram(const std::string& name);

@@ -15,7 +15,7 @@
 namespace clustix::cluster {
 namespace {
 
-bool IsOrphanedDaemon(const Layout& layout, const std::vector<std::string>& argv) {
+bool IsDaemon(const Layout& layout, const std::vector<std::string>& argv) {
   if (argv.empty() || !(argv[0] == "clustixd" || absl::EndsWith(argv[0], "/clustixd"))) {
     return false;
   }
@@ -52,12 +52,13 @@ Findings Scan(const Layout& layout) {
     if (argv.empty()) continue;
     std::optional<NodeOptions> options = ParseNodeInitArguments(argv);
     bool first = options && options->base == layout.base();
-    if (!first && !IsOrphanedDaemon(layout, argv)) continue;
+    if (!first && !IsDaemon(layout, argv)) continue;
     // The start time is read first: if the pid is reused while the rest is looked at, opening the
     // process by this id fails later.
     std::optional<ProcessId> id = IdentifyProcess(pid);
     std::vector<pid_t> pids = NamespacePids(pid);
     if (!id || pids.empty() || RealUid(pid) != getuid()) continue;
+    findings.programs.insert(ProgramOf(pid));
     if (!first) {
       // One in a pid namespace has a pid 1 above it, and goes with it.
       if (pids.size() == 1) findings.daemons.push_back(*id);

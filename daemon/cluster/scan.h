@@ -11,6 +11,8 @@
 #define CLUSTIX_DAEMON_CLUSTER_SCAN_H_
 
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "daemon/cluster/layout.h"
@@ -28,6 +30,7 @@ struct NodeProcess {
 struct Findings {
   std::vector<NodeProcess> nodes;  // first processes, by node
   std::vector<ProcessId> daemons;  // of loopback mode
+  std::set<std::string> programs;  // the files that its first processes and daemons run
 };
 
 // Joins both sources: the processes that the state file names, as far as they still run, and a

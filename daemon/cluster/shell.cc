@@ -89,10 +89,12 @@ absl::Status MakeView(const Layout& layout, const NodeProcess& node) {
     const char* shell = std::getenv("SHELL");
     copy.push_back(shell != nullptr && *shell != '\0' ? shell : "/bin/sh");
     if (isatty(STDIN_FILENO)) {
-      std::fprintf(stderr,
-                   "A shell on %s. /proc is the cluster's: ps, top, pgrep, free, ... show all "
-                   "nodes.\nThe node's own /proc is at %s. exit leaves.\n",
-                   NodeName(node.node).c_str(), layout.LocalProc().c_str());
+      std::fprintf(
+          stderr,
+          "A shell on %s. /proc is the cluster's: ps, top, pgrep, free, ... show all "
+          "nodes.\nThe node's own /proc is at %s. kill takes the node's own pids: clustix ps "
+          "-o pid,lpid,args\nexit leaves.\n",
+          NodeName(node.node).c_str(), layout.LocalProc().c_str());
     }
   }
   std::vector<char*> pointers;

@@ -177,6 +177,15 @@ absl::Status CheckShape(const Layout& layout, const State& state, const UpOption
   return absl::OkStatus();
 }
 
+// A program of the cluster that is not this build's; empty if there is none.
+std::string OtherBuild(const Findings& findings) {
+  const std::string own = OwnProgram(), daemon = SiblingProgram("clustixd");
+  for (const std::string& program : findings.programs) {
+    if (!program.empty() && program != own && program != daemon) return program;
+  }
+  return "";
+}
+
 std::vector<int> MissingNodes(const State& state, const Findings& findings) {
   std::vector<int> missing;
   for (const auto& [node, process] : state.nodes) {
@@ -208,6 +217,11 @@ absl::StatusOr<UpResult> Up(const Layout& layout, const UpOptions& options, cons
   RETURN_IF_ERROR(layout.Check());
   ASSIGN_OR_RETURN(BaseLock lock, BaseLock::Take(layout, After(kLockWait)));
   ASSIGN_OR_RETURN(Findings findings, ScanSettled(layout));
+  if (const std::string other = OtherBuild(findings); options.same_build && !other.empty()) {
+    hooks.progress(absl::StrCat("restarting a cluster of another build: ", other));
+    RETURN_IF_ERROR(DownLocked(layout).status());
+    findings = {};
+  }
   UpResult result;
   State state;
   if (!findings.nodes.empty()) {

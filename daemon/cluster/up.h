@@ -26,6 +26,7 @@ struct NodeAddress {
 struct UpOptions {
   int nodes = 0;  // 0: as many as run already, else kDefaultNodes
   bool loopback = false;
+  bool same_build = false;  // a cluster that runs other program files is restarted
 };
 
 struct UpHooks {

@@ -34,6 +34,9 @@ struct Context {
 int Fail(const std::string& message);
 int Fail(const absl::Status& status);
 
+// "clustix 1.2.3 (wire protocol 1)"
+std::string VersionLine();
+
 void AddDownCommand(CLI::App& app, Context& context);
 void AddInitCommand(CLI::App& app, Context& context);
 void AddNodeInitCommand(CLI::App& app, Context& context);

@@ -2,7 +2,11 @@
 //
 // The `clustix` command: finds the command asked for in the table below, parses, runs.
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
 
 #include "daemon/command/command.h"
 
@@ -22,8 +26,23 @@ int ReportParse(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
     return app.exit(error);
   }
-  std::fprintf(stderr, "clustix: %s (see: clustix --help)\n", error.what());
+  const std::vector<CLI::App*> chosen = app.get_subcommands();
+  const std::string help = chosen.empty() ? "clustix" : "clustix " + chosen[0]->get_name();
+  const std::vector<std::string> extra = app.remaining(true);
+  std::string what = error.what();
+  if (!extra.empty()) {
+    // CLI11 would name all, last first, or only say that there is no command.
+    const char* kind = chosen.empty() && extra[0][0] != '-' ? "no such command" : "not expected";
+    what = std::string(kind) + ": " + extra[0];
+  }
+  std::fprintf(stderr, "clustix: %s (see: %s --help)\n", what.c_str(), help.c_str());
   return kExitUsage;
+}
+
+// What is still buffered may find a full disk.
+int FlushOutput(int exit_code) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return exit_code;
+  return Fail(std::string("cannot write the output: ") + std::strerror(errno));
 }
 
 int Main(int argc, char** argv) {
@@ -33,6 +52,8 @@ int Main(int argc, char** argv) {
       "Exit codes: 0 done, 1 failed, 2 wrong usage.\n"
       "`clustix COMMAND --help` explains one command.");
   app.require_subcommand(1);
+  app.fallthrough();  // --socket may follow the command, too
+  app.set_version_flag("--version", VersionLine());
   Context context;
   app.add_option("--socket", context.socket,
                  "Socket of the daemon to talk to (default: $CLUSTIX_SOCKET, else the first "
@@ -44,7 +65,7 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return ReportParse(app, error);
   }
-  return context.run();
+  return FlushOutput(context.run());
 }
 
 }  // namespace

@@ -162,6 +162,8 @@ void AddUpCommand(CLI::App& app, Context& context) {
   command->add_flag("--loopback", arguments->options.loopback,
                     "Plain processes on 127.0.0.2 and following instead of namespaces; the only "
                     "way without root");
+  command->add_flag("--same-build", arguments->options.same_build,
+                    "Restart a cluster that another build of clustix runs");
   command->add_flag("--quiet", arguments->quiet, "Do not show the processes and what to try next");
   command
       ->add_option("--base-dir", arguments->base,

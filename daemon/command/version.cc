@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "absl/strings/str_cat.h"
 #include "daemon/command/command.h"
 #include "lib/session/wire.h"
 
@@ -11,11 +12,15 @@ namespace clustix::command {
 namespace {
 
 int RunVersion() {
-  std::printf("clustix %s (wire protocol %d)\n", CLUSTIX_VERSION, KCCM_VERSION_MAX);
+  std::printf("%s\n", VersionLine().c_str());
   return kExitOk;
 }
 
 }  // namespace
+
+std::string VersionLine() {
+  return absl::StrCat("clustix ", CLUSTIX_VERSION, " (wire protocol ", KCCM_VERSION_MAX, ")");
+}
 
 void AddVersionCommand(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("version", "Print the version of this program");

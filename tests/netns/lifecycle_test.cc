@@ -8,6 +8,7 @@
 
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -101,6 +102,49 @@ TEST_F(Lifecycle, Up_keeps_a_cluster_that_runs) {
   EXPECT_NE(again.output.find("already running, 3 nodes"), std::string::npos) << again.output;
   EXPECT_EQ(NodeInit(1), first);
   EXPECT_EQ(Daemon(3), daemon);
+}
+
+TEST_F(Lifecycle, Up_restarts_a_cluster_of_another_build_when_asked_to) {
+  const std::string build = absl::StrCat("/tmp/clustix-build-", getpid());
+  ASSERT_SUCCESS(*cluster::RunTool({"cp", "-r", CLUSTIX_BIN_DIR, build}, ""));
+  ASSERT_SUCCESS(
+      *cluster::RunTool({build + "/clustix", "up", "--quiet", "--base-dir", layout().base()}, ""));
+  const cluster::ProcessId other = NodeInit(1);
+  ASSERT_SUCCESS(Up());
+  EXPECT_EQ(NodeInit(1), other);
+  ToolResult again = Up({"--same-build"});
+  ASSERT_SUCCESS(again);
+  EXPECT_NE(again.errors.find(build), std::string::npos) << again.errors;
+  const cluster::ProcessId own = NodeInit(1);
+  EXPECT_FALSE(own == other);
+  ASSERT_SUCCESS(Up({"--same-build"}));
+  EXPECT_EQ(NodeInit(1), own);
+  ASSERT_SUCCESS(*cluster::RunTool({"rm", "-r", build}, ""));
+}
+
+TEST_F(Lifecycle, A_wrong_command_line_is_told_what_is_wrong_with_it) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{}, "clustix: A subcommand is required (see: clustix --help)\n"},
+      {{"pss"}, "clustix: no such command: pss (see: clustix --help)\n"},
+      {{"--pss"}, "clustix: not expected: --pss (see: clustix --help)\n"},
+      {{"ps", "aux", "x"}, "clustix: not expected: aux (see: clustix ps --help)\n"},
+      {{"up", "--nodes", "0"},
+       "clustix: --nodes: Value 0 not in range 1 to 32 (see: clustix up --help)\n"},
+  };
+  for (const auto& [arguments, errors] : cases) {
+    ToolResult result = Clustix(arguments);
+    EXPECT_EQ(cluster::ExitCode(result.status), 2);
+    EXPECT_EQ(result.errors, errors);
+  }
+  EXPECT_EQ(Clustix({"ps", "--socket", "/none"}).errors,
+            Clustix({"--socket", "/none", "ps"}).errors);
+}
+
+TEST_F(Lifecycle, Output_that_cannot_be_written_is_a_failure) {
+  ToolResult full =
+      *cluster::RunTool({"sh", "-c", CLUSTIX_BIN_DIR "/clustix version >/dev/full"}, "");
+  EXPECT_EQ(cluster::ExitCode(full.status), 1);
+  EXPECT_EQ(full.errors, "clustix: cannot write the output: No space left on device\n");
 }
 
 TEST_F(Lifecycle, Up_with_another_number_of_nodes_says_what_to_do) {
