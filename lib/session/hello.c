@@ -223,25 +223,36 @@ bool kccm_hello_reply_received(struct kccm_conn *conn, const uint8_t *body, uint
 
 /*
  * The session of ours that an initiator's new session is answered with, 0 if it cannot be computed.
- * The same one for the same session until the next one begins, because several connections shake
- * hands at once, of dead initiators too, and nothing may be remembered of one that has not proven
- * itself. Another one afterwards: a session that is over must not begin again, with its messages
- * delivered twice, when an initiator comes back whose place a successor had taken meanwhile.
+ * Always the same one for the same session, because several connections shake hands at once, of
+ * dead initiators too, and nothing may be remembered of one that has not proven itself.
  */
 static uint64_t offer(const struct kccm_peer *peer, uint64_t initiators)
 {
 	const struct kccm_endpoint *endpoint = peer->endpoint;
-	uint8_t text[1 + 8 + 8 + 4 + 2];
+	uint8_t text[1 + 8 + 8 + 2];
 	uint8_t mac[KCCM_PROOF_BYTES];
 
 	text[0] = 'S';
 	kccm_put64(text + 1, endpoint->config.incarnation);
 	kccm_put64(text + 9, initiators);
-	kccm_put32(text + 17, peer->sessions);
-	kccm_put16(text + 21, peer->node);
+	kccm_put16(text + 17, peer->node);
 	if (endpoint->ops->mac(endpoint->ctx, endpoint->config.key, text, sizeof(text), mac))
 		return 0;
 	return kccm_get64(mac) | 1;
+}
+
+/*
+ * A session that is over must not begin again, empty, with its messages delivered twice, when an
+ * initiator comes back whose place a successor had taken meanwhile.
+ */
+static bool is_over(const struct kccm_peer *peer, uint64_t initiators)
+{
+	unsigned i;
+
+	for (i = 0; i < KCCM_SESSIONS_REMEMBERED; i++)
+		if (peer->ended[i] == initiators)
+			return true;
+	return false;
 }
 
 /*
@@ -262,7 +273,8 @@ static uint64_t choose_session(const struct kccm_peer *peer, const struct kccm_h
 		return peer->session;
 	}
 	offered = offer(peer, heard->session);
-	if (!heard->peer_session || heard->peer_session == offered)
+	if (!is_over(peer, heard->session) &&
+	    (!heard->peer_session || heard->peer_session == offered))
 		return offered;
 	*verdict = KCCM_VERDICT_RESET;
 	return peer->session;

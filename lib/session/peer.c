@@ -136,6 +136,8 @@ void kccm_peer_reset(struct kccm_peer *peer, struct kccm_conn *keep, uint64_t ne
 			kccm_conn_drop(conn, 0, now_ns);
 
 	peer->session = new_session;
+	if (peer->remote_session)
+		peer->ended[peer->ended_next++ % KCCM_SESSIONS_REMEMBERED] = peer->remote_session;
 	peer->remote_session = 0;
 	peer->sessions++;
 	if (!peer->removed)

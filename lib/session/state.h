@@ -23,6 +23,9 @@
 #define KCCM_CONTROL_BYTES 512
 #define KCCM_BATCH_VECS 16
 
+/* A process that was stopped while its place was taken this often may begin its session again. */
+#define KCCM_SESSIONS_REMEMBERED 64
+
 enum kccm_conn_state {
 	KCCM_CONN_KNOCKING,   /* dialed by the higher node id; closes after its one frame */
 	KCCM_CONN_WAIT_REPLY, /* dialed: HELLO sent */
@@ -71,7 +74,10 @@ struct kccm_conn {
 	uint8_t hello_bytes[KCCM_HELLO_BYTES];
 	uint8_t reply_bytes[KCCM_HELLO_BYTES];
 	struct kccm_hello heard;
-	uint64_t session;  /* this node's session id as told in the handshake */
+	uint64_t session; /* this node's session id as told in the handshake */
+	/* The peer's ids of the last sessions that ended here, in a ring. */
+	uint64_t ended[KCCM_SESSIONS_REMEMBERED];
+	unsigned ended_next;
 	uint32_t sessions; /* kccm_peer::sessions at that time */
 	uint64_t attempt;
 };
@@ -114,7 +120,10 @@ struct kccm_peer {
 	uint64_t incarnation;	 /* 0: never heard */
 	uint64_t session;	 /* this node's id of the state it keeps for the peer */
 	uint64_t remote_session; /* the peer's; 0: none established */
-	uint32_t sessions;	 /* how often another session began */
+	/* The peer's ids of the last sessions that ended here, in a ring. */
+	uint64_t ended[KCCM_SESSIONS_REMEMBERED];
+	unsigned ended_next;
+	uint32_t sessions; /* how often another session began */
 	uint64_t tolerance_ns;
 	uint64_t heard_ns; /* when anything was last received from it, or when it was added */
 	bool knocking;

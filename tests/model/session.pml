@@ -47,9 +47,8 @@ Node node[2];
 typedef Tip { mtype state; byte attempt; byte heard_session; byte heard_next; byte told_session;
   byte sessions; };
 Tip tip[4];                             /* tip[slot * 2 + n]: node n's end of the connection */
-/* The responder's session for an initiator's: computed, and another one after a restart or another
- * session. */
-#define OFFER(initiators) (100 + 50 * lives[1] + 8 * node[1].sessions + initiators)
+/* The responder's session for an initiator's: computed, and another one after a restart. */
+#define OFFER(initiators) (100 + 50 * lives[1] + initiators)
 byte lives[2];
 byte fresh = 1, cuts, crashes, settled_by_restart;
 

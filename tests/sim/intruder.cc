@@ -125,11 +125,7 @@ class Intruder::Line final : public io::StreamHandler {
 
 Intruder::Intruder(SimIo& io, base::Prng prng, uint16_t claims, std::string address,
                    std::array<uint8_t, KCCM_CLUSTER_BYTES> cluster, std::vector<Target> targets)
-    : io_(io),
-      prng_(std::move(prng)),
-      claims_(claims),
-      cluster_(cluster),
-      targets_(std::move(targets)) {
+    : io_(io), prng_(prng), claims_(claims), cluster_(cluster), targets_(std::move(targets)) {
   // The address may be taken in no world of the simulator: its node does not run.
   (void)io_.Listen(address, {}, this);
   io_.loop().RunAt(io_.loop().Now() + prng_.Between(1, 100) * kMs, [this] { Dial(); });

@@ -65,7 +65,7 @@ class Tap {
 class Network {
  public:
   Network(Scheduler& scheduler, base::Prng prng, Trace& trace)
-      : scheduler_(scheduler), prng_(std::move(prng)), trace_(trace) {}
+      : scheduler_(scheduler), prng_(prng), trace_(trace) {}
 
   NetworkProfile& profile() { return profile_; }
   void set_tap(Tap* tap) { tap_ = tap; }

@@ -21,7 +21,7 @@ Process::Process(Scheduler& scheduler, Network& network, Checker& checker, Trace
     : checker_(checker),
       trace_(trace),
       profile_(profile),
-      prng_(std::move(prng)),
+      prng_(prng),
       options_(std::move(options)),
       id_(checker.Started(options_.config.node, options_.trusted)),
       io_(scheduler, network, options_.host, profile.io, prng_.Fork(), trace,

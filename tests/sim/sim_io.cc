@@ -92,7 +92,7 @@ SimIo::SimIo(Scheduler& scheduler, Network& network, HostId host, const IoProfil
       network_(network),
       host_(host),
       profile_(profile),
-      prng_(std::move(prng)),
+      prng_(prng),
       trace_(trace),
       misuse_(std::move(misuse)) {}
 
