@@ -74,10 +74,7 @@ struct kccm_conn {
 	uint8_t hello_bytes[KCCM_HELLO_BYTES];
 	uint8_t reply_bytes[KCCM_HELLO_BYTES];
 	struct kccm_hello heard;
-	uint64_t session; /* this node's session id as told in the handshake */
-	/* The peer's ids of the last sessions that ended here, in a ring. */
-	uint64_t ended[KCCM_SESSIONS_REMEMBERED];
-	unsigned ended_next;
+	uint64_t session;  /* this node's session id as told in the handshake */
 	uint32_t sessions; /* kccm_peer::sessions at that time */
 	uint64_t attempt;
 };

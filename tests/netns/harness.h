@@ -104,12 +104,12 @@ class ClusterTest : public testing::Test {
 
 #define EXPECT_SUCCESS(result)                                                          \
   do {                                                                                  \
-    const auto& expect_result = (result);                                               \
+    const auto expect_result = (result);                                                \
     EXPECT_EQ(expect_result.status, 0) << expect_result.output << expect_result.errors; \
   } while (false)
 #define ASSERT_SUCCESS(result)                                                          \
   do {                                                                                  \
-    const auto& assert_result = (result);                                               \
+    const auto assert_result = (result);                                                \
     ASSERT_EQ(assert_result.status, 0) << assert_result.output << assert_result.errors; \
   } while (false)
 
