@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/bench/row.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+namespace clustix::bench {
+namespace {
+
+double MedianOf(const std::vector<Round>& rounds, double Round::*figure) {
+  std::vector<double> values;
+  values.reserve(rounds.size());
+  for (const Round& round : rounds) values.push_back(round.*figure);
+  return Median(std::move(values));
+}
+
+double MessagesPerSecond(const Round& round) {
+  return round.seconds > 0 ? static_cast<double>(round.messages) / round.seconds : 0;
+}
+
+}  // namespace
+
+double Median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  size_t middle = values.size() / 2;
+  if (values.size() % 2 == 1) return values[middle];
+  return (values[middle - 1] + values[middle]) / 2;
+}
+
+Row Combine(std::string peer, const Case& test, const std::vector<Round>& rounds) {
+  Row row{.peer = std::move(peer), .test = test, .rounds = rounds.size()};
+  if (rounds.empty()) return row;
+
+  std::vector<double> rates;
+  std::map<double, uint64_t> latency;
+  for (const Round& round : rounds) {
+    rates.push_back(MessagesPerSecond(round));
+    for (const LatencyBucket& bucket : round.latency) latency[bucket.upper_us] += bucket.count;
+  }
+  auto [slowest, fastest] = std::minmax_element(rates.begin(), rates.end());
+  row.msgs_per_s_min = *slowest;
+  row.msgs_per_s_max = *fastest;
+  row.msgs_per_s = Median(std::move(rates));
+  row.p50_us = MedianOf(rounds, &Round::p50_us);
+  row.p99_us = MedianOf(rounds, &Round::p99_us);
+  row.mb_per_s = MedianOf(rounds, &Round::mb_per_s);
+  row.cpu_us_per_msg = MedianOf(rounds, &Round::cpu_us_per_msg);
+  row.loadavg = MedianOf(rounds, &Round::loadavg);
+  for (const auto& [upper_us, count] : latency) {
+    row.latency.push_back({.upper_us = upper_us, .count = count});
+  }
+  return row;
+}
+
+}  // namespace clustix::bench
