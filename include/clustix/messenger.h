@@ -108,6 +108,8 @@ class Messenger {
 
   virtual NodeId self() const = 0;
   virtual size_t max_payload() const = 0;  // bytes of the largest message
+  // Where it listens, as peers are to write it: with the port that the system chose, if it was to.
+  virtual std::string address() const = 0;
 
   // Queues a one-way message; the payload is copied. Returns kOk when queued: `done`, if given,
   // then runs exactly once, with kOk when the peer has accepted it. Any other result: nothing was

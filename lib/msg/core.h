@@ -60,6 +60,7 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
   io::StreamHandler* OnAccept(io::StreamId stream, const std::string& peer_address) override;
 
   // --- for the messenger; as in clustix/messenger.h
+  std::string address() const { return io_.LocalAddress(listener_); }
   Outcome Send(NodeId to, Port port, Bytes payload, Lane lane, Messenger::SentCallback done);
   Outcome Call(NodeId to, Port port, Bytes payload, const CallOptions& options,
                Messenger::ReplyCallback done, CallId* id);

@@ -16,6 +16,7 @@ class SessionMessenger final : public Messenger {
 
   NodeId self() const override { return core_->config().node; }
   size_t max_payload() const override { return KCCM_PAYLOAD_MAX; }
+  std::string address() const override { return core_->address(); }
   Outcome Send(NodeId to, Port port, Bytes payload, Lane lane, SentCallback done) override {
     return core_->Send(to, port, payload, lane, std::move(done));
   }

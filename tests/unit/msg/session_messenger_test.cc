@@ -19,7 +19,9 @@ namespace clustix::msg {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 constexpr Port kPort = 7;
 constexpr uint64_t kDeadlineNs = 20'000'000'000;
@@ -146,6 +148,15 @@ TEST_F(SessionMessenger, One_way_messages_arrive_in_order_and_are_reported) {
   }
   ASSERT_TRUE(RunUntil([&] { return reported == 1000; }));
   EXPECT_EQ(arrived, sent);
+}
+
+TEST_F(SessionMessenger, A_node_that_listens_on_any_port_says_on_which) {
+  MessengerConfig server = Config(2, {1});
+  server.listen_address = "127.0.0.1:0";
+  addresses_[2] = Start(server).address();
+  EXPECT_THAT(addresses_[2], Not(EndsWith(":0")));
+  EXPECT_EQ(Start(Config(1, {2})).address(), addresses_[1]);
+  EXPECT_TRUE(RunUntil([&] { return StateOf(*nodes_[1], 2) == PeerState::kUp; }));
 }
 
 TEST_F(SessionMessenger, Calls_are_answered_inside_and_after_their_handler) {
