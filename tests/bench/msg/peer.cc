@@ -165,15 +165,15 @@ void AddSharedOptions(CLI::App* command, PeerOptions& options) {
                       "Spin that long before blocking, for peers that can (default: 0, never)");
 }
 
-void AddRunOptions(CLI::App* command, RunOptions& run) {
-  static const std::map<std::string, Mode> kModes = {
-      {"sync", Mode::kSync}, {"async", Mode::kAsync}, {"oneway", Mode::kOneway}};
+void AddRunOptions(CLI::App* command, const Peer& peer, RunOptions& run) {
+  std::map<std::string, Mode> modes;
+  for (Mode mode : peer.modes) modes.emplace(ModeName(mode), mode);
   constexpr size_t kLargestBytes = 1024 * 1024;
   constexpr size_t kLargestWindow = 16384;
   constexpr uint32_t kLongestMs = 3'600'000;
   command->add_option("--mode", run.what.mode, "sync, async or oneway")
       ->required()
-      ->transform(CLI::CheckedTransformer(kModes));
+      ->transform(CLI::CheckedTransformer(modes));
   command->add_option("--size", run.what.size_bytes, "Bytes of a payload")
       ->required()
       ->check(CLI::Range(size_t{1}, kLargestBytes));
@@ -196,18 +196,6 @@ int Run(const Peer& peer, const PeerOptions& options, RunOptions run) {
 
 }  // namespace
 
-const char* ModeName(Mode mode) {
-  switch (mode) {
-    case Mode::kSync:
-      return "sync";
-    case Mode::kAsync:
-      return "async";
-    case Mode::kOneway:
-      return "oneway";
-  }
-  return "?";
-}
-
 int PeerMain(int argc, char** argv, const Peer& peer) {
   signal(SIGPIPE, SIG_IGN);
   CLI::App app("One side of a messaging benchmark: " + peer.title + ".", "bench-msg-" + peer.name);
@@ -223,7 +211,7 @@ int PeerMain(int argc, char** argv, const Peer& peer) {
   serve->callback([&] { chosen = [&] { return Serve(peer, options); }; });
   CLI::App* measure = app.add_subcommand("run", "Measure against a server, and print the result");
   AddSharedOptions(measure, options);
-  AddRunOptions(measure, run);
+  AddRunOptions(measure, peer, run);
   measure->callback([&] { chosen = [&] { return Run(peer, options, run); }; });
   try {
     app.parse(argc, argv);

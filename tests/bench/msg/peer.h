@@ -26,7 +26,6 @@
 #ifndef CLUSTIX_TESTS_BENCH_MSG_PEER_H_
 #define CLUSTIX_TESTS_BENCH_MSG_PEER_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -35,18 +34,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "daemon/bench/case.h"
 #include "tests/bench/msg/meter.h"
 
 namespace clustix::bench {
-
-enum class Mode { kSync, kAsync, kOneway };
-const char* ModeName(Mode mode);  // "sync", "async", "oneway"
-
-struct Case {
-  Mode mode;
-  size_t size_bytes;  // of a payload; at least 1
-  size_t window;      // requests outstanding in async; 1 in sync
-};
 
 struct PeerOptions {
   std::string address;     // IPv4:port; a server's port may be 0, for any

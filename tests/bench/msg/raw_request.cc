@@ -42,10 +42,7 @@ std::span<const std::byte> RequestSide::Outgoing() {
       Queue(frames);
     }
   }
-  if (stopping_ && what_.mode == Mode::kOneway && unsent_ == 0 && outstanding_ == 0 &&
-      next_reply_ == 0) {
-    QueueEnd();
-  }
+  if (stopping_ && kind_ == FrameKind::kOneway && unsent_ == 0 && !end_queued_) QueueEnd();
   return {ring_.data() + head_, std::min(unsent_, ring_.size() - head_)};
 }
 
@@ -80,6 +77,7 @@ void RequestSide::QueueEnd() {
   head_ = 0;
   unsent_ = sizeof(FrameHeader) + kEndPayload;
   outstanding_ = 1;
+  end_queued_ = true;
 }
 
 absl::Status RequestSide::Sent(size_t bytes) {

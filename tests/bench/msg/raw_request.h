@@ -32,7 +32,10 @@ class RequestSide {
   absl::Status Sent(size_t bytes);
 
   // Everything has been sent and answered.
-  bool done() const { return stopping_ && unsent_ == 0 && outstanding_ == 0; }
+  bool done() const {
+    return stopping_ && unsent_ == 0 && outstanding_ == 0 &&
+           (end_queued_ || kind_ == FrameKind::kRequest);
+  }
   absl::Status OnEnd() const;
 
  private:
@@ -52,6 +55,7 @@ class RequestSide {
   uint32_t next_id_ = 0;
   size_t outstanding_ = 0;
   bool stopping_ = false;
+  bool end_queued_ = false;
   uint64_t oneway_ = 0;
 
   // Of requests that are outstanding, oldest first: what Meter::Begin() said.
