@@ -31,6 +31,9 @@ class Clock {
   virtual ~Clock() = default;
   // Monotonic; never goes back.
   virtual TimeNs Now() const = 0;
+  // As Now(), and cheaper, but up to kCoarseNs behind.
+  virtual TimeNs CoarseNow() const { return Now(); }
+  static constexpr TimeNs kCoarseNs = 10'000'000;
 };
 
 using TimerId = uint64_t;  // 0 is no timer

@@ -50,6 +50,7 @@ struct Stream {
   bool connecting = false;
   bool receiving = false;
   bool sending = false;
+  bool reporting = false;  // the write is over, and its report deferred
 
   bool receive_cancelled = false;  // the receive in flight has been told to end
   bool open = false;               // connected, so that bytes may be received
@@ -60,6 +61,7 @@ struct Stream {
 
   msghdr message = {};
   std::vector<iovec> vecs;
+  size_t written = 0;  // bytes of the write in flight
 
   bool in_flight() const { return connecting || receiving || sending; }
 };
@@ -134,6 +136,8 @@ class UringIoImpl final : public UringIo {
   void OnConnect(Stream& stream, const Completion& completion);
   void OnReceive(Stream& stream, const Completion& completion);
   void OnSend(Stream& stream, const Completion& completion);
+  static bool SkipWritten(Stream& stream);
+  void ReportSent(Stream& stream, int error);
 
   void Accept(Listener& listener);
   void Accepted(Listener& listener, UniqueFd fd);
@@ -208,7 +212,8 @@ bool UringIoImpl::IsToEnd(Op op, uint64_t id) {
   const Stream* stream = FindStream(id);
   if (stream == nullptr) return false;
   if (op == Op::kReceive) return stream->receiving && stream->receive_cancelled;
-  return stream->closing && (op == Op::kConnect ? stream->connecting : stream->sending);
+  return stream->closing &&
+         (op == Op::kConnect ? stream->connecting : stream->sending && !stream->reporting);
 }
 
 // ---- Listeners ----
@@ -403,6 +408,8 @@ void UringIoImpl::ResumeReceive(StreamId id) {
   if (stream->open && !stream->receiving && stream->handler != nullptr) Receive(*stream);
 }
 
+// A socket mostly has room, and then writing at once costs one system call; through the ring, its
+// completion would end the wait for data that follows, and cost another turn.
 void UringIoImpl::Send(StreamId id, std::span<const iovec> vecs) {
   assert(vecs.size() <= kMaxVecs);
   Stream* stream = FindStream(id);
@@ -413,22 +420,51 @@ void UringIoImpl::Send(StreamId id, std::span<const iovec> vecs) {
   stream->message = {};
   stream->message.msg_iov = stream->vecs.data();
   stream->message.msg_iovlen = stream->vecs.size();
-  ring_.Queue(Op::kSend, id, [&](io_uring_sqe* sqe) {
-    // MSG_WAITALL: the kernel goes on after a partial write, without a turn of ours between.
-    io_uring_prep_sendmsg(sqe, stream->fd.get(), &stream->message, MSG_NOSIGNAL | MSG_WAITALL);
-  });
+  const ssize_t written = sendmsg(stream->fd.get(), &stream->message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  const int error = written < 0 ? errno : 0;
+  stream->written = error == 0 ? static_cast<size_t>(written) : 0;
+  if ((error == 0 && SkipWritten(*stream)) || error == EAGAIN || error == EINTR) {
+    ring_.Queue(Op::kSend, id, [&](io_uring_sqe* sqe) {
+      // MSG_WAITALL: the kernel goes on after a partial write, without a turn of ours between.
+      io_uring_prep_sendmsg(sqe, stream->fd.get(), &stream->message, MSG_NOSIGNAL | MSG_WAITALL);
+    });
+    return;
+  }
+  stream->reporting = true;
+  loop_->Defer([this, id, error] { ReportSent(*streams_.at(id), error); });
+}
+
+// Leaves in the message what has not been written; false: nothing.
+bool UringIoImpl::SkipWritten(Stream& stream) {
+  size_t left = stream.written;
+  msghdr& message = stream.message;
+  while (message.msg_iovlen > 0 && left >= message.msg_iov->iov_len) {
+    left -= message.msg_iov->iov_len;
+    ++message.msg_iov;
+    --message.msg_iovlen;
+  }
+  if (message.msg_iovlen == 0) return false;
+  message.msg_iov->iov_base = static_cast<std::byte*>(message.msg_iov->iov_base) + left;
+  message.msg_iov->iov_len -= left;
+  return true;
 }
 
 void UringIoImpl::OnSend(Stream& stream, const Completion& completion) {
-  stream.sending = false;
+  int error = 0;
+  if (completion.result >= 0) {
+    stream.written += static_cast<size_t>(completion.result);
+  } else if (completion.result != -EINTR && completion.result != -EAGAIN) {
+    error = -completion.result;
+  }
+  ReportSent(stream, error);
+}
+
+void UringIoImpl::ReportSent(Stream& stream, int error) {
+  stream.sending = stream.reporting = false;
   if (stream.closing) {
     FinishIfIdle(stream);
-  } else if (completion.result >= 0) {
-    stream.handler->OnSent(static_cast<size_t>(completion.result), 0);
-  } else if (completion.result == -EINTR || completion.result == -EAGAIN) {
-    stream.handler->OnSent(0, 0);
   } else {
-    stream.handler->OnSent(0, -completion.result);
+    stream.handler->OnSent(error == 0 ? stream.written : 0, error);
   }
 }
 
@@ -442,7 +478,7 @@ void UringIoImpl::BeginClose(Stream& stream, int error) {
   stream.close_error = error;
   CancelReceive(stream);
   if (stream.connecting) ring_.QueueCancel(Op::kConnect, stream.id);
-  if (stream.sending) ring_.QueueCancel(Op::kSend, stream.id);
+  if (stream.sending && !stream.reporting) ring_.QueueCancel(Op::kSend, stream.id);
   FinishIfIdle(stream);
 }
 
@@ -473,8 +509,9 @@ absl::StatusOr<ucred> UringIoImpl::PeerCredentials(StreamId id) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<UringIo>> UringIo::Create() {
-  ASSIGN_OR_RETURN(std::unique_ptr<UringLoop> loop, UringLoop::Create());
+absl::StatusOr<std::unique_ptr<UringIo>> UringIo::Create(const UringOptions& options) {
+  ASSIGN_OR_RETURN(std::unique_ptr<UringLoop> loop,
+                   UringLoop::Create(options.spin_us * TimeNs{1000}));
   return std::make_unique<UringIoImpl>(std::move(loop));
 }
 

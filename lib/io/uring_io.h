@@ -15,10 +15,16 @@
 
 namespace clustix::io {
 
+struct UringOptions {
+  // How long the loop looks out for completions before it sleeps, while that pays and cores are
+  // idle (spin_policy.h). 0: it sleeps at once.
+  uint32_t spin_us = 50;
+};
+
 class UringIo : public Io {
  public:
   // kFailedPrecondition if the kernel has no io_uring, or forbids it.
-  static absl::StatusOr<std::unique_ptr<UringIo>> Create();
+  static absl::StatusOr<std::unique_ptr<UringIo>> Create(const UringOptions& options = {});
   // Ends all operations and closes all descriptors; calls no handler and no task.
   ~UringIo() override = default;
   // Turns the loop on the calling thread until Stop(). May be called again afterwards, by the same

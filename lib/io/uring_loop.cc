@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
 #include <cstdlib>
@@ -20,6 +21,23 @@ constexpr TimeNs kSecondNs = 1'000'000'000;
 // Cancelling takes microseconds; a kernel that takes longer than this is stuck, and we are leaving.
 constexpr TimeNs kDrainNs = 5 * kSecondNs;
 constexpr TimeNs kCancelAgainNs = 10'000'000;
+// Turns with nothing but tasks of the loop's own, before completions are looked for again.
+constexpr int kTurnsPerEntry = 4;
+constexpr int kLooksPerClock = 8;
+
+void PauseCpu() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+TimeNs ReadClock(clockid_t clock) {
+  timespec now;
+  clock_gettime(clock, &now);
+  return static_cast<TimeNs>(now.tv_sec) * kSecondNs + static_cast<TimeNs>(now.tv_nsec);
+}
 
 void RunAll(std::vector<std::function<void()>> tasks) {
   for (std::function<void()>& task : tasks) {
@@ -30,19 +48,17 @@ void RunAll(std::vector<std::function<void()>> tasks) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<UringLoop>> UringLoop::Create() {
-  auto loop = std::make_unique<UringLoop>();
+absl::StatusOr<std::unique_ptr<UringLoop>> UringLoop::Create(TimeNs spin) {
+  auto loop = std::make_unique<UringLoop>(spin);
   ASSIGN_OR_RETURN(loop->ring_, UringRing::Create());
   loop->wake_.Reset(eventfd(0, EFD_CLOEXEC));
   if (!loop->wake_.valid()) return base::ErrnoStatus(errno, "eventfd");
   return loop;
 }
 
-TimeNs UringLoop::Now() const {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<TimeNs>(now.tv_sec) * kSecondNs + static_cast<TimeNs>(now.tv_nsec);
-}
+TimeNs UringLoop::Now() const { return ReadClock(CLOCK_MONOTONIC); }
+
+TimeNs UringLoop::CoarseNow() const { return ReadClock(CLOCK_MONOTONIC_COARSE); }
 
 void UringLoop::Post(std::function<void()> task) {
   bool first;
@@ -69,16 +85,46 @@ void UringLoop::Run() {
   thread_ = std::this_thread::get_id();
   ring_->Enable();
   if (!wake_armed_) ArmWake();
-  for (;;) {
+  for (int turns = 0;;) {
     Turn();
     const bool stop = stop_.exchange(false);
-    const TimeNs until = stop || HasTasks() ? 0 : timers_.Next();
-    if (!ring_->SubmitAndWait(until == 0 || until == kNever ? 0 : Now(), until)) {
+    const bool sleep = !stop && !HasTasks();
+    if (!stop && !sleep && ++turns < kTurnsPerEntry) continue;
+    turns = 0;
+    if (!Wait(sleep)) {
       base::Log(base::LogLevel::kError, "io", "Run() was called on a second thread");
       abort();
     }
     if (stop) return;
   }
+}
+
+// False if the ring is another thread's.
+bool UringLoop::Wait(bool sleep) {
+  const TimeNs until = sleep ? timers_.Next() : 0;
+  if (until == 0) return ring_->SubmitAndWait(0, 0);
+  const TimeNs now = Now();
+  const TimeNs budget = spin_policy_.Budget(now);
+  if (budget == 0) return ring_->SubmitAndWait(now, until);
+  if (ring_->queued() > 0 && !ring_->SubmitAndWait(0, 0)) return false;
+  Spin(std::min(until, now + budget));
+  return ring_->SubmitAndWait(Now(), ring_->has_news() ? 0 : until);
+}
+
+void UringLoop::Spin(TimeNs until) {
+  TimeNs last = Now();
+  TimeNs longest_gap = 0;
+  bool found = ring_->has_news();
+  while (!found && last < until) {
+    for (int i = 0; i < kLooksPerClock && !found; ++i) {
+      PauseCpu();
+      found = ring_->has_news();
+    }
+    const TimeNs now = Now();
+    longest_gap = std::max(longest_gap, now - last);
+    last = now;
+  }
+  spin_policy_.Report(found, longest_gap);
 }
 
 void UringLoop::Stop() {
@@ -91,8 +137,8 @@ void UringLoop::Turn() {
   for (size_t left = ring_->ready(); left > 0; --left) Dispatch(*ring_->Take());
   RunTimers();
   RunPosted();
-  RunAll(std::exchange(deferred_, {}));
   RunAll(std::exchange(end_of_turn_, {}));
+  RunAll(std::exchange(deferred_, {}));
 }
 
 void UringLoop::Dispatch(const Completion& completion) {

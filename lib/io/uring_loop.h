@@ -4,10 +4,10 @@
 //
 //   1. every completion that is ready,
 //   2. timers that are due,
-//   3. posted and deferred tasks,
-//   4. end-of-turn tasks,
+//   3. posted tasks,
+//   4. end-of-turn tasks, then deferred ones,
 //   5. one entry into the kernel, which submits what the turn has queued and sleeps until there is
-//      something to do.
+//      something to do; none if there are tasks for the next turn already.
 //
 // Belongs to the thread that first calls Run(); Post() and Stop() may come from any.
 #ifndef CLUSTIX_LIB_IO_URING_LOOP_H_
@@ -25,6 +25,7 @@
 #include "lib/base/mutex.h"
 #include "lib/base/unique_fd.h"
 #include "lib/io/io.h"
+#include "lib/io/spin_policy.h"
 #include "lib/io/timer_queue.h"
 #include "lib/io/uring_ring.h"
 
@@ -33,7 +34,9 @@ namespace clustix::io {
 class UringLoop final : public Loop {
  public:
   // Errors as UringRing::Create().
-  static absl::StatusOr<std::unique_ptr<UringLoop>> Create();
+  // Looks out for `spin` before it sleeps, while that pays (spin_policy.h); 0: never.
+  static absl::StatusOr<std::unique_ptr<UringLoop>> Create(TimeNs spin);
+  explicit UringLoop(TimeNs spin) : spin_policy_(spin, IdleCoresProbe()) {}
   // Who takes the completions that are not the loop's own.
   void set_completion_handler(std::function<void(const Completion&)> handler) {
     handler_ = std::move(handler);
@@ -41,6 +44,7 @@ class UringLoop final : public Loop {
   UringRing& ring() { return *ring_; }
 
   TimeNs Now() const override;
+  TimeNs CoarseNow() const override;
   void Post(std::function<void()> task) override;
   TimerId RunAt(TimeNs when, std::function<void()> task) override;
   bool Cancel(TimerId timer) override;
@@ -65,6 +69,8 @@ class UringLoop final : public Loop {
   };
 
   void Turn();
+  bool Wait(bool sleep);
+  void Spin(TimeNs until);
   void Dispatch(const Completion& completion);
   void RunTimers();
   void RunPosted();
@@ -80,6 +86,7 @@ class UringLoop final : public Loop {
   std::atomic<std::thread::id> thread_;
   std::atomic<bool> stop_ = false;
 
+  SpinPolicy spin_policy_;
   TimerQueue timers_;
   std::vector<std::function<void()>> deferred_;
   std::vector<std::function<void()>> end_of_turn_;

@@ -67,8 +67,11 @@ absl::StatusOr<std::unique_ptr<UringRing>> UringRing::Create() {
                                IORING_SETUP_CQSIZE | IORING_SETUP_SINGLE_ISSUER;
   // DEFER_TASKRUN came with Linux 6.1. SINGLE_ISSUER came with 6.0, as did multishot receive, which
   // cannot be probed: a kernel that refuses the one lacks the other.
-  int error = ring->SetUp(kAlways | IORING_SETUP_DEFER_TASKRUN);
-  if (error == -EINVAL) error = ring->SetUp(kAlways | IORING_SETUP_COOP_TASKRUN);
+  // TASKRUN_FLAG shows in memory that the kernel has work to finish on this thread.
+  int error = ring->SetUp(kAlways | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG);
+  if (error == -EINVAL) {
+    error = ring->SetUp(kAlways | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG);
+  }
   if (error < 0) return Unusable(-error);
   if ((ring->ring_.features & IORING_FEAT_EXT_ARG) == 0) return Unusable(EINVAL);
   if (error = ring->SetUpBuffers(); error < 0) {

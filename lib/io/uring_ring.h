@@ -81,6 +81,13 @@ class UringRing {
   // CLOCK_MONOTONIC; 0 does not sleep, kNever has no limit). May return early. False if the ring
   // cannot be used by this thread.
   bool SubmitAndWait(TimeNs now, TimeNs until);
+  // Operations that have not been handed to the kernel.
+  size_t queued() const { return io_uring_sq_ready(&ring_) + overflow_.size(); }
+  // Whether SubmitAndWait() would bring a completion now. Two loads, no system call.
+  bool has_news() const {
+    return io_uring_cq_ready(&ring_) > 0 ||
+           (__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0;
+  }
   // Completions that are ready.
   size_t ready() const { return io_uring_cq_ready(&ring_); }
   // The next completion, in the order of the kernel.
