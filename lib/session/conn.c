@@ -440,21 +440,36 @@ static size_t feed_frame(struct kccm_conn *conn, const uint8_t *data, size_t byt
 	return start_body(conn, now_ns) ? step : 0;
 }
 
+/* Takes all the bytes, or stops after a drop. */
+static bool feed(struct kccm_conn *conn, const uint8_t *data, size_t bytes, uint64_t now_ns)
+{
+	while (bytes) {
+		size_t taken = conn->body ? feed_body(conn, data, bytes, now_ns)
+					  : feed_frame(conn, data, bytes, now_ns);
+
+		if (!taken)
+			return false;
+		data += taken;
+		bytes -= taken;
+	}
+	return true;
+}
+
 int kccm_conn_input(struct kccm_conn *conn, const void *data, size_t bytes, uint64_t now_ns)
 {
-	const uint8_t *at = data;
+	bool ok;
 
 	if (conn->state == KCCM_CONN_CLOSING)
 		return -EPIPE;
 	conn->received_ns = now_ns;
-	while (bytes) {
-		size_t taken = conn->body ? feed_body(conn, at, bytes, now_ns)
-					  : feed_frame(conn, at, bytes, now_ns);
-
-		if (!taken)
-			return -EPIPE;
-		at += taken;
-		bytes -= taken;
+	conn->in_input = true;
+	ok = feed(conn, data, bytes, now_ns);
+	conn->in_input = false;
+	if (!ok)
+		return -EPIPE;
+	if (conn->ack_wanted) {
+		conn->ack_wanted = false;
+		kccm_lane_want_ack(conn->peer, &conn->peer->lanes[conn->lane], now_ns);
 	}
 	if (conn->proven)
 		kccm_peer_heard(conn->peer, now_ns);

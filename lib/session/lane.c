@@ -206,6 +206,10 @@ void kccm_lane_want_ack(struct kccm_peer *peer, struct kccm_lane *lane, uint64_t
 
 	if (!lane->conn || lane->conn->ack_now)
 		return;
+	if (lane->conn->in_input) {
+		lane->conn->ack_wanted = true;
+		return;
+	}
 	kccm_lane_ack(peer, lane, &ack);
 	if (ack.accepted - lane->told_accepted > config->window_messages / 4 ||
 	    ack.credit_messages - lane->told_messages > config->window_messages / 4 ||
@@ -247,7 +251,7 @@ bool kccm_lane_received(struct kccm_conn *conn, const struct kccm_frame *frame, 
 
 	if (frame->seq && frame->seq < lane->next_expected) {
 		peer->stats.duplicates++;
-		kccm_lane_want_ack(peer, lane, now_ns);
+		conn->ack_wanted = true;
 		return true;
 	}
 	if (!may_come(peer, lane, frame)) {
@@ -269,7 +273,7 @@ bool kccm_lane_received(struct kccm_conn *conn, const struct kccm_frame *frame, 
 	}
 	peer->stats.messages_received++;
 	peer->stats.bytes_received += frame->length;
-	kccm_lane_want_ack(peer, lane, now_ns);
+	conn->ack_wanted = true;
 	return true;
 }
 

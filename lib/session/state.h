@@ -47,7 +47,10 @@ struct kccm_conn {
 	bool ack_now;
 	bool probe_now;
 	bool in_flight; /* output was fetched and not reported sent */
-	bool pinning;	/* detached with messages in flight: counted in lane->pins */
+	/* kccm_conn_input() runs; acknowledgements are looked at once, when it ends. */
+	bool in_input;
+	bool ack_wanted; /* messages came, or came again */
+	bool pinning;	 /* detached with messages in flight: counted in lane->pins */
 	uint64_t opened_ns;
 	uint64_t received_ns; /* when anything last arrived */
 	uint64_t written_ns;
