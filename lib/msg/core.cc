@@ -50,11 +50,14 @@ kccm_message MakeMessage(uint8_t type, Lane lane, Port port, uint64_t request, B
           .length = static_cast<uint32_t>(payload.size())};
 }
 
-// Far beyond the end of time is no deadline, as 0 is.
-io::TimeNs DeadlineAfter(io::TimeNs now, uint64_t timeout_ms) {
+// From now on, not from when the turn began, which a caller may have made a long one. The coarse
+// clock is good enough for all but short ones. Far beyond the end of time is no deadline, as 0 is.
+io::TimeNs DeadlineAfter(const io::Clock& clock, uint64_t timeout_ms) {
   constexpr uint64_t kNsPerMs = 1'000'000;
-  if (timeout_ms == 0 || timeout_ms >= (io::kNever - now) / kNsPerMs) return io::kNever;
-  return now + timeout_ms * kNsPerMs;
+  constexpr uint64_t kShortMs = 10 * io::Clock::kCoarseNs / kNsPerMs;
+  if (timeout_ms == 0) return io::kNever;
+  const io::TimeNs now = timeout_ms < kShortMs ? clock.Now() : clock.CoarseNow();
+  return timeout_ms < (io::kNever - now) / kNsPerMs ? now + timeout_ms * kNsPerMs : io::kNever;
 }
 
 // A callback may add another one, which is not called this time.
@@ -160,7 +163,7 @@ void Core::Happened(Peer& peer, kccm_event event) {
   if (event == KCCM_EVENT_REBOOTED) {
     // Its calls died with it, and grant nothing to its successor.
     for (LaneState& lane : peer.lanes) {
-      lane.open_calls.clear();
+      lane.open_calls.Clear();
       waiting_answers_ -= lane.waiting.size();
       lane.waiting.clear();
     }
@@ -171,12 +174,9 @@ void Core::Happened(Peer& peer, kccm_event event) {
 int Core::Deliver(Peer& peer, const kccm_message& message) {
   const bool call = message.type == KCCM_FRAME_REQUEST;
   const auto lane = static_cast<Lane>(message.lane);
-  const uint64_t number = call ? ++last_call_ : 0;
-  if (call) {
-    peer.lanes[message.lane].open_calls[number] = {message.request, message.length, false};
-  }
-  if (const auto found = handlers_.find(message.port); found != handlers_.end()) {
-    const auto handler = found->second;  // it may replace itself
+  const uint64_t number =
+      call ? peer.lanes[message.lane].open_calls.Put({message.request, message.length, false}) : 0;
+  if (const Messenger::Handler* handler = handlers_.Find(message.port)) {
     (*handler)({.from = peer.config.node,
                 .port = message.port,
                 .lane = lane,
@@ -194,24 +194,15 @@ int Core::Deliver(Peer& peer, const kccm_message& message) {
 
 // --- answers
 
-// Forgets an open call, and gives its credit back to the caller.
-void Core::CloseCall(Peer& peer, uint8_t lane, uint64_t call) {
-  auto& open_calls = peer.lanes[lane].open_calls;
-  const auto found = open_calls.find(call);
-  if (found == open_calls.end()) return;
-  const uint32_t bytes = found->second.bytes;
-  open_calls.erase(found);
-  kccm_consume(peer.session, lane, 1, bytes, Now());
-}
-
-// Queues an answer and closes its call; -EAGAIN: it has to wait for room, and keeps its call open.
+// Queues an answer, forgets its call and gives its credit back to the caller; -EAGAIN: it has to
+// wait for room, and keeps its call open.
 int Core::PostAnswer(Peer& peer, uint8_t lane, uint64_t call, uint16_t status, Bytes payload) {
-  const uint64_t request = peer.lanes[lane].open_calls.at(call).request;
-  const kccm_message message =
-      MakeMessage(KCCM_FRAME_REPLY, static_cast<Lane>(lane), status, request, payload);
+  Slots<OpenCall>& open_calls = peer.lanes[lane].open_calls;
+  const kccm_message message = MakeMessage(KCCM_FRAME_REPLY, static_cast<Lane>(lane), status,
+                                           open_calls.Find(call)->request, payload);
   const int error = kccm_reply(peer.session, &message, Now());
   if (error == -EAGAIN || error == -ENOMEM) return -EAGAIN;
-  CloseCall(peer, lane, call);
+  kccm_consume(peer.session, lane, 1, open_calls.Take(call).bytes, Now());
   return error;
 }
 
@@ -245,9 +236,9 @@ Outcome Core::PutAnswer(NodeId to, Lane lane, uint64_t call, uint16_t status, By
   if (peer == nullptr) return Outcome::kNoSuchPeer;
   if (payload.size() > KCCM_PAYLOAD_MAX) return Outcome::kTooLarge;
   LaneState& state = peer->lanes[index];
-  const auto open = state.open_calls.find(call);
-  if (open == state.open_calls.end() || open->second.answered) return Outcome::kNotDelivered;
-  open->second.answered = true;
+  OpenCall* open = state.open_calls.Find(call);
+  if (open == nullptr || open->answered) return Outcome::kNotDelivered;
+  open->answered = true;
 
   const int error =
       state.waiting.empty() ? PostAnswer(*peer, index, call, status, payload) : -EAGAIN;
@@ -293,6 +284,7 @@ absl::Status Core::Start() {
       peers_.erase(peer_config.node);
       return base::ErrnoStatus(-error, absl::StrCat("peer ", peer_config.node));
     }
+    peer_of_node_[peer_config.node] = &peer;
   }
   auto listener = io_.Listen(config_.listen_address, StreamOptions(), this);
   if (!listener.ok()) return listener.status();
@@ -306,7 +298,7 @@ void Core::Stop() {
   stopped_ = true;
   if (timer_ != 0) loop().Cancel(std::exchange(timer_, 0));
   if (listener_ != 0) io_.CloseListener(listener_);
-  handlers_.clear();
+  handlers_ = {};
   on_event_.clear();
   on_writable_.clear();
   if (endpoint_ != nullptr) {
@@ -346,18 +338,19 @@ void Core::MarkDirty(Link* link) {
   Touch();
 }
 
-void Core::Touch() {
-  if (turn_pending_) return;
+void Core::BeginTurn() {
   turn_pending_ = true;
+  now_ = loop().Now();
   loop().AtEndOfTurn([self = shared_from_this()] { self->EndTurn(); });
 }
 
 void Core::EndTurn() {
-  turn_pending_ = false;
+  handlers_.Sweep();
   if (!stopped_) FlushAllAnswers();
   // Writing may make more links dirty, never delete one: streams close in a later turn.
   for (size_t i = 0; i < dirty_.size(); ++i) dirty_[i]->Flush();
   dirty_.clear();
+  turn_pending_ = false;
   if (!stopped_) Rearm();
 }
 
@@ -367,19 +360,22 @@ void Core::Rearm() {
   if (timer_ != 0) loop().Cancel(std::exchange(timer_, 0));
   timer_at_ = due;
   if (due == io::kNever) return;
-  timer_ = loop().RunAt(due, [this] {
-    timer_ = 0;
-    timer_at_ = io::kNever;
-    kccm_tick(endpoint_, Now());
-    Touch();
-  });
+  timer_ = loop().RunAt(due, [this] { Tick(); });
+}
+
+void Core::Tick() {
+  timer_ = 0;
+  timer_at_ = io::kNever;
+  Touch();
+  now_ = loop().Now();  // the turn may have begun before the tick was due
+  kccm_tick(endpoint_, now_);
 }
 
 // --- the messenger's functions
 
 Core::Peer* Core::Find(NodeId node) {
-  const auto found = peers_.find(node);
-  return found == peers_.end() || found->second.session == nullptr ? nullptr : &found->second;
+  Peer* peer = node < peer_of_node_.size() ? peer_of_node_[node] : nullptr;
+  return peer == nullptr || peer->session == nullptr ? nullptr : peer;
 }
 
 Outcome Core::Send(NodeId to, Port port, Bytes payload, Lane lane, Messenger::SentCallback done) {
@@ -401,7 +397,7 @@ Outcome Core::Call(NodeId to, Port port, Bytes payload, const CallOptions& optio
   if (payload.size() > KCCM_PAYLOAD_MAX) return Outcome::kTooLarge;
   kccm_message message = MakeMessage(KCCM_FRAME_REQUEST, options.lane, port, 0, payload);
   message.epoch = options.epoch;
-  const io::TimeNs deadline = DeadlineAfter(Now(), options.timeout_ms);
+  const io::TimeNs deadline = DeadlineAfter(loop(), options.timeout_ms);
   const uint64_t cookie = called_.Put(std::move(done));
   uint64_t request = 0;
   const int error = kccm_call(peer->session, &message, cookie, deadline, Now(), &request);
@@ -420,11 +416,8 @@ bool Core::Cancel(const CallId& id) {
 }
 
 void Core::Handle(Port port, Messenger::Handler handler) {
-  if (handler) {
-    handlers_[port] = std::make_shared<Messenger::Handler>(std::move(handler));
-  } else {
-    handlers_.erase(port);
-  }
+  handlers_.Set(port, std::move(handler));
+  Touch();
 }
 
 std::vector<PeerInfo> Core::Peers() const {

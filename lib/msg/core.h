@@ -12,12 +12,12 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "clustix/messenger.h"
 #include "lib/base/log_limiter.h"
 #include "lib/io/io.h"
+#include "lib/msg/handlers.h"
 #include "lib/msg/session_messenger.h"
 #include "lib/msg/slots.h"
 #include "lib/session/session.h"
@@ -49,10 +49,17 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
   void Remove(Link* link);
   void MarkDirty(Link* link);
   // Something happened: writes and the timer are looked after at the end of the turn.
-  void Touch();
+  void Touch() {
+    if (!turn_pending_) BeginTurn();
+  }
   io::Io& io() { return io_; }
   io::Loop& loop() { return io_.loop(); }
-  io::TimeNs Now() { return io_.loop().Now(); }
+  // When the turn began, for this messenger: what happens in one turn happens at one moment, and
+  // the clock is read once.
+  io::TimeNs Now() {
+    Touch();
+    return now_;
+  }
   kccm_endpoint* endpoint() { return endpoint_; }
   const MessengerConfig& config() const { return config_; }
   io::StreamOptions StreamOptions() const;
@@ -91,7 +98,7 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
   // `open_calls` goes by this node's own numbers, Incoming::request: a restarted caller starts
   // again with the request ids of its predecessor, whose handlers may still be about to answer.
   struct LaneState {
-    std::unordered_map<uint64_t, OpenCall> open_calls;
+    Slots<OpenCall> open_calls;
     std::deque<WaitingAnswer> waiting;
   };
   struct Peer {
@@ -104,14 +111,15 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
   int Deliver(Peer& peer, const kccm_message& message);
   Outcome PutAnswer(NodeId to, Lane lane, uint64_t call, uint16_t status, Bytes payload);
   int PostAnswer(Peer& peer, uint8_t lane, uint64_t call, uint16_t status, Bytes payload);
-  void CloseCall(Peer& peer, uint8_t lane, uint64_t call);
   void FlushAnswers(Peer& peer, uint8_t lane);
   void LogEvent(Peer& peer, kccm_event event);
   void FlushAllAnswers();
   void Happened(Peer& peer, kccm_event event);
   void Refused(kccm_conn* conn, uint16_t node, kccm_refusal reason, bool by_peer);
+  void BeginTurn();
   void EndTurn();
   void Rearm();
+  void Tick();
   void ReportIfClosed();
 
   static const kccm_ops& Ops();
@@ -126,16 +134,17 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
   io::ListenerId listener_ = 0;
   bool stopped_ = false;
   std::map<NodeId, Peer> peers_;  // nodes never move: kccm_peer_user() points at them
-  std::vector<Link*> links_;      // in the order of their making, so that Stop() is reproducible
+  std::array<Peer*, KCCM_NODE_MAX + 1> peer_of_node_ = {};
+  std::vector<Link*> links_;  // in the order of their making, so that Stop() is reproducible
   std::vector<Link*> dirty_;
   bool turn_pending_ = false;
+  io::TimeNs now_ = 0;
   io::TimerId timer_ = 0;
   io::TimeNs timer_at_ = io::kNever;
   uint64_t no_such_port_ = 0;
   uint64_t waiting_answers_ = 0;  // over all peers
-  uint64_t last_call_ = 0;        // number of the last call that was delivered
 
-  std::unordered_map<Port, std::shared_ptr<Messenger::Handler>> handlers_;
+  Handlers handlers_;
   // Deques: a callback that adds another one stays where it is.
   std::deque<Messenger::EventCallback> on_event_;
   std::deque<Messenger::WritableCallback> on_writable_;
