@@ -11,7 +11,7 @@ namespace clustix::bench {
 
 absl::StatusOr<std::unique_ptr<io::UringIo>> MakeLoop(const PeerOptions& options) {
   base::SetLogLevel(base::LogLevel::kError);
-  return io::UringIo::Create();
+  return io::UringIo::Create({.spin_us = options.spin_us});
 }
 
 msg::MessengerConfig MakeConfig(const PeerOptions& options, NodeId self,
