@@ -2,6 +2,7 @@
 #include "daemon/bench/row.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <utility>
 
@@ -20,6 +21,31 @@ double MessagesPerSecond(const Round& round) {
 }
 
 }  // namespace
+
+const Row* CaseRows::Find(std::string_view peer) const {
+  auto found =
+      std::find_if(rows.begin(), rows.end(), [peer](const Row* row) { return row->peer == peer; });
+  return found == rows.end() ? nullptr : *found;
+}
+
+std::vector<CaseRows> GroupByCase(const std::vector<Row>& rows) {
+  std::map<Case, std::vector<const Row*>> by_case;
+  for (const Row& row : rows) by_case[row.test].push_back(&row);
+  std::vector<CaseRows> groups;
+  for (auto& [test, members] : by_case) {
+    std::stable_sort(members.begin(), members.end(),
+                     [](const Row* a, const Row* b) { return a->msgs_per_s > b->msgs_per_s; });
+    groups.push_back({.test = test, .rows = std::move(members)});
+  }
+  return groups;
+}
+
+std::optional<double> Ratio(double over, double under) {
+  if (!(over > 0) || !(under > 0) || !std::isfinite(over) || !std::isfinite(under)) {
+    return std::nullopt;
+  }
+  return over / under;
+}
 
 double Median(std::vector<double> values) {
   if (values.empty()) return 0;

@@ -6,7 +6,9 @@
 #define CLUSTIX_DAEMON_BENCH_ROW_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "daemon/bench/case.h"
@@ -27,9 +29,9 @@ struct Round {
   double seconds = 0;
   double p50_us = 0;  // 0 if the mode has no latency, as one-way streams have not
   double p99_us = 0;
-  double mb_per_s = 0;        // 10^6 bytes of payload per second; both ways together for calls
-  double cpu_us_per_msg = 0;  // client and server together
-  double loadavg = 0;         // of one minute, when the round began
+  double mb_per_s = 0;                      // 10^6 bytes of payload per second, one way
+  double cpu_us_per_msg = 0;                // client and server together
+  double loadavg = 0;                       // of one minute, when the round began
   std::vector<LatencyBucket> latency = {};  // by ascending upper_us; may be empty
 };
 
@@ -70,6 +72,25 @@ struct Run {
 
   bool operator==(const Run&) const = default;
 };
+
+// The rows of one case, the fastest peer first.
+struct CaseRows {
+  Case test;
+  std::vector<const Row*> rows;  // into what was grouped
+
+  // Null if the peer was not measured in this case.
+  const Row* Find(std::string_view peer) const;
+};
+
+// By mode, then size, then window.
+std::vector<CaseRows> GroupByCase(const std::vector<Row>& rows);
+
+// How many times `over` is of `under`; nothing if either is no positive figure, as after a round
+// that measured nothing.
+std::optional<double> Ratio(double over, double under);
+
+// The peer that all others are compared to.
+inline constexpr std::string_view kOurs = "clustix";
 
 // The middle value, or the mean of the middle two; 0 of none.
 double Median(std::vector<double> values);

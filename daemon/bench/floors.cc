@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/bench/floors.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "daemon/command/table.h"
+#include "lib/base/status.h"
+
+namespace clustix::bench {
+namespace {
+
+using Measure = Floor::Measure;
+
+// Where a row without spinning would stand in the same run as one with it.
+constexpr std::string_view kOursBlocking = "clustix-blocking";
+
+constexpr Case kSync64{Mode::kSync, 64, 1};
+constexpr Case kFew64{Mode::kAsync, 64, 64};
+constexpr Case kMany64{Mode::kAsync, 64, 1024};
+constexpr Case kOneway64{Mode::kOneway, 64, 1};
+constexpr Case kOneway64KiB{Mode::kOneway, size_t{64} << 10, 1};
+
+constexpr std::string_view kCallSpin = "call, 64 B, one outstanding, adaptive spin";
+constexpr std::string_view kCallBlocking = "call, 64 B, one outstanding, blocking";
+constexpr std::string_view kCallFew = "async call, 64 B, 64 outstanding";
+constexpr std::string_view kCallMany = "async call, 64 B, 1024 outstanding";
+constexpr std::string_view kStream = "one way, 64 B";
+constexpr std::string_view kStreamLarge = "one way, 64 KiB";
+
+double FigureOf(const Row& row, Measure measure) {
+  switch (measure) {
+    case Measure::kMessagesPerSecond:
+      return row.msgs_per_s;
+    case Measure::kMegabytesPerSecond:
+      return row.mb_per_s;
+    case Measure::kP50:
+      return row.p50_us;
+  }
+  return 0;
+}
+
+const Row* Find(const std::vector<Row>& rows, std::string_view peer, const Case& test) {
+  auto found = std::find_if(rows.begin(), rows.end(), [&](const Row& row) {
+    return row.peer == peer && row.test.mode == test.mode &&
+           row.test.size_bytes == test.size_bytes &&
+           (test.mode != Mode::kAsync || row.test.window == test.window);
+  });
+  return found == rows.end() ? nullptr : &*found;
+}
+
+bool IsBetter(double a, double b, Measure measure) {
+  return measure == Measure::kP50 ? a < b : a > b;
+}
+
+std::vector<std::string> PeersOf(const Floor& floor) {
+  std::vector<std::string> names;
+  for (std::string_view peer : floor.peers) {
+    if (!peer.empty()) names.emplace_back(peer);
+  }
+  return names;
+}
+
+FloorResult Check(const Floor& floor, const std::vector<Row>& rows) {
+  FloorResult result{.floor = &floor, .against = absl::StrJoin(PeersOf(floor), ", ")};
+  const Row* ours = Find(rows, floor.ours, floor.test);
+  if (ours == nullptr) {
+    result.reason = absl::StrCat("no row of ", base::ToAbsl(floor.ours));
+    return result;
+  }
+  const Row* best = nullptr;
+  for (const std::string& name : PeersOf(floor)) {
+    const Row* peer = Find(rows, name, floor.test);
+    if (peer == nullptr || !(FigureOf(*peer, floor.measure) > 0)) continue;
+    if (best == nullptr ||
+        IsBetter(FigureOf(*peer, floor.measure), FigureOf(*best, floor.measure), floor.measure)) {
+      best = peer;
+    }
+  }
+  if (best == nullptr) {
+    result.reason = absl::StrCat("no figure of ", absl::StrJoin(PeersOf(floor), " or "));
+    return result;
+  }
+  result.against = best->peer;
+  result.ratio = Ratio(FigureOf(*ours, floor.measure), FigureOf(*best, floor.measure));
+  if (!result.ratio) {
+    result.reason = absl::StrCat(base::ToAbsl(floor.ours), " has no such figure");
+    return result;
+  }
+  bool reached =
+      floor.measure == Measure::kP50 ? *result.ratio <= floor.bound : *result.ratio >= floor.bound;
+  result.verdict = reached ? Verdict::kReached : Verdict::kMissed;
+  return result;
+}
+
+std::string BoundTitle(const Floor& floor) {
+  switch (floor.measure) {
+    case Measure::kMessagesPerSecond:
+      return absl::StrFormat("at least %gx messages/s", floor.bound);
+    case Measure::kMegabytesPerSecond:
+      return absl::StrFormat("at least %gx MB/s", floor.bound);
+    case Measure::kP50:
+      return absl::StrFormat("at most %gx p50", floor.bound);
+  }
+  return "";
+}
+
+std::string VerdictTitle(const FloorResult& result) {
+  switch (result.verdict) {
+    case Verdict::kReached:
+      return "reached";
+    case Verdict::kMissed:
+      return "missed";
+    case Verdict::kNotMeasured:
+      return absl::StrCat("not measured: ", result.reason);
+  }
+  return "";
+}
+
+}  // namespace
+
+// Where the bounds come from. The raw programs do with the socket what can be done, without
+// framing, checksums, authentication or delivery exactly once: a bound against them is what those
+// may cost. The bounds against libraries say how much of what a library costs must be saved; they
+// were set below what the raw programs reached beside the libraries on a 2-core Debian 12 machine.
+const std::vector<Floor>& Floors() {
+  constexpr Measure kRate = Measure::kMessagesPerSecond;
+  static const auto* floors = new std::vector<Floor>{
+      {kCallSpin, kOurs, kSync64, Measure::kP50, {"raw-spin"}, 1.4},
+      {kCallSpin, kOurs, kSync64, kRate, {"sunrpc"}, 2.5},
+      {kCallSpin, kOurs, kSync64, kRate, {"grpc-stream"}, 3},
+      {kCallBlocking, kOursBlocking, kSync64, Measure::kP50, {"raw-blocking"}, 1.15},
+      {kCallFew, kOurs, kFew64, kRate, {"raw-uring"}, 0.6},
+      {kCallFew, kOurs, kFew64, kRate, {"zeromq"}, 3},
+      {kCallFew, kOurs, kFew64, kRate, {"sunrpc"}, 20},
+      {kCallFew, kOurs, kFew64, kRate, {"grpc", "grpc-stream"}, 20},
+      {kCallMany, kOurs, kMany64, kRate, {"raw-epoll"}, 0.6},
+      {kCallMany, kOurs, kMany64, kRate, {"zeromq"}, 1.5},
+      {kCallMany, kOurs, kMany64, kRate, {"grpc", "grpc-stream"}, 40},
+      {kCallMany, kOurs, kMany64, kRate, {"nng"}, 40},
+      {kCallMany, kOurs, kMany64, kRate, {"capnp"}, 40},
+      {kStream, kOurs, kOneway64, kRate, {"raw-epoll"}, 0.5},
+      {kStream, kOurs, kOneway64, kRate, {"zeromq"}, 2},
+      {kStream, kOurs, kOneway64, kRate, {"sunrpc-batched"}, 5},
+      {kStreamLarge,
+       kOurs,
+       kOneway64KiB,
+       Measure::kMegabytesPerSecond,
+       {"raw-blocking", "raw-epoll", "raw-uring", "raw-spin"},
+       0.9},
+  };
+  return *floors;
+}
+
+std::vector<FloorResult> CheckFloors(const std::vector<Row>& rows) {
+  std::vector<FloorResult> results;
+  for (const Floor& floor : Floors()) results.push_back(Check(floor, rows));
+  return results;
+}
+
+std::string RenderFloors(const std::vector<FloorResult>& results) {
+  using command::Table;
+  Table table({{"FLOOR"}, {"AGAINST"}, {"BOUND"}, {"MEASURED", Table::Align::kRight}, {"RESULT"}});
+  for (const FloorResult& result : results) {
+    table.Add({std::string(result.floor->goal), result.against, BoundTitle(*result.floor),
+               result.ratio ? absl::StrFormat("%.2fx", *result.ratio) : "-", VerdictTitle(result)});
+  }
+  return table.Render();
+}
+
+}  // namespace clustix::bench

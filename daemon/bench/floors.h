@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The least that messaging must reach beside its peers, and whether a run reached it. Only ratios
+// inside one interleaved run count; figures of different runs are never compared. Pure; any thread.
+#ifndef CLUSTIX_DAEMON_BENCH_FLOORS_H_
+#define CLUSTIX_DAEMON_BENCH_FLOORS_H_
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/bench/row.h"
+
+namespace clustix::bench {
+
+struct Floor {
+  // How our figure stands to the peer's: the rates at least, the latency at most `bound` times it.
+  enum class Measure { kMessagesPerSecond, kMegabytesPerSecond, kP50 };
+
+  std::string_view goal;  // of which goal it is a part
+  std::string_view ours;  // our row
+  Case test;              // the window counts for async alone
+  Measure measure;
+  // The best of those that were measured is what counts; empty names are none.
+  std::array<std::string_view, 4> peers;
+  double bound;
+};
+
+// All of them, by goal.
+const std::vector<Floor>& Floors();
+
+enum class Verdict { kReached, kMissed, kNotMeasured };
+
+struct FloorResult {
+  const Floor* floor = nullptr;
+  Verdict verdict = Verdict::kNotMeasured;
+  std::string against;               // the peer that counted, or those that would have
+  std::optional<double> ratio = {};  // of our figure to the peer's
+  std::string reason = {};           // if it was not measured: "no figure of grpc"
+};
+
+// One result for each of Floors(), in its order.
+std::vector<FloorResult> CheckFloors(const std::vector<Row>& rows);
+
+// One line for each: the floor, the measured ratio, and reached, missed or not measured.
+std::string RenderFloors(const std::vector<FloorResult>& results);
+
+}  // namespace clustix::bench
+
+#endif  // CLUSTIX_DAEMON_BENCH_FLOORS_H_

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/bench/run_file.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/file.h"
+#include "lib/base/status.h"
+
+namespace clustix::bench {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+// Raised when a later format can no longer be read by this code.
+constexpr int kFormat = 1;
+// A row with a fine histogram is about 4 KB; this is more than a thousand rows.
+constexpr size_t kFileBytesMax = size_t{16} << 20;
+
+// What stands in a row under which name; the same table writes and reads.
+struct Figure {
+  const char* key;
+  double Row::*value;
+};
+constexpr Figure kFigures[] = {
+    {"msgs_per_s", &Row::msgs_per_s},
+    {"msgs_per_s_min", &Row::msgs_per_s_min},
+    {"msgs_per_s_max", &Row::msgs_per_s_max},
+    {"p50_us", &Row::p50_us},
+    {"p99_us", &Row::p99_us},
+    {"mb_per_s", &Row::mb_per_s},
+    {"cpu_us_per_msg", &Row::cpu_us_per_msg},
+    {"loadavg", &Row::loadavg},
+};
+
+// A command line may hold any bytes; JSON only UTF-8.
+std::string Dump(const ordered_json& value) {
+  return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+ordered_json RowToJson(const Row& row) {
+  ordered_json object = {{"peer", row.peer},
+                         {"mode", std::string(ModeName(row.test.mode))},
+                         {"size", row.test.size_bytes},
+                         {"window", row.test.window},
+                         {"rounds", row.rounds}};
+  for (const Figure& figure : kFigures) object[figure.key] = row.*figure.value;
+  ordered_json latency = ordered_json::array();
+  for (const LatencyBucket& bucket : row.latency) {
+    latency.push_back(ordered_json::array({bucket.upper_us, bucket.count}));
+  }
+  object["latency_us"] = std::move(latency);
+  return object;
+}
+
+// The reading half. What is missing or of the wrong type is thrown by the JSON library, and caught
+// in RunFromJson().
+
+absl::StatusOr<double> FigureOf(const json& value, const char* key) {
+  double figure = value.get<double>();
+  if (std::isfinite(figure) && figure >= 0) return figure;
+  return absl::InvalidArgumentError(
+      absl::StrCat(key, " is ", figure, ", not a figure of 0 or more"));
+}
+
+absl::StatusOr<uint64_t> CountOf(const json& value, const char* key) {
+  // get<uint64_t>() would make a huge number of -1 and cut 1.5.
+  if (value.is_number_unsigned()) return value.get<uint64_t>();
+  return absl::InvalidArgumentError(absl::StrCat(key, " is ", value.dump(), ", not a count"));
+}
+
+absl::StatusOr<std::vector<LatencyBucket>> LatencyOf(const json& buckets) {
+  std::vector<LatencyBucket> latency;
+  for (const json& pair : buckets) {
+    LatencyBucket bucket;
+    ASSIGN_OR_RETURN(bucket.upper_us, FigureOf(pair.at(0), "a bound in latency_us"));
+    ASSIGN_OR_RETURN(bucket.count, CountOf(pair.at(1), "a count in latency_us"));
+    if (!latency.empty() && latency.back().upper_us >= bucket.upper_us) {
+      return absl::InvalidArgumentError("latency_us is not in ascending order");
+    }
+    latency.push_back(bucket);
+  }
+  return latency;
+}
+
+absl::StatusOr<Row> RowOf(const json& object) {
+  Row row;
+  row.peer = object.at("peer").get<std::string>();
+  std::string mode_name = object.at("mode").get<std::string>();
+  std::optional<Mode> mode = ParseMode(mode_name);
+  if (!mode) return absl::InvalidArgumentError(absl::StrCat("there is no mode ", mode_name));
+  row.test.mode = *mode;
+  ASSIGN_OR_RETURN(row.test.size_bytes, CountOf(object.at("size"), "size"));
+  ASSIGN_OR_RETURN(row.test.window, CountOf(object.at("window"), "window"));
+  ASSIGN_OR_RETURN(row.rounds, CountOf(object.at("rounds"), "rounds"));
+  for (const Figure& figure : kFigures) {
+    ASSIGN_OR_RETURN(row.*figure.value, FigureOf(object.at(figure.key), figure.key));
+  }
+  ASSIGN_OR_RETURN(row.latency, LatencyOf(object.at("latency_us")));
+  return row;
+}
+
+absl::StatusOr<Run> RunOf(const json& file) {
+  ASSIGN_OR_RETURN(uint64_t format, CountOf(file.at("format"), "format"));
+  if (format != kFormat) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("format ", format, "; this clustix reads format ", kFormat));
+  }
+  Run run;
+  const json& machine = file.at("machine");
+  run.machine.cpu_model = machine.at("cpu_model").get<std::string>();
+  ASSIGN_OR_RETURN(run.machine.cores, CountOf(machine.at("cores"), "cores"));
+  run.machine.kernel = machine.at("kernel").get<std::string>();
+  ASSIGN_OR_RETURN(run.machine.memory_bytes, CountOf(machine.at("memory_bytes"), "memory_bytes"));
+  run.machine.congestion_control = machine.at("congestion_control").get<std::string>();
+  run.date = file.at("date").get<std::string>();
+  run.command_line = file.at("command_line").get<std::string>();
+
+  std::set<std::pair<std::string, Case>> seen;
+  for (const json& object : file.at("rows")) {
+    absl::StatusOr<Row> row = RowOf(object);
+    if (!row.ok()) {
+      return base::WithContext(row.status(), absl::StrCat("row ", run.rows.size() + 1));
+    }
+    if (!seen.insert({row->peer, row->test}).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(row->peer, " stands twice under ", CaseTitle(row->test)));
+    }
+    run.rows.push_back(*std::move(row));
+  }
+  return run;
+}
+
+}  // namespace
+
+std::string RunToJson(const Run& run) {
+  const Machine& machine = run.machine;
+  ordered_json description = {{"cpu_model", machine.cpu_model},
+                              {"cores", machine.cores},
+                              {"kernel", machine.kernel},
+                              {"memory_bytes", machine.memory_bytes},
+                              {"congestion_control", machine.congestion_control}};
+  std::string text =
+      absl::StrCat("{\"format\": ", kFormat, ",\n\"machine\": ", Dump(description),
+                   ",\n\"date\": ", Dump(run.date), ",\n\"command_line\": ", Dump(run.command_line),
+                   ",\n\"rows\": [");
+  const char* separator = "\n";
+  for (const Row& row : run.rows) {
+    absl::StrAppend(&text, separator, Dump(RowToJson(row)));
+    separator = ",\n";
+  }
+  return text + "\n]}\n";
+}
+
+absl::StatusOr<Run> RunFromJson(const std::string& text) {
+  try {
+    return RunOf(json::parse(text));
+  } catch (const json::exception& error) {
+    return absl::InvalidArgumentError(error.what());
+  }
+}
+
+absl::Status SaveRun(const Run& run, const std::string& path) {
+  ASSIGN_OR_RETURN(daemon::NewFile file, daemon::NewFile::Create(path, 0644));
+  RETURN_IF_ERROR(file.Write(RunToJson(run)));
+  return file.Commit(/*replace=*/true);
+}
+
+absl::StatusOr<Run> LoadRun(const std::string& path) {
+  ASSIGN_OR_RETURN(std::string text, daemon::ReadWholeFile(path, kFileBytesMax));
+  absl::StatusOr<Run> run = RunFromJson(text);
+  if (run.ok()) return run;
+  return base::WithContext(run.status(), absl::StrCat(path, " is not a benchmark run"));
+}
+
+}  // namespace clustix::bench
