@@ -2,6 +2,7 @@
 //
 // LoadKey() of config.h: the one secret of a cluster.
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,18 +32,28 @@ absl::Status CheckPermissions(const std::string& path, const struct stat& info) 
                      ", expected 0600 (chmod 600 ", path, ")"));
   }
   if (info.st_uid != geteuid() && info.st_uid != 0) {
-    return absl::PermissionDeniedError(absl::StrCat(path, ": the cluster key belongs to uid ",
-                                                    info.st_uid, ", expected this user (",
-                                                    geteuid(), ") or root"));
+    return absl::PermissionDeniedError(absl::StrCat(
+        path, ": the cluster key belongs to uid ", info.st_uid, ", expected this user (", geteuid(),
+        ") or root: whoever owns it can change it (chown ", geteuid(), " ", path, ")"));
   }
   return absl::OkStatus();
+}
+
+absl::Status CannotRead(int error, const std::string& path) {
+  const char* advice = "";
+  if (error == ENOENT) advice = " (clustix init makes it; each node needs the same: copy it)";
+  if (error == EACCES)
+    advice = " (it is for its owner alone: run clustixd as that user, or as root)";
+  absl::Status status =
+      base::ErrnoStatus(error, absl::StrCat("cannot read the cluster key ", path));
+  return absl::Status(status.code(), absl::StrCat(status.message(), advice));
 }
 
 }  // namespace
 
 absl::StatusOr<ClusterKey> LoadKey(const std::string& path) {
   base::UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd.valid()) return base::ErrnoStatus(errno, absl::StrCat("cannot read the key ", path));
+  if (!fd.valid()) return CannotRead(errno, path);
   struct stat info {};
   if (fstat(fd.get(), &info) != 0) return base::ErrnoStatus(errno, path);
   RETURN_IF_ERROR(CheckPermissions(path, info));
@@ -60,6 +71,8 @@ absl::StatusOr<ClusterKey> LoadKey(const std::string& path) {
   }
   ClusterKey key;
   std::copy(bytes->begin(), bytes->end(), key.begin());
+  explicit_bzero(bytes->data(), bytes->size());
+  explicit_bzero(text, sizeof(text));
   return key;
 }
 

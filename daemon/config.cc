@@ -9,6 +9,7 @@
 
 #include "daemon/address.h"
 #include "daemon/file.h"
+#include "daemon/spelling.h"
 #include "lib/base/status.h"
 #include "lib/session/wire.h"
 
@@ -21,11 +22,12 @@ std::string At(const std::string& path, const toml::node& node) {
   return absl::StrCat(path, ":", node.source().begin.line);
 }
 
-// One table of the file, read key by key; afterwards NoOthers() refuses what was never asked for.
+// One table of the file, with the keys that it may have.
 class Section {
  public:
-  Section(const std::string& path, const std::string& label, const toml::table& table)
-      : path_(path), label_(label), table_(table) {}
+  Section(const std::string& path, const std::string& label, const toml::table& table,
+          std::vector<std::string_view> known)
+      : path_(path), label_(label), table_(table), known_(std::move(known)) {}
 
   // An error about the value of `key`, which is there.
   absl::Status Wrong(const std::string& key, const std::string& why) const {
@@ -63,16 +65,18 @@ class Section {
     return *value;
   }
 
-  absl::Status NoOthers() const {
+  // Refuses a key that means nothing here. To be asked first: what is missing may only be misspelt.
+  absl::Status CheckKeys() const {
     for (auto&& [key, node] : table_) {
-      std::string name(key.str());
+      const std::string_view name = key.str();
       if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
       std::string allowed;
-      for (const std::string& known : known_) {
-        absl::StrAppend(&allowed, allowed.empty() ? "" : ", ", known);
+      for (std::string_view known : known_) {
+        absl::StrAppend(&allowed, allowed.empty() ? "" : ", ", base::ToAbsl(known));
       }
-      return absl::InvalidArgumentError(absl::StrCat(At(path_, node), ": ", label_, " ", name,
-                                                     ": unknown key; allowed here: ", allowed));
+      return absl::InvalidArgumentError(
+          absl::StrCat(At(path_, node), ": ", label_, " ", base::ToAbsl(name), ": unknown key",
+                       DidYouMean(name, known_), "; allowed here: ", allowed));
     }
     return absl::OkStatus();
   }
@@ -80,7 +84,6 @@ class Section {
  private:
   template <typename T>
   absl::StatusOr<std::optional<T>> Value(const std::string& key, const std::string& allowed) {
-    known_.push_back(key);
     const toml::node* node = table_.get(key);
     if (node == nullptr) return std::optional<T>();
     std::optional<T> value = node->value_exact<T>();
@@ -96,12 +99,13 @@ class Section {
   const std::string& path_;
   const std::string label_;
   const toml::table& table_;
-  std::vector<std::string> known_;
+  const std::vector<std::string_view> known_;
 };
 
 constexpr const char* kNameForm = "1 to 63 letters, digits, '.', '_' or '-', no '.' or '-' first";
 
 absl::Status ReadCluster(Section section, Config& config) {
+  RETURN_IF_ERROR(section.CheckKeys());
   ASSIGN_OR_RETURN(config.cluster_name, section.RequireString("name", kNameForm));
   if (!IsValidName(config.cluster_name)) {
     return section.Wrong("name", absl::StrCat("expected ", kNameForm));
@@ -121,10 +125,11 @@ absl::Status ReadCluster(Section section, Config& config) {
   ASSIGN_OR_RETURN(std::optional<int64_t> tolerance_ms,
                    section.Integer("tolerance_ms", KCCM_TOLERANCE_MIN_MS, KCCM_TOLERANCE_MAX_MS));
   config.tolerance_ms = static_cast<uint32_t>(tolerance_ms.value_or(0));
-  return section.NoOthers();
+  return absl::OkStatus();
 }
 
 absl::Status ReadNode(Section section, Config& config) {
+  RETURN_IF_ERROR(section.CheckKeys());
   NodeConfig node;
   ASSIGN_OR_RETURN(int64_t id, section.RequireInteger("id", KCCM_NODE_MIN, KCCM_NODE_MAX));
   node.id = static_cast<NodeId>(id);
@@ -147,12 +152,12 @@ absl::Status ReadNode(Section section, Config& config) {
     if (other.name == node.name) return section.Wrong("name", taken("\"" + node.name + "\""));
     if (other.address == node.address) return section.Wrong("address", taken(node.address));
   }
-  RETURN_IF_ERROR(section.NoOthers());
   config.nodes.push_back(node);
   return absl::OkStatus();
 }
 
 absl::Status ReadDaemon(Section section, Config& config) {
+  RETURN_IF_ERROR(section.CheckKeys());
   ASSIGN_OR_RETURN(config.runtime_dir, section.String("runtime_dir", "an absolute path"));
   if (config.runtime_dir && !config.runtime_dir->starts_with('/')) {
     return section.Wrong("runtime_dir", "expected an absolute path");
@@ -166,7 +171,7 @@ absl::Status ReadDaemon(Section section, Config& config) {
     if (!parsed) return section.Wrong("log_level", absl::StrCat("expected ", kLevels));
     config.log_level = *parsed;
   }
-  return section.NoOthers();
+  return absl::OkStatus();
 }
 
 absl::Status ReadNodes(const toml::table& root, Config& config) {
@@ -180,7 +185,8 @@ absl::Status ReadNodes(const toml::table& root, Config& config) {
         At(config.path, *nodes), ": node: expected [[node]], in double brackets, once per node"));
   }
   for (const toml::node& node : *nodes->as_array()) {
-    RETURN_IF_ERROR(ReadNode(Section(config.path, "[[node]]", *node.as_table()), config));
+    RETURN_IF_ERROR(ReadNode(
+        Section(config.path, "[[node]]", *node.as_table(), {"id", "name", "address"}), config));
   }
   std::sort(config.nodes.begin(), config.nodes.end(),
             [](const NodeConfig& a, const NodeConfig& b) { return a.id < b.id; });
@@ -191,9 +197,10 @@ absl::Status ReadRoot(const toml::table& root, Config& config) {
   for (auto&& [key, node] : root) {
     std::string name(key.str());
     if (name != "cluster" && name != "node" && name != "daemon") {
+      constexpr std::string_view kTables[] = {"cluster", "node", "daemon"};
       return absl::InvalidArgumentError(
-          absl::StrCat(At(config.path, node), ": ", name,
-                       ": unknown; allowed here: [cluster], [[node]], [daemon]"));
+          absl::StrCat(At(config.path, node), ": ", name, ": unknown", DidYouMean(name, kTables),
+                       "; allowed here: [cluster], [[node]], [daemon]"));
     }
     if (name != "node" && !node.is_table()) {
       return absl::InvalidArgumentError(
@@ -205,10 +212,14 @@ absl::Status ReadRoot(const toml::table& root, Config& config) {
     return absl::InvalidArgumentError(absl::StrCat(
         config.path, ":1: no [cluster]: expected name, uuid and key_file (see: clustix init)"));
   }
-  RETURN_IF_ERROR(ReadCluster(Section(config.path, "[cluster]", *cluster->as_table()), config));
+  RETURN_IF_ERROR(ReadCluster(Section(config.path, "[cluster]", *cluster->as_table(),
+                                      {"name", "uuid", "key_file", "tolerance_ms"}),
+                              config));
   RETURN_IF_ERROR(ReadNodes(root, config));
   if (const toml::node* daemon = root.get("daemon")) {
-    RETURN_IF_ERROR(ReadDaemon(Section(config.path, "[daemon]", *daemon->as_table()), config));
+    RETURN_IF_ERROR(ReadDaemon(
+        Section(config.path, "[daemon]", *daemon->as_table(), {"runtime_dir", "proc", "log_level"}),
+        config));
   }
   return absl::OkStatus();
 }
@@ -225,8 +236,12 @@ bool IsValidName(std::string_view name) {
 }
 
 absl::StatusOr<Config> LoadConfig(const std::string& path) {
-  ASSIGN_OR_RETURN(std::string text, ReadWholeFile(path, kConfigBytesMax));
-  return ParseConfig(path, text);
+  absl::StatusOr<std::string> text = ReadWholeFile(path, kConfigBytesMax);
+  if (text.ok()) return ParseConfig(path, *text);
+  const char* advice = absl::IsNotFound(text.status()) ? " (clustix init makes one)" : "";
+  return absl::Status(
+      text.status().code(),
+      absl::StrCat("cannot read the configuration: ", text.status().message(), advice));
 }
 
 absl::StatusOr<Config> ParseConfig(const std::string& path, std::string_view text) {

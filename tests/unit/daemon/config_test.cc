@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/base/status.h"
 #include "tests/unit/daemon/temp_dir.h"
@@ -10,7 +12,9 @@
 namespace clustix::daemon {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 constexpr const char* kCluster =
@@ -80,6 +84,24 @@ TEST(Config, Refuses_unknown_keys_everywhere) {
               "runtime_dir, proc, log_level");
   ExpectError(std::string(kCluster) + "tolerance = 3\n" + kNode1, 5, "[cluster] tolerance",
               "tolerance_ms");
+}
+
+TEST(Config, Takes_a_misspelt_key_for_what_it_is_and_not_for_a_missing_one) {
+  std::string text = Text("");
+  text.replace(text.find("uuid"), 4, "uuuid");
+  ExpectError(text, 3, "[cluster] uuuid: unknown key", "did you mean uuid?");
+  text = Text("");
+  text.replace(text.find("address"), 7, "adress");
+  ExpectError(text, 7, "[[node]] adress: unknown key", "did you mean address?");
+  ExpectError(Text("[daemon]\nlog-level = \"info\"\n"), 9, "[daemon] log-level",
+              "did you mean log_level?");
+  ExpectError(Text("[deamon]\n"), 8, "deamon", "did you mean daemon?");
+  EXPECT_THAT(ErrorOf(Text("[daemon]\nsurprise = 1\n")), Not(HasSubstr("did you mean")));
+}
+
+TEST(Config, That_cannot_be_read_says_what_to_do) {
+  EXPECT_THAT(std::string(base::ToStd(LoadConfig("/nonexistent/x.toml").status().message())),
+              AllOf(HasSubstr("/nonexistent/x.toml"), HasSubstr("clustix init")));
 }
 
 TEST(Config, Names_the_keys_that_are_missing) {
@@ -162,8 +184,21 @@ TEST(Key, Of_the_wrong_length_or_form_is_refused_without_being_shown) {
     EXPECT_THAT(status.ToString(), HasSubstr("64 hexadecimal digits"));
     EXPECT_THAT(status.ToString(), ::testing::Not(HasSubstr("aaaa")));
   }
-  EXPECT_FALSE(LoadKey(dir.File("none")).ok());
   EXPECT_FALSE(LoadKey(dir.path()).ok());
+}
+
+TEST(Key, That_cannot_be_read_says_what_to_do) {
+  TempDir dir;
+  EXPECT_THAT(LoadKey(dir.File("none")).status().ToString(), HasSubstr("clustix init makes it"));
+  if (geteuid() != 0) GTEST_SKIP() << "needs root to be another user";
+  const std::string path = dir.Write("key", std::string(64, 'a'));
+  ASSERT_EQ(chmod(dir.path().c_str(), 0755), 0);
+  constexpr uid_t kNobody = 65534;
+  ASSERT_EQ(seteuid(kNobody), 0);
+  absl::Status status = LoadKey(path).status();
+  ASSERT_EQ(seteuid(0), 0);
+  EXPECT_TRUE(absl::IsPermissionDenied(status)) << status;
+  EXPECT_THAT(status.ToString(), HasSubstr("run clustixd as that user"));
 }
 
 Config TwoNodes() {
