@@ -2,6 +2,8 @@
 //
 // clustixd: the daemon of one node, in the foreground. Reads the command line and the
 // configuration; everything else is Daemon's.
+#include <sys/prctl.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
@@ -34,7 +36,6 @@ struct Arguments {
 absl::StatusOr<DaemonOptions> MakeOptions(const Arguments& arguments) {
   DaemonOptions options;
   ASSIGN_OR_RETURN(options.config, LoadConfig(arguments.config));
-  ASSIGN_OR_RETURN(options.key, LoadKey(options.config.key_path));
   ASSIGN_OR_RETURN(options.self,
                    FindLocalNode(options.config, arguments.node, ReadLocalIdentity()));
   options.runtime_dir = options.config.runtime_dir.value_or(client::RuntimeBase());
@@ -85,7 +86,16 @@ void Declare(CLI::App& app, Arguments& arguments) {
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
 }
 
+// The cluster key is in this process's memory for as long as it runs, for every handshake proves
+// it: in lib/session, on stacks, in libcrypto. So no core file and no handler of cores gets any of
+// that memory, and another process of this user cannot read it. The price is that a crash leaves a
+// line in the log and no core, and that the files in /proc/PID are root's. Leaving a page with the
+// key out of cores (MADV_DONTDUMP) would keep them, but would trust each of those places never to
+// make a copy.
+void KeepMemoryPrivate() { prctl(PR_SET_DUMPABLE, 0); }
+
 int Main(int argc, char** argv) {
+  KeepMemoryPrivate();
   CLI::App app("The daemon of one node of a Clustix cluster.", "clustixd");
   Arguments arguments;
   Declare(app, arguments);

@@ -2,6 +2,7 @@
 #include "daemon/daemon.h"
 
 #include <signal.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -85,7 +86,10 @@ absl::Status Daemon::StartMessenger() {
   config.node = options_.self.id;
   config.listen_address = options_.self.address;
   config.cluster = options_.config.cluster_uuid;
-  config.key = options_.key;
+  absl::StatusOr<ClusterKey> key = LoadKey(options_.config.key_path);
+  RETURN_IF_ERROR(key.status());
+  config.key = *key;
+  explicit_bzero(key->data(), key->size());
   config.incarnation = incarnation_;
   config.tolerance_ms = options_.config.tolerance_ms;
   std::vector<member::Node> nodes;
@@ -102,6 +106,7 @@ absl::Status Daemon::StartMessenger() {
   service_ = std::make_unique<ProcService>(io_->loop(), *messenger_, *nodes_, *local_, *reader_,
                                            ProcServiceOptions{});
   server_ =
+  explicit_bzero(config.key.data(), config.key.size());  // it has its own
       std::make_unique<ProcServer>(io_->loop(), *messenger_, *local_, *reader_, *proc_workers_);
   messenger_->OnEvent([this](NodeId peer, PeerEvent event) { OnPeerEvent(peer, event); });
   return absl::OkStatus();

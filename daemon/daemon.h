@@ -31,7 +31,6 @@ namespace clustix::daemon {
 
 struct DaemonOptions {
   Config config;
-  ClusterKey key{};
   NodeConfig self;
   std::string runtime_dir;
   bool proc = true;            // mount the cluster's /proc

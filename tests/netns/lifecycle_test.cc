@@ -313,6 +313,13 @@ TEST_F(Loopback, Works_for_a_user_who_is_not_root) {
   EXPECT_NE(up.output.find("because namespaces need root"), std::string::npos) << up.output;
   const cluster::Layout theirs(base);
   EXPECT_SUCCESS(run({"--socket", theirs.Socket(3), "status"}));
+  // The kernel hands the files of a process that is not to be dumped, or looked into, to root.
+  const nlohmann::json status = nlohmann::json::parse(
+      run({"--socket", theirs.Socket(3), "status", "--json"}).output, nullptr, false);
+  ASSERT_TRUE(status.is_object());
+  struct stat daemon;
+  ASSERT_EQ(stat(absl::StrCat("/proc/", status["pid"].get<int>(), "/status").c_str(), &daemon), 0);
+  EXPECT_EQ(daemon.st_uid, 0u) << "its memory, with the cluster key, can be dumped";
   if (!cluster::MountPoints(theirs.ProcMount(1)).empty()) {
     ToolResult ps = run({"shell", "--base-dir", base, "--", "ps", "-ef"});
     EXPECT_SUCCESS(ps);
