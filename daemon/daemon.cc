@@ -131,6 +131,7 @@ absl::Status Daemon::MountProc() {
   }
   return absl::Status(mounted.status().code(),
                       absl::StrCat(mounted.status().message(), " (--no-proc does without it)"));
+    mount_error_ = std::string(base::ToStd(mounted.status().message()));
 }
 
 void Daemon::OnPeerEvent(NodeId peer, PeerEvent event) {
@@ -194,7 +195,11 @@ void Daemon::FillStatus(proto::Status::Builder status) const {
   status.setPid(getpid());
   status.setUptimeMs(
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(uptime).count()));
-  if (fuse_ != nullptr) status.setProcMount(runtime_->proc_path().c_str());
+  if (const std::string why = WhyNoProc(); why.empty()) {
+    status.setProcMount(runtime_->proc_path().c_str());
+  } else {
+    status.setProcNote(why.c_str());
+  }
   status.getTransport().setName(transport_.name.c_str());
   status.getTransport().setReason(transport_.reason.c_str());
   FillPeers(status);
@@ -217,6 +222,14 @@ void Daemon::FillPeers(proto::Status::Builder status) const {
         {"queue_memory_bytes", peer.queue_memory_bytes},
         {"messages_sent", peer.messages_sent},
         {"messages_received", peer.messages_received},
+std::string Daemon::WhyNoProc() const {
+  if (fuse_ != nullptr) {
+    return fuse_->IsMounted() ? "" : "it was unmounted (a restarted clustixd mounts it again)";
+  }
+  return mount_error_.empty() ? "this node does without it (proc = false, or --no-proc)"
+                              : mount_error_;
+}
+
         {"bytes_sent", peer.bytes_sent},
         {"bytes_received", peer.bytes_received},
         {"resent", peer.resent},

@@ -58,6 +58,9 @@ class Daemon {
   absl::Status StartMessenger();
   absl::Status MountProc();
   void OnPeerEvent(NodeId peer, PeerEvent event);
+  bool AllPeersUp() const;
+  // Why the cluster's /proc is not mounted; empty if it is.
+  std::string WhyNoProc() const;
   void OnPartClosed();
   void AwaitClosed();
   void FillStatus(proto::Status::Builder status) const;
@@ -83,6 +86,7 @@ class Daemon {
   std::unique_ptr<Messenger> messenger_;
   std::unique_ptr<AdminService> admin_;
   std::unique_ptr<FuseView> fuse_;
+  std::string mount_error_;
 };
 
 }  // namespace clustix::daemon

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
@@ -27,6 +28,7 @@
 
 #include "absl/status/status.h"
 #include "daemon/fuse_operations.h"
+#include "lib/base/log.h"
 
 namespace clustix::daemon {
 namespace {
@@ -93,6 +95,15 @@ absl::Status PrepareMountPoint(const std::string& path) {
   return absl::OkStatus();
 }
 
+// 0: nothing is there. Asks the kernel alone (AT_STATX_DONT_SYNC): a question to the view would be
+// one that the daemon has to answer itself.
+uint64_t MountIdAt(const std::string& path) {
+  struct statx info;
+  constexpr int kFlags = AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
+  if (statx(AT_FDCWD, path.c_str(), kFlags, STATX_MNT_ID, &info) != 0) return 0;
+  return info.stx_mnt_id;
+}
+
 }  // namespace
 
 class FuseView::Session {
@@ -105,6 +116,7 @@ class FuseView::Session {
 
   absl::Status Start(const std::string& path, const Options& options);
   void Stop();
+  bool IsMounted() const { return !ended_ && mount_id_ != 0 && MountIdAt(path_) == mount_id_; }
 
  private:
   void Serve(int epoll_fd);
@@ -113,6 +125,9 @@ class FuseView::Session {
   FuseState state_;
   fuse_session* session_ = nullptr;
   bool mounted_ = false;
+  std::string path_;
+  uint64_t mount_id_ = 0;
+  std::atomic<bool> ended_ = false;  // not by Stop()
   int stop_fd_ = -1;
   std::vector<std::thread> threads_;
 };
@@ -134,6 +149,8 @@ absl::Status FuseView::Session::Start(const std::string& path, const Options& op
                               : std::string("/dev/fuse: ") + std::strerror(errno));
   }
   mounted_ = true;
+  path_ = path;
+  mount_id_ = MountIdAt(path);
   const int fd = fuse_session_fd(session_);
   stop_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (stop_fd_ < 0 || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0) {
@@ -178,9 +195,14 @@ void FuseView::Session::Serve(int epoll_fd) {
     if (ready < 1 || event.data.fd == stop_fd_) break;
     const int received = fuse_session_receive_buf(session_, &buffer);
     if (received == -EAGAIN || received == -EINTR) continue;  // another thread took it
-    // 0: unmounted from outside, which ends the service but harms nobody.
     running = received > 0;
-    if (running) fuse_session_process_buf(session_, &buffer);
+    if (running) {
+      fuse_session_process_buf(session_, &buffer);
+    } else if (!ended_.exchange(true)) {
+      // Harms nobody; `clustix status` tells.
+      base::Log(base::LogLevel::kWarning, "proc-view", "the cluster's /proc was unmounted",
+                {{"path", path_}});
+    }
   }
   free(buffer.mem);
   close(epoll_fd);
@@ -202,6 +224,7 @@ void FuseView::Session::Stop() {
 FuseView::FuseView(std::unique_ptr<Session> session) : session_(std::move(session)) {}
 FuseView::~FuseView() = default;
 void FuseView::Unmount() { session_.reset(); }
+bool FuseView::IsMounted() const { return session_ != nullptr && session_->IsMounted(); }
 
 absl::StatusOr<std::unique_ptr<FuseView>> FuseView::Mount(procview::ClusterView* view,
                                                           const std::string& path,

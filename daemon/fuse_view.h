@@ -34,6 +34,10 @@ class FuseView {
                                                          const std::string& path,
                                                          const Options& options);
 
+  // Whether the view is still where Mount() put it, and served: false once somebody else has
+  // unmounted it or ended its connection. Any thread; never waits for the view itself.
+  bool IsMounted() const;
+
   // Unmounts, even while somebody is inside: they get ENOTCONN from then on. Waits for requests
   // being served, at most the view's deadline. The destructor does it too.
   void Unmount();

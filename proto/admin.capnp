@@ -49,7 +49,7 @@ struct Status {
   incarnation @6 :UInt64;
   pid @7 :Int32;  # of the daemon, in its own pid namespace
   uptimeMs @8 :UInt64;
-  procMount @9 :Text;  # empty: nothing is mounted
+  procMount @9 :Text;  # empty: nothing is mounted; procNote says why
   transport @10 :Transport;
   peers @11 :List(Peer);  # the other nodes
   counters @12 :List(Counter);
@@ -62,6 +62,7 @@ struct Transport {
   name @0 :Text;  # "user-space" or "kccm"
   reason @1 :Text;  # why this one
 }
+  procNote @13 :Text;
 
 struct Counter {
   name @0 :Text;

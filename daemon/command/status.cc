@@ -74,6 +74,7 @@ json ToJson(const client::Status& status, const std::string& socket) {
           {"socket", socket},
           {"transport", {{"name", status.transport_name}, {"reason", status.transport_reason}}},
           {"proc_mount", status.proc_mount.empty() ? json(nullptr) : json(status.proc_mount)},
+          {"proc_note", status.proc_note.empty() ? json(nullptr) : json(status.proc_note)},
           {"peers", peers},
           {"refused", grouped.refused},
           {"refused_by_peer", grouped.refused_by_peer},
@@ -130,7 +131,8 @@ void Print(const client::Status& status, const std::string& socket) {
                      Incarnation(status.incarnation));
   line("Socket", socket);
   line("Transport", status.transport_name + ": " + status.transport_reason);
-  line("/proc", status.proc_mount.empty() ? "not mounted" : "mounted at " + status.proc_mount);
+  line("/proc", status.proc_mount.empty() ? "not mounted: " + status.proc_note
+                                          : "mounted at " + status.proc_mount);
   PrintPeers(status);
   Grouped grouped = Group(status.counters);
   // What came in that was wrong, always shown, so that silence means none.

@@ -126,8 +126,9 @@ absl::Status ShowMachine(const cluster::Layout& layout) {
   std::printf("messages travel by the %s transport: %s\n", status.transport_name.c_str(),
               status.transport_reason.c_str());
   if (status.proc_mount.empty()) {
-    std::printf("the cluster's /proc is not mounted, so that clustix shell cannot work (see %s)\n",
-                layout.Log(1).c_str());
+    std::printf(
+        "the cluster's /proc is not mounted, so that clustix shell cannot work: %s (see %s)\n",
+        status.proc_note.c_str(), layout.Log(1).c_str());
   }
   return absl::OkStatus();
 }

@@ -40,6 +40,7 @@ struct Status {
   std::string transport_name, transport_reason;
   std::vector<PeerStatus> peers;
   std::vector<Counter> counters;
+  std::string proc_note;   // why not
 };
 
 // The node-wide files of /proc, as the node's kernel wrote them.

@@ -45,6 +45,7 @@ Status DecodeStatus(proto::Status::Reader from) {
   status.pid = from.getPid();
   status.uptime_ms = from.getUptimeMs();
   status.proc_mount = from.getProcMount().cStr();
+  status.proc_note = from.getProcNote().cStr();
   status.transport_name = from.getTransport().getName().cStr();
   status.transport_reason = from.getTransport().getReason().cStr();
   for (proto::Peer::Reader peer : from.getPeers()) {
