@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "daemon/snapshot_codec.h"
@@ -74,6 +75,8 @@ ProcService::ProcService(io::Loop& loop, Messenger& messenger, const member::Nod
 ProcService::~ProcService() = default;
 
 void ProcService::OnPeerState(NodeId node, PeerState state) {
+  const TimePoint now = steady_clock::now();
+  std::optional<size_t> newcomer;
   {
     base::MutexLock lock(mutex_);
     Source* source = FindSource(node);
@@ -82,10 +85,16 @@ void ProcService::OnPeerState(NodeId node, PeerState state) {
     if (state == PeerState::kUp) {
       source->responsive = true;
       source->asked = TimePoint();  // what is known of it may be old: ask the next time
+      if (source->snapshot == nullptr && !source->in_flight && !stopped_) {
+        source->in_flight = source->unasked = true;
+        source->asked = now;
+        newcomer = static_cast<size_t>(source - sources_.data());
+      }
     }
     built_ = nullptr;
   }
   changed_.notify_all();
+  if (newcomer) StartRefresh(*newcomer, now);
 }
 
 void ProcService::Stop() {
@@ -95,6 +104,13 @@ void ProcService::Stop() {
     stopped_ = true;
   }
   changed_.notify_all();
+}
+
+bool ProcService::KnowsNewcomers() const {
+  base::MutexLock lock(mutex_);
+  return std::none_of(sources_.begin(), sources_.end(), [](const Source& source) {
+    return source.in_flight && source.snapshot == nullptr && source.state == PeerState::kUp;
+  });
 }
 
 uint64_t ProcService::bad_replies() const {
@@ -176,7 +192,7 @@ void ProcService::GiveUpWaiting(TimePoint asked_before) {
   for (Source& source : sources_) {
     // One that was asked later has not used up its time.
     if (!source.in_flight || source.asked > asked_before) continue;
-    source.responsive = false;
+    source.responsive = source.unasked = false;
     built_ = nullptr;
   }
 }
@@ -204,11 +220,17 @@ std::shared_ptr<const procview::ClusterSnapshot> ProcService::Build(TimePoint no
 
 void ProcService::Finish(size_t index, TimePoint taken,
                          std::shared_ptr<const procview::NodeSnapshot> snapshot) {
+  bool self;
   {
     base::MutexLock lock(mutex_);
     Source& source = sources_[index];
+    self = source.self;
     source.in_flight = false;
-    source.responsive = snapshot != nullptr;
+    if (std::exchange(source.unasked, false) && snapshot == nullptr) {
+      source.asked = TimePoint();  // whoever does ask may wait for it
+    } else {
+      source.responsive = snapshot != nullptr;
+    }
     if (snapshot != nullptr) {
       source.snapshot = std::move(snapshot);
       source.taken = taken;
@@ -216,6 +238,7 @@ void ProcService::Finish(size_t index, TimePoint taken,
     built_ = nullptr;
   }
   changed_.notify_all();
+  if (!self && on_answer_) on_answer_();  // this node's own answer comes on another thread
 }
 
 void ProcService::FetchPage(std::shared_ptr<Fetch> fetch) {

@@ -3,9 +3,10 @@
 // The processes of the whole cluster, for the FUSE mount and the admin socket: the asking side of
 // proto/proc.capnp, and procview::ClusterView on top of it.
 //
-// Nothing is collected while nobody asks. Whoever asks gets snapshots no older than the refresh
-// interval plus what peers may share; if one is older, all nodes that need it are asked at once,
-// and everybody who asks meanwhile shares the answers (single flight).
+// Nothing is collected while nobody asks, except once of each node that comes up: should it fail
+// before anybody asks, what ran on it is known. Whoever asks gets snapshots no older than the
+// refresh interval plus what peers may share; if one is older, all nodes that need it are asked at
+// once, and everybody who asks meanwhile shares the answers (single flight).
 //
 // Waiting. A caller waits for nodes that are expected to answer, up to its deadline. A node is not
 // expected to when the messenger suspects it, or when its last answer did not come in time: then it
@@ -23,6 +24,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -53,6 +55,10 @@ class ProcService : public procview::ClusterView {
   void OnPeerState(NodeId node, PeerState state);
   // On the loop's thread: asks no more; whoever waits is let go.
   void Stop();
+  // On the loop's thread: whether no peer that is up is being asked for the first time, and what to
+  // call there when a peer has answered or failed to.
+  bool KnowsNewcomers() const;
+  void OnAnswer(std::function<void()> callback) { on_answer_ = std::move(callback); }
 
   std::shared_ptr<const procview::ClusterSnapshot> Snapshot() override;
   procview::FileResult ReadProcessFile(uint16_t node, int32_t pid, int32_t tid,
@@ -72,6 +78,7 @@ class ProcService : public procview::ClusterView {
     PeerState state = PeerState::kConnecting;
     bool responsive = true;  // its last answer came in time
     bool in_flight = false;  // it is being asked
+    bool unasked = false;    // by this node of its own accord: nobody has waited for the answer
     TimePoint asked;         // when it was last
     TimePoint taken;         // lower bound of when `snapshot` was
     std::shared_ptr<const procview::NodeSnapshot> snapshot;
@@ -107,7 +114,8 @@ class ProcService : public procview::ClusterView {
   void OnPage(const std::shared_ptr<Fetch>& fetch, const Reply& reply);
 
   io::Loop& loop_;
-  Messenger* messenger_;  // the loop's thread; nullptr: stopped
+  Messenger* messenger_;             // the loop's thread; nullptr: stopped
+  std::function<void()> on_answer_;  // likewise
   LocalProc& local_;
   const procview::ProcReader& reader_;
   const NodeId self_;

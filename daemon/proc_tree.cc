@@ -87,7 +87,8 @@ std::string NodeStatusText(const NodeView& node) {
   std::string text = "node:\t" + std::to_string(node.node) + "\nname:\t" + node.name +
                      "\nhostname:\t" + (node.snapshot ? node.snapshot->hostname : "") +
                      "\naddress:\t" + node.address + "\nstate:\t" + node.state + "\nstale:\t" +
-                     (node.stale ? "yes" : "no") + "\n";
+                     (node.stale ? "yes" : "no") + "\nknown:\t" + (node.snapshot ? "yes" : "no") +
+                     "\n";
   if (node.snapshot) text += "age_ms:\t" + std::to_string(node.age_ms) + "\n";
   return text;
 }

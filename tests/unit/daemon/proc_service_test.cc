@@ -96,6 +96,42 @@ TEST_F(ProcServiceTest, Asks_all_peers_at_once_and_waits_for_them) {
   EXPECT_FALSE(cluster->nodes[2].stale);
 }
 
+TEST_F(ProcServiceTest, Asks_a_node_that_comes_up_so_that_it_is_known_when_it_fails) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  ReplyWithSample(messenger_.TakeCall(), 4);
+  SetState(2, PeerState::kDead);
+  SnapshotPtr cluster = service_->Snapshot();
+  EXPECT_TRUE(cluster->nodes[1].stale);
+  ASSERT_NE(cluster->nodes[1].snapshot, nullptr);
+  EXPECT_EQ(cluster->nodes[1].snapshot->processes.size(), 4u);
+  SetState(2, PeerState::kUp);  // known already
+  EXPECT_EQ(messenger_.call_count(), 1u);
+}
+
+TEST_F(ProcServiceTest, Tells_when_a_newcomer_has_answered) {
+  Start(kNever, kNever);
+  int answers = 0;
+  loop_.RunAndWait([&] { service_->OnAnswer([&answers] { ++answers; }); });
+  EXPECT_TRUE(service_->KnowsNewcomers());
+  SetState(2, PeerState::kUp);
+  FakeMessenger::Called call = messenger_.TakeCall();
+  EXPECT_FALSE(service_->KnowsNewcomers());
+  ReplyWithSample(std::move(call), 1);
+  EXPECT_TRUE(service_->KnowsNewcomers());
+  EXPECT_EQ(answers, 1);
+}
+
+TEST_F(ProcServiceTest, Waits_for_a_node_whose_unasked_answer_failed) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  FakeMessenger::Called unasked = messenger_.TakeCall();
+  Reply(unasked, Outcome::kDeadline);
+  std::future<SnapshotPtr> asked = AskInBackground();
+  ReplyWithSample(messenger_.TakeCall(), 2);
+  EXPECT_FALSE(asked.get()->nodes[1].stale);
+}
+
 TEST_F(ProcServiceTest, Fetches_a_large_node_page_by_page) {
   Start(kNever, kNever);
   SetState(2, PeerState::kUp);
@@ -208,6 +244,10 @@ std::vector<std::byte> FileReply(int error, const std::string& text) {
 
 class RemoteFileTest : public ProcServiceTest {
  protected:
+  void ComeUp(NodeId node) {
+    SetState(node, PeerState::kUp);
+    ReplyWithSample(messenger_.TakeCall(), 1);
+  }
   std::future<procview::FileResult> ReadInBackground() {
     return std::async(std::launch::async, [this] {
       return service_->ReadProcessFile(2, 42, 7, "environ", {.uid = 1000, .gid = 100});
@@ -217,7 +257,7 @@ class RemoteFileTest : public ProcServiceTest {
 
 TEST_F(RemoteFileTest, Is_asked_for_on_behalf_of_the_asker) {
   Start(kNever, kNever);
-  SetState(2, PeerState::kUp);
+  ComeUp(2);
   std::future<procview::FileResult> read = ReadInBackground();
   FakeMessenger::Called call = messenger_.TakeCall();
   ASSERT_TRUE(proto::ReadMessage<proto::ProcRequest>(call.payload, [](auto request) {
@@ -235,7 +275,7 @@ TEST_F(RemoteFileTest, Is_asked_for_on_behalf_of_the_asker) {
 
 TEST_F(RemoteFileTest, Fails_as_on_its_own_node) {
   Start(kNever, kNever);
-  SetState(2, PeerState::kUp);
+  ComeUp(2);
   for (auto [sent, seen] : {std::pair(EACCES, EACCES), {ESRCH, ESRCH}, {-5, EIO}, {70000, EIO}}) {
     std::future<procview::FileResult> read = ReadInBackground();
     FakeMessenger::Called call = messenger_.TakeCall();
@@ -247,10 +287,10 @@ TEST_F(RemoteFileTest, Fails_as_on_its_own_node) {
 TEST_F(RemoteFileTest, Of_a_node_that_does_not_answer_fails_without_waiting_again) {
   Start(kNever, milliseconds(20));
   EXPECT_EQ(ReadInBackground().get().error, EHOSTDOWN);  // not connected: not even asked
-  SetState(2, PeerState::kUp);
+  ComeUp(2);
   EXPECT_EQ(ReadInBackground().get().error, ETIMEDOUT);
   EXPECT_EQ(ReadInBackground().get().error, EHOSTDOWN);
-  EXPECT_EQ(messenger_.call_count(), 1u);
+  EXPECT_EQ(messenger_.call_count(), 2u);
   EXPECT_EQ(service_->ReadProcessFile(9, 1, 0, "stat", {}).error, ENOENT);
 }
 

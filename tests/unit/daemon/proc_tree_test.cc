@@ -209,7 +209,7 @@ TEST_F(ProcTreeTest, Shows_a_stale_node_as_stale_and_not_as_empty) {
   MakeStale(1);
   EXPECT_EQ(Read("nodes/2/status").text,
             "node:\t2\nname:\tnode2\nhostname:\tnode2\naddress:\t10.201.0.2:7400\nstate:\tsuspect\n"
-            "stale:\tyes\nage_ms:\t7000\n");
+            "stale:\tyes\nknown:\tyes\nage_ms:\t7000\n");
   EXPECT_EQ(Read(Global(2, 3) + "/comm").text, "sleep\n");
   EXPECT_EQ(Read(Global(2, 5) + "/cmdline").text.size(), 4096u);
   // What only the node knows fails at once, and it is not asked.
@@ -223,9 +223,10 @@ TEST_F(ProcTreeTest, Shows_the_status_alone_of_a_node_never_heard) {
   ClusterSnapshot cluster = RecordedCluster();
   cluster.nodes[2].snapshot = nullptr;
   cluster.nodes[2].state = "connecting";
+  cluster.nodes[2].stale = true;
   view_.SetSnapshot(std::move(cluster));
   EXPECT_EQ(Names("nodes/3"), (std::vector<std::string>{".", "..", "status"}));
-  EXPECT_NE(Read("nodes/3/status").text.find("state:\tconnecting\nstale:\tno\n"),
+  EXPECT_NE(Read("nodes/3/status").text.find("state:\tconnecting\nstale:\tyes\nknown:\tno\n"),
             std::string::npos);
   EXPECT_EQ(Walk("nodes/3/stat").error, ENOENT);
   EXPECT_EQ(Walk(Global(3, 1)).error, ENOENT);
