@@ -19,6 +19,10 @@ namespace clustix::daemon {
 namespace {
 
 constexpr mode_t kSocketMode = 0666;
+constexpr uint64_t kNsPerMs = 1'000'000;
+
+static_assert(proto::AWAIT_PEERS_MS_MAX < AdminService::kIdleMs,
+              "a connection must not be taken for idle while its request waits");
 
 std::vector<std::byte> EncodeNodes(const procview::ClusterSnapshot& cluster) {
   capnp::MallocMessageBuilder message;
@@ -49,11 +53,11 @@ absl::StatusOr<std::unique_ptr<AdminService>> AdminService::Start(io::Io& io,
                                                                   const std::string& socket_path,
                                                                   procview::ClusterView& view,
                                                                   WorkerPool& workers,
-                                                                  FillStatus fill_status) {
-  std::unique_ptr<AdminService> service(
-      new AdminService(io, view, workers, std::move(fill_status)));
+                                                                  Hooks hooks) {
+  std::unique_ptr<AdminService> service(new AdminService(io, view, workers, std::move(hooks)));
   ASSIGN_OR_RETURN(service->listener_,
                    io.Listen("unix:" + socket_path, io::StreamOptions{}, service.get()));
+  // Last, for clients that wait for a daemon watch for it: client::AwaitUnix().
   if (chmod(socket_path.c_str(), kSocketMode) != 0) {
     absl::Status status = base::ErrnoStatus(errno, socket_path);
     service->Stop();
@@ -63,8 +67,8 @@ absl::StatusOr<std::unique_ptr<AdminService>> AdminService::Start(io::Io& io,
 }
 
 AdminService::AdminService(io::Io& io, procview::ClusterView& view, WorkerPool& workers,
-                           FillStatus fill_status)
-    : io_(io), view_(view), workers_(workers), fill_status_(std::move(fill_status)) {}
+                           Hooks hooks)
+    : io_(io), view_(view), workers_(workers), hooks_(std::move(hooks)) {}
 
 AdminService::~AdminService() = default;
 
@@ -73,6 +77,8 @@ void AdminService::Stop(std::function<void()> closed) {
   stopped_ = true;
   closed_ = std::move(closed);
   io_.CloseListener(listener_);
+  // Whoever waits gets no answer any more: what it would tell is being taken down.
+  for (const auto& [stream, timer] : std::exchange(awaiting_peers_, {})) io_.loop().Cancel(timer);
   for (auto& [stream, connection] : connections_) io_.Close(stream);
   ReportIfClosed();
 }
@@ -109,7 +115,11 @@ absl::Status AdminService::Dispatch(io::StreamId stream, std::span<const std::by
       request, [this, stream](proto::AdminRequest::Reader question) {
         switch (question.which()) {
           case proto::AdminRequest::STATUS:
-            return AnswerWithStatus(stream);
+            AnswerWithStatus(stream);
+            return absl::OkStatus();
+          case proto::AdminRequest::AWAIT_PEERS:
+            AnswerWhenPeersAreUp(stream, question.getAwaitPeers());
+            return absl::OkStatus();
           case proto::AdminRequest::SNAPSHOT:
             AnswerFromView(stream, [this] { return EncodeSnapshot(*view_.Snapshot()); });
             return absl::OkStatus();
@@ -121,11 +131,27 @@ absl::Status AdminService::Dispatch(io::StreamId stream, std::span<const std::by
       });
 }
 
-absl::Status AdminService::AnswerWithStatus(io::StreamId stream) {
+void AdminService::AnswerWithStatus(io::StreamId stream) {
   capnp::MallocMessageBuilder message;
-  fill_status_(message.initRoot<proto::AdminReply>().initStatus());
+  hooks_.fill_status(message.initRoot<proto::AdminReply>().initStatus());
   Reply(stream, proto::WriteMessage(message));
-  return absl::OkStatus();
+}
+
+void AdminService::AnswerWhenPeersAreUp(io::StreamId stream, uint32_t wait_ms) {
+  if (wait_ms == 0 || hooks_.all_peers_up()) return AnswerWithStatus(stream);
+  const uint64_t wait_ns = kNsPerMs * std::min<uint64_t>(wait_ms, proto::AWAIT_PEERS_MS_MAX);
+  awaiting_peers_[stream] = io_.loop().RunAt(io_.loop().Now() + wait_ns, [this, stream] {
+    awaiting_peers_.erase(stream);
+    AnswerWithStatus(stream);
+  });
+}
+
+void AdminService::OnPeerState() {
+  if (awaiting_peers_.empty() || !hooks_.all_peers_up()) return;
+  for (const auto& [stream, timer] : std::exchange(awaiting_peers_, {})) {
+    io_.loop().Cancel(timer);
+    AnswerWithStatus(stream);
+  }
 }
 
 void AdminService::AnswerFromView(io::StreamId stream,
@@ -147,6 +173,7 @@ void AdminService::Reply(io::StreamId stream, std::vector<std::byte> message) {
 }
 
 void AdminService::Forget(io::StreamId stream) {
+  if (auto waiting = awaiting_peers_.extract(stream)) io_.loop().Cancel(waiting.mapped());
   connections_.erase(stream);
   ReportIfClosed();
 }

@@ -38,22 +38,27 @@ class AdminService : private io::ListenHandler {
   static constexpr size_t kConnectionsPerUser = 16;
   static constexpr uint64_t kIdleMs = 30'000;
 
-  // Fills in the status of the daemon; on the loop's thread.
-  using FillStatus = std::function<void(proto::Status::Builder)>;
+  // What it asks the daemon, on the loop's thread.
+  struct Hooks {
+    std::function<void(proto::Status::Builder)> fill_status;
+    std::function<bool()> all_peers_up;
+  };
 
   // Listens on `socket_path`, which must not exist, and lets everybody connect. All must outlive
   // it.
   static absl::StatusOr<std::unique_ptr<AdminService>> Start(io::Io& io,
                                                              const std::string& socket_path,
                                                              procview::ClusterView& view,
-                                                             WorkerPool& workers,
-                                                             FillStatus fill_status);
+                                                             WorkerPool& workers, Hooks hooks);
   // When Stop() has reported every connection closed, or the loop turns no more.
   ~AdminService() override;
 
   // On the loop's thread: listens no more and closes every connection. `closed`, if given, runs on
   // the loop when the last of them is.
   void Stop(std::function<void()> closed = nullptr);
+
+  // On the loop's thread, when the state of a peer has changed: answers who waits for that.
+  void OnPeerState();
 
   // On the loop's thread.
   uint64_t bad_requests() const { return bad_requests_; }
@@ -63,14 +68,14 @@ class AdminService : private io::ListenHandler {
  private:
   friend class AdminConnection;
 
-  AdminService(io::Io& io, procview::ClusterView& view, WorkerPool& workers,
-               FillStatus fill_status);
+  AdminService(io::Io& io, procview::ClusterView& view, WorkerPool& workers, Hooks hooks);
 
   io::StreamHandler* OnAccept(io::StreamId stream, const std::string& peer_address) override;
   bool HasRoomFor(uid_t uid) const;
   // Answers through AdminConnection::Reply(), now or later. kInvalidArgument: no request.
   absl::Status Dispatch(io::StreamId stream, std::span<const std::byte> request);
-  absl::Status AnswerWithStatus(io::StreamId stream);
+  void AnswerWithStatus(io::StreamId stream);
+  void AnswerWhenPeersAreUp(io::StreamId stream, uint32_t wait_ms);
   void AnswerFromView(io::StreamId stream, std::function<std::vector<std::byte>()> make);
   void Reply(io::StreamId stream, std::vector<std::byte> message);
   void Forget(io::StreamId stream);
@@ -79,13 +84,14 @@ class AdminService : private io::ListenHandler {
   io::Io& io_;
   procview::ClusterView& view_;
   WorkerPool& workers_;
-  const FillStatus fill_status_;
+  const Hooks hooks_;
   io::ListenerId listener_ = 0;
   bool stopped_ = false;
   std::function<void()> closed_;  // empty: nobody asked, or reported
   uint64_t bad_requests_ = 0;
   uint64_t turned_away_ = 0;
   std::map<io::StreamId, std::unique_ptr<AdminConnection>> connections_;
+  std::map<io::StreamId, io::TimerId> awaiting_peers_;
 };
 
 }  // namespace clustix::daemon

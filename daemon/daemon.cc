@@ -7,6 +7,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -61,9 +62,11 @@ absl::Status Daemon::StartParts() {
     io_->Stop();
   });
   RETURN_IF_ERROR(StartMessenger());
-  ASSIGN_OR_RETURN(admin_,
-                   AdminService::Start(*io_, runtime_->socket_path(), *service_, *admin_workers_,
-                                       [this](proto::Status::Builder to) { FillStatus(to); }));
+  ASSIGN_OR_RETURN(
+      admin_,
+      AdminService::Start(*io_, runtime_->socket_path(), *service_, *admin_workers_,
+                          {.fill_status = [this](proto::Status::Builder to) { FillStatus(to); },
+                           .all_peers_up = [this] { return AllPeersUp(); }}));
   ++open_parts_;
   return MountProc();
 }
@@ -103,11 +106,14 @@ absl::Status Daemon::StartMessenger() {
   ++open_parts_;
   ASSIGN_OR_RETURN(messenger_, msg::StartSessionMessenger(*io_, config, msg::SystemRandom(),
                                                           [this] { OnPartClosed(); }));
+  explicit_bzero(config.key.data(), config.key.size());  // it has its own
   service_ = std::make_unique<ProcService>(io_->loop(), *messenger_, *nodes_, *local_, *reader_,
                                            ProcServiceOptions{});
   server_ =
-  explicit_bzero(config.key.data(), config.key.size());  // it has its own
       std::make_unique<ProcServer>(io_->loop(), *messenger_, *local_, *reader_, *proc_workers_);
+  service_->OnAnswer([this] {
+    if (admin_ != nullptr) admin_->OnPeerState();
+  });
   messenger_->OnEvent([this](NodeId peer, PeerEvent event) { OnPeerEvent(peer, event); });
   return absl::OkStatus();
 }
@@ -125,17 +131,27 @@ absl::Status Daemon::MountProc() {
     return absl::OkStatus();
   }
   if (options_.proc_optional) {
+    mount_error_ = std::string(base::ToStd(mounted.status().message()));
     Log(LogLevel::kError, "daemon", "goes on without the cluster's /proc",
         {{"error", mounted.status()}});
     return absl::OkStatus();
   }
   return absl::Status(mounted.status().code(),
                       absl::StrCat(mounted.status().message(), " (--no-proc does without it)"));
-    mount_error_ = std::string(base::ToStd(mounted.status().message()));
 }
 
 void Daemon::OnPeerEvent(NodeId peer, PeerEvent event) {
-  if (nodes_->OnEvent(peer, event)) service_->OnPeerState(peer, nodes_->Find(peer)->state);
+  if (!nodes_->OnEvent(peer, event)) return;
+  service_->OnPeerState(peer, nodes_->Find(peer)->state);
+  if (admin_ != nullptr) admin_->OnPeerState();
+}
+
+bool Daemon::AllPeersUp() const {
+  return service_->KnowsNewcomers() &&
+         std::all_of(nodes_->entries().begin(), nodes_->entries().end(),
+                     [](const member::NodeEntry& entry) {
+                       return entry.self || entry.state == PeerState::kUp;
+                     });
 }
 
 void Daemon::Run() {
@@ -206,6 +222,14 @@ void Daemon::FillStatus(proto::Status::Builder status) const {
   FillCounters(status);
 }
 
+std::string Daemon::WhyNoProc() const {
+  if (fuse_ != nullptr) {
+    return fuse_->IsMounted() ? "" : "it was unmounted (a restarted clustixd mounts it again)";
+  }
+  return mount_error_.empty() ? "this node does without it (proc = false, or --no-proc)"
+                              : mount_error_;
+}
+
 void Daemon::FillPeers(proto::Status::Builder status) const {
   std::vector<PeerInfo> peers = messenger_->Peers();
   auto to = status.initPeers(static_cast<unsigned>(peers.size()));
@@ -222,14 +246,6 @@ void Daemon::FillPeers(proto::Status::Builder status) const {
         {"queue_memory_bytes", peer.queue_memory_bytes},
         {"messages_sent", peer.messages_sent},
         {"messages_received", peer.messages_received},
-std::string Daemon::WhyNoProc() const {
-  if (fuse_ != nullptr) {
-    return fuse_->IsMounted() ? "" : "it was unmounted (a restarted clustixd mounts it again)";
-  }
-  return mount_error_.empty() ? "this node does without it (proc = false, or --no-proc)"
-                              : mount_error_;
-}
-
         {"bytes_sent", peer.bytes_sent},
         {"bytes_received", peer.bytes_received},
         {"resent", peer.resent},

@@ -22,11 +22,17 @@ using Proc = import "proc.capnp";
 const adminRequestBytesMax :UInt32 = 65536;
 const adminReplyBytesMax :UInt32 = 67108864;
 
+const awaitPeersMsMax :UInt32 = 20000;
+# The longest that a request waits: less than a silent client may stay connected.
+
 struct AdminRequest {
   union {
     status @0 :Void;
     snapshot @1 :Void;  # the processes and node-wide files of all nodes
     nodes @2 :Void;  # the nodes without their processes
+    awaitPeers @3 :UInt32;
+    # As `status`, answered once every peer is up and has been asked for its processes, and at the
+    # latest after so many milliseconds.
   }
 }
 
@@ -56,13 +62,13 @@ struct Status {
   # Of the whole node. "refused.REASON" counts connections that this node refused,
   # "refused_by_peer.REASON" those of this node that others refused; the rest are named for what
   # they count.
+  procNote @13 :Text;
 }
 
 struct Transport {
   name @0 :Text;  # "user-space" or "kccm"
   reason @1 :Text;  # why this one
 }
-  procNote @13 :Text;
 
 struct Counter {
   name @0 :Text;

@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,7 +10,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -196,19 +194,14 @@ std::vector<int> MissingNodes(const State& state, const Findings& findings) {
 
 std::string Nodes(int count) { return absl::StrCat(count, count == 1 ? " node" : " nodes"); }
 
-// What keeps the nodes from seeing each other, at the last look.
-struct Lag {
-  int node = 0;
-  std::string why;
-};
-
-std::optional<Lag> FindLag(const Layout& layout, int nodes, const UpHooks& hooks) {
-  for (int node = 1; node <= nodes; ++node) {
-    absl::StatusOr<int> up = hooks.nodes_up(layout.Socket(node));
-    if (!up.ok()) return Lag{node, std::string(base::ToStd(up.status().message()))};
-    if (*up != nodes) return Lag{node, absl::StrCat("sees ", *up, " of ", Nodes(nodes))};
+// How many nodes one node sees as up, once these are all or `deadline` has come. A daemon that dies
+// meanwhile is started anew by its node.
+absl::StatusOr<int> AwaitNodesUp(const std::string& socket, const UpHooks& hooks,
+                                 Deadline deadline) {
+  for (;;) {
+    absl::StatusOr<int> up = hooks.nodes_up(socket, std::chrono::milliseconds(LeftMs(deadline)));
+    if (!absl::IsUnavailable(up.status()) || LeftMs(deadline) == 0) return up;
   }
-  return std::nullopt;
 }
 
 }  // namespace
@@ -254,23 +247,17 @@ absl::StatusOr<UpResult> Up(const Layout& layout, const UpOptions& options, cons
 absl::Status AwaitWhole(const Layout& layout, int nodes, const UpHooks& hooks,
                         std::chrono::milliseconds patience) {
   const Deadline deadline = After(patience);
-  int shown = 0;
-  for (;;) {
-    std::optional<Lag> lag = FindLag(layout, nodes, hooks);
-    if (!lag) return absl::OkStatus();
-    if (lag->node > shown + 1) {
-      shown = lag->node - 1;
-      hooks.progress(absl::StrCat(NodeName(shown), " sees all nodes"));
-    }
-    if (LeftMs(deadline) == 0) {
-      return absl::DeadlineExceededError(absl::StrCat(
-          "the nodes do not all see each other after ", patience.count() / 1000,
-          " s: ", NodeName(lag->node), ": ", lag->why, " (see ", layout.Log(lag->node), ")"));
-    }
-    // The daemon has no call that waits for peers; asking costs it nothing.
-    constexpr int kAskAgainMs = 50;
-    poll(nullptr, 0, std::min(kAskAgainMs, LeftMs(deadline)));
+  for (int node = 1; node <= nodes; ++node) {
+    absl::StatusOr<int> up = AwaitNodesUp(layout.Socket(node), hooks, deadline);
+    if (up.ok() && *up == nodes) continue;
+    const std::string why = up.ok() ? absl::StrCat("sees ", *up, " of ", Nodes(nodes), " after ",
+                                                   patience.count() / 1000, " s")
+                                    : std::string(base::ToStd(up.status().message()));
+    return absl::DeadlineExceededError(
+        absl::StrCat("the nodes do not all see each other: ", NodeName(node), ": ", why, " (see ",
+                     layout.Log(node), ")"));
   }
+  return absl::OkStatus();
 }
 
 }  // namespace clustix::cluster

@@ -32,9 +32,10 @@ struct UpOptions {
 struct UpHooks {
   // Writes layout.ConfigFile() and KeyFile().
   std::function<absl::Status(const Layout&, const std::vector<NodeAddress>&)> write_config;
-  // How many nodes, itself included, the daemon behind a socket sees as up; an error while it does
-  // not answer.
-  std::function<absl::StatusOr<int>(const std::string& socket)> nodes_up;
+  // Waits until the daemon behind a socket runs and sees all nodes as up, but no longer than
+  // `patience`: how many they are, itself included. kUnavailable: it went away meanwhile.
+  std::function<absl::StatusOr<int>(const std::string& socket, std::chrono::milliseconds patience)>
+      nodes_up;
   // One line of progress.
   std::function<void(const std::string&)> progress;
 };

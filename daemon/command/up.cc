@@ -45,10 +45,14 @@ absl::Status WriteConfig(const cluster::Layout& layout,
   return daemon::InitCluster(options).status();
 }
 
-absl::StatusOr<int> NodesUp(const std::string& socket) {
-  constexpr std::chrono::milliseconds kTimeout{1000};
-  ASSIGN_OR_RETURN(client::Client daemon, client::Client::Connect(socket, kTimeout));
-  ASSIGN_OR_RETURN(client::Status status, daemon.GetStatus());
+absl::StatusOr<int> NodesUp(const std::string& socket, std::chrono::milliseconds patience) {
+  const auto start = std::chrono::steady_clock::now();
+  ASSIGN_OR_RETURN(client::Client daemon, client::Client::Await(socket, patience));
+  RETURN_IF_ERROR(daemon.GetStatus().status());  // one that is stopped is not worth the patience
+  const auto used = std::chrono::steady_clock::now() - start;
+  ASSIGN_OR_RETURN(
+      client::Status status,
+      daemon.AwaitPeers(std::chrono::ceil<std::chrono::milliseconds>(patience - used)));
   int up = 1;
   for (const client::PeerStatus& peer : status.peers) up += peer.state == "up";
   return up;

@@ -5,6 +5,7 @@
 #include <endian.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <functional>
 
@@ -38,17 +39,7 @@ absl::Status Unexpected() {
   return absl::InvalidArgumentError("the daemon answered something else than was asked");
 }
 
-}  // namespace
-
-absl::StatusOr<Client> Client::Connect(const std::string& socket_path,
-                                       std::chrono::milliseconds timeout) {
-  ASSIGN_OR_RETURN(base::UniqueFd fd, ConnectUnix(socket_path, timeout));
-  return Client(std::move(fd), socket_path);
-}
-
-absl::StatusOr<Status> Client::GetStatus() {
-  ASSIGN_OR_RETURN(std::vector<std::byte> bytes,
-                   Exchange(Question([](auto ask) { ask.setStatus(); })));
+absl::StatusOr<Status> ReadStatus(const std::vector<std::byte>& bytes) {
   Status status;
   RETURN_IF_ERROR(ReadReply(bytes, [&status](proto::AdminReply::Reader reply) {
     if (!reply.isStatus()) return Unexpected();
@@ -56,6 +47,46 @@ absl::StatusOr<Status> Client::GetStatus() {
     return absl::OkStatus();
   }));
   return status;
+}
+
+// The process that listens, as this process's pid namespace numbers it; empty if it does not show
+// there.
+std::string PeerPid(const base::UniqueFd& fd) {
+  ucred peer{};
+  socklen_t size = sizeof(peer);
+  if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 0) return "";
+  return std::to_string(peer.pid);
+}
+
+}  // namespace
+
+absl::StatusOr<Client> Client::Connect(const std::string& socket_path,
+                                       std::chrono::milliseconds timeout) {
+  ASSIGN_OR_RETURN(base::UniqueFd fd, ConnectUnix(socket_path, timeout));
+  return Client(std::move(fd), socket_path, timeout);
+}
+
+absl::StatusOr<Client> Client::Await(const std::string& socket_path,
+                                     std::chrono::milliseconds patience) {
+  ASSIGN_OR_RETURN(base::UniqueFd fd, AwaitUnix(socket_path, patience));
+  return Client(std::move(fd), socket_path, kSilence);
+}
+
+absl::StatusOr<Status> Client::GetStatus() {
+  ASSIGN_OR_RETURN(std::vector<std::byte> bytes,
+                   Exchange(Question([](auto ask) { ask.setStatus(); })));
+  return ReadStatus(bytes);
+}
+
+absl::StatusOr<Status> Client::AwaitPeers(std::chrono::milliseconds patience) {
+  const auto wait_ms =
+      static_cast<uint32_t>(std::clamp<int64_t>(patience.count(), 0, proto::AWAIT_PEERS_MS_MAX));
+  // While it waits for its peers, a daemon that is well says nothing.
+  RETURN_IF_ERROR(SetTimeout(fd_, std::chrono::milliseconds(wait_ms) + timeout_));
+  ASSIGN_OR_RETURN(std::vector<std::byte> bytes,
+                   Exchange(Question([wait_ms](auto ask) { ask.setAwaitPeers(wait_ms); })));
+  RETURN_IF_ERROR(SetTimeout(fd_, timeout_));
+  return ReadStatus(bytes);
 }
 
 absl::StatusOr<std::vector<Node>> Client::GetNodes() {
@@ -132,8 +163,12 @@ absl::Status Client::ReceiveAll(void* to, size_t bytes) {
 
 absl::Status Client::SocketError(int error) const {
   if (error == EAGAIN || error == EWOULDBLOCK) {
+    const std::string pid = PeerPid(fd_);
     return absl::DeadlineExceededError(
-        absl::StrCat(path_, ": the daemon does not answer (is it stopped?)"));
+        absl::StrCat(path_, ": the daemon", pid.empty() ? "" : absl::StrCat(", process ", pid, ","),
+                     " has said nothing for ", timeout_.count(),
+                     " ms: it is stopped, or overrun (kill -CONT ", pid.empty() ? "PID" : pid,
+                     " lets a stopped one go on; --socket asks that of another node)"));
   }
   return base::ErrnoStatus(error, path_);
 }

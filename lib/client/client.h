@@ -16,6 +16,9 @@
 
 namespace clustix::client {
 
+// How long a daemon that is well takes at most to say something.
+inline constexpr std::chrono::milliseconds kSilence{2000};
+
 struct Counter {
   std::string name;
   uint64_t value = 0;
@@ -37,10 +40,10 @@ struct Status {
   int32_t pid = 0;
   uint64_t uptime_ms = 0;
   std::string proc_mount;  // empty: nothing is mounted
+  std::string proc_note;   // why not
   std::string transport_name, transport_reason;
   std::vector<PeerStatus> peers;
   std::vector<Counter> counters;
-  std::string proc_note;   // why not
 };
 
 // The node-wide files of /proc, as the node's kernel wrote them.
@@ -76,19 +79,26 @@ class Client {
  public:
   // `timeout` is for each time that the daemon says nothing. kNotFound or kUnavailable: no daemon
   // is there; kDeadlineExceeded: it accepts nobody.
-  static absl::StatusOr<Client> Connect(
-      const std::string& socket_path,
-      std::chrono::milliseconds timeout = std::chrono::milliseconds(5000));
+  static absl::StatusOr<Client> Connect(const std::string& socket_path,
+                                        std::chrono::milliseconds timeout = kSilence);
+  // The same for a daemon that may only be starting: waits up to `patience` for it. The socket's
+  // folder must be there.
+  static absl::StatusOr<Client> Await(const std::string& socket_path,
+                                      std::chrono::milliseconds patience);
 
-  // kDeadlineExceeded: the daemon does not answer (is it stopped?); kUnavailable: it went away;
-  // kInvalidArgument: it answered something malformed; kInternal: with its own message.
-  // After an error the connection is of no more use.
+  // kDeadlineExceeded: the daemon does not answer, and the message says what helps if it is
+  // stopped; kUnavailable: it went away; kInvalidArgument: it answered something malformed;
+  // kInternal: with its own message. After an error the connection is of no more use.
   absl::StatusOr<Status> GetStatus();
+  // Waits until all peers are up, up to `patience` (and no longer than the daemon lets it); the
+  // status tells whether they are.
+  absl::StatusOr<Status> AwaitPeers(std::chrono::milliseconds patience);
   absl::StatusOr<std::vector<Node>> GetNodes();
   absl::StatusOr<Snapshot> GetSnapshot();
 
  private:
-  Client(base::UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  Client(base::UniqueFd fd, std::string path, std::chrono::milliseconds timeout)
+      : fd_(std::move(fd)), path_(std::move(path)), timeout_(timeout) {}
 
   absl::StatusOr<std::vector<std::byte>> Exchange(const std::vector<std::byte>& request);
   absl::Status SendAll(const void* data, size_t bytes);
@@ -97,6 +107,7 @@ class Client {
 
   base::UniqueFd fd_;
   std::string path_;
+  std::chrono::milliseconds timeout_;
 };
 
 }  // namespace clustix::client

@@ -15,8 +15,6 @@
 namespace clustix::client {
 namespace {
 
-constexpr const char* kRootBase = "/run/clustix";
-
 std::string Environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;

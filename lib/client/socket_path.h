@@ -15,7 +15,10 @@ namespace clustix::client {
 // In a daemon's runtime directory.
 inline constexpr const char* kSocketName = "clustixd.sock";
 
-// The folder for runtime directories of this user: /run/clustix for root, otherwise
+// Where root's daemons keep their runtime files.
+inline constexpr const char* kRootBase = "/run/clustix";
+
+// The folder for runtime directories of this user: kRootBase for root, otherwise
 // $XDG_RUNTIME_DIR/clustix, or /tmp/clustix-UID without one. A daemon uses it itself unless told
 // otherwise; clusters on one machine use node<ID> below it.
 std::string RuntimeBase();

@@ -12,10 +12,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <future>
 #include <thread>
 
+#include "lib/base/status.h"
 #include "lib/client/client.h"
 #include "lib/client/socket_path.h"
 #include "lib/client/unix_socket.h"
@@ -28,6 +30,8 @@ namespace clustix::daemon {
 namespace {
 
 using ::testing::HasSubstr;
+
+constexpr std::chrono::seconds kTestDeadline{30};  // nothing takes as long unless it hangs
 
 class RecordedView : public procview::ClusterView {
  public:
@@ -62,11 +66,19 @@ class AdminServiceTest : public ::testing::Test {
  protected:
   AdminServiceTest() : path_(dir_.File("admin.sock")), workers_(2, 16) {
     io_ = *io::UringIo::Create();
-    service_ =
-        *AdminService::Start(*io_, path_, view_, workers_, [](proto::Status::Builder status) {
-          status.setName("one");
-          status.initCounters(1)[0].setName("refused.proof");
-        });
+    service_ = *AdminService::Start(*io_, path_, view_, workers_,
+                                    {.fill_status =
+                                         [this](proto::Status::Builder status) {
+                                           status.setName("one");
+                                           status.initPeers(1)[0].setState(peers_up_ ? "up" : "x");
+                                           status.initCounters(1)[0].setName("refused.proof");
+                                         },
+                                     .all_peers_up =
+                                         [this] {
+                                           ++times_asked_;
+                                           times_asked_.notify_all();
+                                           return peers_up_;
+                                         }});
     loop_ = std::thread([this] { io_->Run(); });
   }
   ~AdminServiceTest() override {
@@ -96,6 +108,10 @@ class AdminServiceTest : public ::testing::Test {
     setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
     return fd;
   }
+
+  // On the loop's thread, except for waiting.
+  bool peers_up_ = false;
+  std::atomic<int> times_asked_ = 0;
 
   TempDir dir_;
   std::string path_;
@@ -129,7 +145,8 @@ std::string ReadToEnd(const base::UniqueFd& fd) {
   std::string text;
   char buffer[4096];
   for (;;) {
-    ssize_t got = recv(fd.get(), buffer, sizeof(buffer), 0);
+    // A receive with a timeout is not taken up again by the kernel after io_uring's interruptions.
+    ssize_t got = TEMP_FAILURE_RETRY(recv(fd.get(), buffer, sizeof(buffer), 0));
     if (got <= 0) return got == 0 || errno == ECONNRESET ? text : text + "(timeout)";
     text.append(buffer, static_cast<size_t>(got));
   }
@@ -160,7 +177,7 @@ TEST_F(AdminServiceTest, Takes_requests_in_any_pieces) {
   base::UniqueFd fd = Connect();
   for (char byte : StatusRequest()) Send(fd, std::string(1, byte));
   char length[4];
-  EXPECT_EQ(recv(fd.get(), length, sizeof(length), MSG_WAITALL), 4);
+  EXPECT_EQ(TEMP_FAILURE_RETRY(recv(fd.get(), length, sizeof(length), MSG_WAITALL)), 4);
   base::UniqueFd pipelined = Connect();
   Send(pipelined, StatusRequest() + StatusRequest());
   shutdown(pipelined.get(), SHUT_WR);
@@ -202,11 +219,79 @@ TEST_F(AdminServiceTest, Survives_clients_that_leave_before_the_answer) {
   EXPECT_TRUE(client::Client::Connect(path_)->GetStatus().ok());
 }
 
+TEST_F(AdminServiceTest, Answers_who_waits_for_peers_as_soon_as_all_are_up) {
+  std::future<absl::StatusOr<client::Status>> waiting = std::async(std::launch::async, [this] {
+    return client::Client::Connect(path_)->AwaitPeers(std::chrono::milliseconds(20'000));
+  });
+  times_asked_.wait(0);                         // the question has arrived
+  OnLoop([this] { service_->OnPeerState(); });  // one of several
+  OnLoop([this] {
+    EXPECT_EQ(service_->connections(), 1u);
+    peers_up_ = true;
+    service_->OnPeerState();
+  });
+  absl::StatusOr<client::Status> status = waiting.get();
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->peers.at(0).state, "up");
+  // And at once when there is nothing to wait for.
+  status = client::Client::Connect(path_)->AwaitPeers(std::chrono::milliseconds(20'000));
+  EXPECT_TRUE(status.ok()) << status.status();
+}
+
+TEST_F(AdminServiceTest, Answers_who_waits_for_peers_in_vain_when_the_time_is_over) {
+  absl::StatusOr<client::Client> client = client::Client::Connect(path_);
+  ASSERT_TRUE(client.ok()) << client.status();
+  absl::StatusOr<client::Status> status = client->AwaitPeers(std::chrono::milliseconds(20));
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->peers.at(0).state, "x");
+  EXPECT_TRUE(client->GetStatus().ok());
+}
+
+TEST_F(AdminServiceTest, Ends_while_somebody_waits_for_peers) {
+  std::future<absl::Status> waiting = std::async(std::launch::async, [this] {
+    return client::Client::Connect(path_)->AwaitPeers(std::chrono::milliseconds(20'000)).status();
+  });
+  times_asked_.wait(0);
+  OnLoop([this] { service_->Stop(); });
+  EXPECT_TRUE(absl::IsUnavailable(waiting.get()));
+}
+
+TEST(Client, Waits_for_a_daemon_that_is_only_starting) {
+  TempDir dir;
+  const std::string path = dir.File("late.sock");
+  EXPECT_TRUE(absl::IsNotFound(client::Client::Await(path, std::chrono::milliseconds(1)).status()));
+  std::future<absl::Status> waiting = std::async(
+      std::launch::async, [&path] { return client::Client::Await(path, kTestDeadline).status(); });
+  base::UniqueFd listener(socket(AF_UNIX, SOCK_STREAM, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(listen(listener.get(), 1), 0);
+  ASSERT_EQ(chmod(path.c_str(), 0666), 0);  // as AdminService does
+  EXPECT_TRUE(waiting.get().ok());
+}
+
+TEST(Client, Names_the_process_of_a_daemon_that_hangs) {
+  TempDir dir;
+  base::UniqueFd listener(socket(AF_UNIX, SOCK_STREAM, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  dir.File("hangs.sock").copy(address.sun_path, sizeof(address.sun_path) - 1);
+  ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(listen(listener.get(), 1), 0);
+  auto client = client::Client::Connect(dir.File("hangs.sock"), std::chrono::milliseconds(20));
+  ASSERT_TRUE(client.ok()) << client.status();
+  absl::Status hangs = client->GetStatus().status();
+  EXPECT_THAT(std::string(base::ToStd(hangs.message())),
+              HasSubstr("kill -CONT " + std::to_string(getpid())));
+}
+
 TEST_F(AdminServiceTest, Reports_when_the_last_connection_has_closed) {
   base::UniqueFd fd = Connect();
   Send(fd, StatusRequest());
   char byte;
-  ASSERT_EQ(recv(fd.get(), &byte, 1, 0), 1);  // accepted
+  ASSERT_EQ(TEMP_FAILURE_RETRY(recv(fd.get(), &byte, 1, 0)), 1);  // accepted
   std::promise<size_t> left;
   OnLoop([&] { service_->Stop([&] { left.set_value(service_->connections()); }); });
   EXPECT_EQ(left.get_future().get(), 0u);
