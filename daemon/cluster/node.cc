@@ -127,6 +127,16 @@ absl::Status StartingNode::Await(const std::string& word, Deadline deadline) {
   return absl::AbortedError(absl::StrCat("node ", node_, ": ", text));
 }
 
+absl::Status StartingNode::AwaitDetached(Deadline deadline) {
+  pollfd entry = {control_.get(), 0, 0};  // POLLHUP always counts
+  int ready;
+  while ((ready = poll(&entry, 1, LeftMs(deadline))) < 0 && errno == EINTR) {
+  }
+  if (ready > 0) return absl::OkStatus();
+  return absl::DeadlineExceededError(
+      absl::StrCat("node ", node_, " does not go on by itself (see ", log_, ")"));
+}
+
 absl::Status StartingNode::Go() {
   if (send(control_.get(), kGo, sizeof(kGo) - 1, MSG_NOSIGNAL) >= 0) return absl::OkStatus();
   return absl::AbortedError(

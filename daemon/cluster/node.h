@@ -52,6 +52,8 @@ class StartingNode {
   // Waits for a word of the process. An error it reports instead, or its death, is the status.
   absl::Status Await(const std::string& word, Deadline deadline);
   absl::Status Go();
+  // Waits until the process has let go of the socket, by which a scan tells that it still starts.
+  absl::Status AwaitDetached(Deadline deadline);
 
  private:
   int node_ = 0;

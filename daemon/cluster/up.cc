@@ -125,6 +125,7 @@ absl::Status StartNodes(const Layout& layout, State state, const std::vector<int
   RETURN_IF_ERROR(SaveState(layout, state));
   for (StartingNode& node : starting) RETURN_IF_ERROR(node.Go());
   for (StartingNode& node : starting) RETURN_IF_ERROR(node.Await(kStarted, deadline));
+  for (StartingNode& node : starting) RETURN_IF_ERROR(node.AwaitDetached(deadline));
   return absl::OkStatus();
 }
 
