@@ -11,27 +11,42 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "daemon/cluster/files.h"
 #include "daemon/cluster/mounts.h"
 #include "daemon/cluster/process.h"
 #include "daemon/cluster/scan.h"
 #include "lib/base/status.h"
+#include "lib/client/socket_path.h"
 
 namespace clustix::cluster {
 namespace {
 
+// Only root can enter the nodes of root's cluster, and only the user who made it those of another.
+absl::Status NoCluster(const Layout& layout) {
+  const Layout of_root(client::kRootBase);
+  for (const Layout& other : {layout, of_root}) {
+    if (geteuid() == 0 || !client::IsLive(other.Socket(1))) continue;
+    return absl::PermissionDeniedError(
+        absl::StrCat("the cluster in ", other.base(),
+                     " is another user's, mostly root's (run this as "
+                     "that user: sudo clustix shell; clustix ps and nodes work as anybody)"));
+  }
+  return absl::NotFoundError(
+      absl::StrCat("no cluster of yours runs in ", layout.base(), " (clustix up starts one)"));
+}
+
 absl::StatusOr<NodeProcess> ChooseNode(const Layout& layout, int node) {
   Findings findings = Scan(layout);
-  if (findings.nodes.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat("no cluster of yours runs in ", layout.base(), " (clustix up starts one)"));
-  }
+  if (findings.nodes.empty()) return NoCluster(layout);
   if (node == 0) return findings.nodes.front();
   std::optional<NodeProcess> found = FindNode(findings, node);
   if (found) return *found;
-  return absl::NotFoundError(absl::StrCat("node ", node,
-                                          " does not run here (clustix nodes shows "
-                                          "the nodes, clustix up starts those that are missing)"));
+  std::vector<int> running;
+  for (const NodeProcess& other : findings.nodes) running.push_back(other.node);
+  return absl::NotFoundError(
+      absl::StrCat("node ", node, " does not run here: ", absl::StrJoin(running, ", "), " do",
+                   running.size() == 1 ? "es" : "", " (clustix up starts those that are missing)"));
 }
 
 absl::Status EnterNamespaces(const ProcessId& process) {
@@ -126,6 +141,7 @@ int Follow(pid_t child) {
 absl::StatusOr<int> RunShell(const Layout& layout, const ShellOptions& options) {
   RETURN_IF_ERROR(layout.Check());
   ASSIGN_OR_RETURN(NodeProcess node, ChooseNode(layout, options.node));
+  RETURN_IF_ERROR(options.check_daemon(layout, node.node));
   if (node.mode == Mode::kNamespaces) RETURN_IF_ERROR(EnterNamespaces(node.process));
   std::fflush(nullptr);
   pid_t child = fork();  // a pid namespace is entered by children only

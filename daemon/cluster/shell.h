@@ -4,9 +4,11 @@
 #ifndef CLUSTIX_DAEMON_CLUSTER_SHELL_H_
 #define CLUSTIX_DAEMON_CLUSTER_SHELL_H_
 
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "daemon/cluster/layout.h"
 
@@ -15,6 +17,9 @@ namespace clustix::cluster {
 struct ShellOptions {
   int node = 0;                   // 0: the first that runs
   std::vector<std::string> argv;  // empty: $SHELL, with a word of explanation on a terminal
+  // Says why a program would have no view of the cluster on a node, before it is started: whoever
+  // looks at the mount of a daemon that is stopped waits until it goes on.
+  std::function<absl::Status(const Layout&, int node)> check_daemon;
 };
 
 // Returns what the program's exit status is for a shell. The calling process is in the node's

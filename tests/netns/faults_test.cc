@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "tests/netns/harness.h"
 
 namespace clustix::netns {
@@ -72,12 +73,94 @@ TEST_F(Faults, A_stopped_daemon_is_shown_as_stale_not_as_empty_and_recovers) {
   EXPECT_TRUE(AwaitAllUp(3));
 }
 
-TEST_F(Faults, A_question_to_a_stopped_daemon_ends_with_an_error_in_bounded_time) {
+TEST_F(Faults, A_question_to_a_stopped_daemon_ends_with_advice_in_bounded_time) {
+  const cluster::ProcessId daemon = Daemon(2);
+  Signal(daemon, SIGSTOP);
+  for (const char* command : {"status", "nodes", "ps"}) {
+    ToolResult answer = Ask(2, {command});
+    EXPECT_EQ(cluster::ExitCode(answer.status), 1) << command;
+    EXPECT_NE(answer.errors.find(absl::StrCat("kill -CONT ", daemon.pid)), std::string::npos)
+        << command << ": " << answer.errors;
+  }
+  Signal(daemon, SIGCONT);
+}
+
+TEST_F(Faults, A_shell_on_a_node_whose_daemon_is_stopped_fails_with_advice_instead_of_hanging) {
+  const cluster::ProcessId daemon = Daemon(2);
+  Signal(daemon, SIGSTOP);
+  std::vector<std::string> argv = ShellArguments(2, {"ps", "-ef"});
+  argv.insert(argv.begin(), {"timeout", "--kill-after=1", "20", ClustixProgram()});
+  absl::StatusOr<ToolResult> shell = cluster::RunTool(argv, "");
+  Signal(daemon, SIGCONT);
+  ASSERT_TRUE(shell.ok()) << shell.status();
+  EXPECT_EQ(cluster::ExitCode(shell->status), 1);
+  EXPECT_NE(shell->errors.find(absl::StrCat("kill -CONT ", daemon.pid)), std::string::npos)
+      << shell->errors;
+  EXPECT_SUCCESS(Shell(2, {"ps", "-ef"}));
+}
+
+TEST_F(Faults, A_tool_that_waits_for_a_stopped_daemon_can_be_interrupted) {
+  std::vector<std::string> argv =
+      ShellArguments(2, {"sh", "-c", "echo ready; read go; exec cat /proc/uptime"});
+  argv.insert(argv.begin(), ClustixProgram());
+  Background tool(argv);
+  ASSERT_EQ(tool.ReadLine(seconds(10)), "ready");
+  const cluster::ProcessId daemon = Daemon(2);
+  Signal(daemon, SIGSTOP);
+  tool.CloseStdin();
+  cluster::ProcessId waiting;
+  ASSERT_TRUE(Eventually(seconds(10), [&] {
+    for (pid_t pid : cluster::ListPids()) {
+      if (cluster::CommandLine(pid) != std::vector<std::string>{"cat", "/proc/uptime"}) continue;
+      waiting = cluster::IdentifyProcess(pid).value_or(cluster::ProcessId{});
+    }
+    return waiting.pid != 0;
+  }));
+  Signal(waiting, SIGINT);
+  EXPECT_TRUE(AwaitGone(waiting, seconds(10)));
+  Signal(daemon, SIGCONT);
+}
+
+TEST_F(Faults, A_node_that_stops_before_anybody_asked_for_its_processes_still_shows_them) {
   Signal(Daemon(2), SIGSTOP);
-  ToolResult answer = Ask(2, {"status"});
-  EXPECT_EQ(cluster::ExitCode(answer.status), 1);
-  EXPECT_NE(answer.errors, "");
+  for (int asked : {1, 3}) {
+    EXPECT_TRUE(Eventually(seconds(15), [&] { return IsStale(asked, 2); }));
+    EXPECT_GT(ProcessesOf(asked, 2), 0u) << "seen from node " << asked;
+  }
   Signal(Daemon(2), SIGCONT);
+}
+
+TEST_F(Faults, A_node_that_was_never_heard_is_shown_as_such) {
+  const cluster::ProcessId stopped = Daemon(2), newcomer = Daemon(3);
+  Signal(stopped, SIGSTOP);
+  Signal(newcomer, SIGKILL);
+  ASSERT_TRUE(AwaitGone(newcomer, seconds(10)));
+  ASSERT_TRUE(Eventually(seconds(20), [&] { return NodeRow(3, 2).is_object(); }));
+  const nlohmann::json row = NodeRow(3, 2);
+  EXPECT_EQ(row["known"], false) << row;
+  EXPECT_EQ(row["stale"], true) << row;
+  EXPECT_NE(Ask(3, {"nodes"}).output.find("never heard"), std::string::npos);
+  ToolResult ps = Ask(3, {"ps"});
+  EXPECT_SUCCESS(ps);
+  EXPECT_NE(ps.errors.find("node 2 (node2, "), std::string::npos) << ps.errors;
+  const std::string status = layout().ProcMount(3) + "/nodes/2/status";
+  ToolResult view = *cluster::RunTool({"cat", status}, "");
+  EXPECT_NE(view.output.find("stale:\tyes\n"), std::string::npos) << view.output << view.errors;
+  EXPECT_NE(view.output.find("known:\tno\n"), std::string::npos) << view.output << view.errors;
+  Signal(stopped, SIGCONT);
+}
+
+TEST_F(Faults, A_view_that_is_unmounted_is_reported_as_such) {
+  ASSERT_EQ(AskJson(2, {"status"})["proc_mount"], layout().ProcMount(2));
+  ASSERT_SUCCESS(*cluster::RunTool({"umount", layout().ProcMount(2)}, ""));
+  const nlohmann::json status = AskJson(2, {"status"});
+  EXPECT_TRUE(status["proc_mount"].is_null()) << status;
+  EXPECT_NE(status.value("proc_note", "").find("unmounted"), std::string::npos) << status;
+  EXPECT_NE(Ask(2, {"status"}).output.find("not mounted: "), std::string::npos);
+  ToolResult shell = Shell(2, {"true"});
+  EXPECT_EQ(cluster::ExitCode(shell.status), 1);
+  EXPECT_NE(shell.errors.find("unmounted"), std::string::npos) << shell.errors;
+  EXPECT_SUCCESS(Ask(2, {"ps"}));
 }
 
 TEST_F(Faults, A_node_whose_link_goes_down_is_suspected_and_comes_back) {

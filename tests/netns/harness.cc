@@ -144,8 +144,10 @@ void ClusterTest::TearDown() {
   EXPECT_EQ(Leftovers(layout_.base()), "");
 }
 
+std::string ClusterTest::ClustixProgram() { return Program("clustix"); }
+
 ToolResult ClusterTest::Clustix(const std::vector<std::string>& arguments) {
-  std::vector<std::string> argv = {Program("clustix")};
+  std::vector<std::string> argv = {ClustixProgram()};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   return MustRun(argv, "");
 }

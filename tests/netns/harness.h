@@ -70,6 +70,7 @@ class ClusterTest : public testing::Test {
   ToolResult Ask(int node, std::vector<std::string> arguments);
   // The same with --json, parsed; discarded JSON if it failed.
   nlohmann::json AskJson(int node, std::vector<std::string> arguments);
+  static std::string ClustixProgram();
   // A program in `clustix shell` on a node.
   ToolResult Shell(int node, const std::vector<std::string>& argv);
   std::vector<std::string> ShellArguments(int node, const std::vector<std::string>& argv);

@@ -134,7 +134,8 @@ TEST_F(Tour, Shell_passes_the_exit_status_and_output_through) {
 TEST_F(Tour, Shell_on_a_node_that_does_not_run_says_so) {
   ToolResult result = Shell(9, {"true"});
   EXPECT_EQ(cluster::ExitCode(result.status), 1);
-  EXPECT_NE(result.errors.find("node 9 does not run here"), std::string::npos) << result.errors;
+  EXPECT_NE(result.errors.find("node 9 does not run here: 1, 2, 3 do"), std::string::npos)
+      << result.errors;
 }
 
 TEST_F(Tour, The_nodes_own_proc_stays_within_reach_of_its_shell) {
