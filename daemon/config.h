@@ -20,7 +20,6 @@
 #ifndef CLUSTIX_DAEMON_CONFIG_H_
 #define CLUSTIX_DAEMON_CONFIG_H_
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -33,8 +32,6 @@
 #include "lib/base/uuid.h"
 
 namespace clustix::daemon {
-
-using ClusterKey = std::array<uint8_t, 32>;
 
 inline constexpr size_t kNameBytesMax = 63;  // a hostname's limit
 
@@ -64,10 +61,6 @@ absl::StatusOr<Config> LoadConfig(const std::string& path);
 
 // The same from memory. Pure. `path` is for messages and for the place of the key.
 absl::StatusOr<Config> ParseConfig(const std::string& path, std::string_view text);
-
-// kPermissionDenied if anybody but its owner can touch the file, or the owner is neither this user
-// nor root; kInvalidArgument if it holds no key. No message repeats what the file holds.
-absl::StatusOr<ClusterKey> LoadKey(const std::string& path);
 
 // A name of a cluster or a node: safe in a file name, a shell and a hostname alike.
 bool IsValidName(std::string_view name);

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "lib/base/cluster_key.h"
 #include "lib/base/log.h"
 #include "lib/base/status.h"
 #include "lib/base/system_random.h"
@@ -89,7 +90,7 @@ absl::Status Daemon::StartMessenger() {
   config.node = options_.self.id;
   config.listen_address = options_.self.address;
   config.cluster = options_.config.cluster_uuid;
-  absl::StatusOr<ClusterKey> key = LoadKey(options_.config.key_path);
+  absl::StatusOr<base::ClusterKey> key = base::LoadKey(options_.config.key_path);
   RETURN_IF_ERROR(key.status());
   config.key = *key;
   explicit_bzero(key->data(), key->size());

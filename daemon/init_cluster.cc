@@ -9,6 +9,7 @@
 
 #include "daemon/address.h"
 #include "daemon/file.h"
+#include "lib/base/cluster_key.h"
 #include "lib/base/hex.h"
 #include "lib/base/status.h"
 #include "lib/base/system_random.h"
@@ -21,7 +22,7 @@ constexpr mode_t kSecretMode = 0600;
 constexpr mode_t kDirectoryMode = 0755;
 
 std::string NewKeyText() {
-  ClusterKey key;
+  base::ClusterKey key;
   base::FillRandom(key.data(), key.size());
   return base::HexEncode(key) + "\n";
 }

@@ -3,8 +3,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "lib/base/status.h"
 #include "tests/unit/daemon/temp_dir.h"
@@ -155,50 +153,6 @@ TEST(Config, Says_which_file_cannot_be_read) {
   EXPECT_THAT(LoadConfig(dir.path()).status().ToString(), HasSubstr("not a regular file"));
   dir.Write("big.toml", std::string(2 << 20, '#'));
   EXPECT_THAT(LoadConfig(dir.File("big.toml")).status().ToString(), HasSubstr("larger than"));
-}
-
-TEST(Key, Is_taken_with_mode_0600_and_64_digits) {
-  TempDir dir;
-  absl::StatusOr<ClusterKey> key = LoadKey(dir.Write("key", std::string(64, 'a') + "\n"));
-  ASSERT_TRUE(key.ok()) << key.status();
-  EXPECT_EQ((*key)[31], 0xaa);
-  EXPECT_TRUE(LoadKey(dir.Write("read-only", std::string(64, 'A'), 0400)).ok());
-}
-
-TEST(Key, Is_refused_when_others_can_use_it) {
-  TempDir dir;
-  for (mode_t mode : {0644, 0640, 0604, 0620, 0601}) {
-    absl::Status status = LoadKey(dir.Write("key", std::string(64, 'a'), mode)).status();
-    EXPECT_TRUE(absl::IsPermissionDenied(status)) << status;
-    EXPECT_THAT(status.ToString(), HasSubstr("chmod 600"));
-  }
-}
-
-TEST(Key, Of_the_wrong_length_or_form_is_refused_without_being_shown) {
-  TempDir dir;
-  for (const std::string& text :
-       {std::string(), std::string(63, 'a'), std::string(65, 'a'), std::string(64, 'a') + "\n\n",
-        std::string(64, 'g'), std::string(32, 'a')}) {
-    absl::Status status = LoadKey(dir.Write("key", text)).status();
-    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
-    EXPECT_THAT(status.ToString(), HasSubstr("64 hexadecimal digits"));
-    EXPECT_THAT(status.ToString(), ::testing::Not(HasSubstr("aaaa")));
-  }
-  EXPECT_FALSE(LoadKey(dir.path()).ok());
-}
-
-TEST(Key, That_cannot_be_read_says_what_to_do) {
-  TempDir dir;
-  EXPECT_THAT(LoadKey(dir.File("none")).status().ToString(), HasSubstr("clustix init makes it"));
-  if (geteuid() != 0) GTEST_SKIP() << "needs root to be another user";
-  const std::string path = dir.Write("key", std::string(64, 'a'));
-  ASSERT_EQ(chmod(dir.path().c_str(), 0755), 0);
-  constexpr uid_t kNobody = 65534;
-  ASSERT_EQ(seteuid(kNobody), 0);
-  absl::Status status = LoadKey(path).status();
-  ASSERT_EQ(seteuid(0), 0);
-  EXPECT_TRUE(absl::IsPermissionDenied(status)) << status;
-  EXPECT_THAT(status.ToString(), HasSubstr("run clustixd as that user"));
 }
 
 Config TwoNodes() {

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "daemon/file.h"
+#include "lib/base/cluster_key.h"
 #include "tests/unit/daemon/temp_dir.h"
 
 namespace clustix::daemon {
@@ -53,7 +54,7 @@ TEST(InitCluster, Writes_a_configuration_and_key_that_the_daemon_takes) {
   ASSERT_EQ(config->nodes.size(), 2u);
   EXPECT_EQ(config->nodes[0].name, "alpha");
   EXPECT_EQ(config->nodes[1].address, "[fd00::2]:7401");
-  EXPECT_TRUE(LoadKey(config->key_path).ok());
+  EXPECT_TRUE(base::LoadKey(config->key_path).ok());
   struct stat info {};
   ASSERT_EQ(stat(config->key_path.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 07777, 0600u);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// LoadKey() of config.h: the one secret of a cluster.
+#include "lib/base/cluster_key.h"
+
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,13 +9,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <string_view>
+#include <vector>
 
-#include "daemon/config.h"
 #include "lib/base/hex.h"
 #include "lib/base/status.h"
 #include "lib/base/unique_fd.h"
 
-namespace clustix::daemon {
+namespace clustix::base {
 namespace {
 
 constexpr size_t kKeyDigits = 2 * sizeof(ClusterKey);
@@ -42,28 +43,26 @@ absl::Status CheckPermissions(const std::string& path, const struct stat& info) 
 absl::Status CannotRead(int error, const std::string& path) {
   const char* advice = "";
   if (error == ENOENT) advice = " (clustix init makes it; each node needs the same: copy it)";
-  if (error == EACCES)
-    advice = " (it is for its owner alone: run clustixd as that user, or as root)";
-  absl::Status status =
-      base::ErrnoStatus(error, absl::StrCat("cannot read the cluster key ", path));
+  if (error == EACCES) advice = " (it is for its owner alone: run as that user, or as root)";
+  absl::Status status = ErrnoStatus(error, absl::StrCat("cannot read the cluster key ", path));
   return absl::Status(status.code(), absl::StrCat(status.message(), advice));
 }
 
 }  // namespace
 
 absl::StatusOr<ClusterKey> LoadKey(const std::string& path) {
-  base::UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd.valid()) return CannotRead(errno, path);
   struct stat info {};
-  if (fstat(fd.get(), &info) != 0) return base::ErrnoStatus(errno, path);
+  if (fstat(fd.get(), &info) != 0) return ErrnoStatus(errno, path);
   RETURN_IF_ERROR(CheckPermissions(path, info));
 
   char text[kKeyDigits + 2];  // room for a newline, and for noticing that there is more
   ssize_t size = read(fd.get(), text, sizeof(text));
-  if (size < 0) return base::ErrnoStatus(errno, path);
+  if (size < 0) return ErrnoStatus(errno, path);
   std::string_view digits(text, static_cast<size_t>(size));
   if (digits.ends_with('\n')) digits.remove_suffix(1);
-  absl::StatusOr<std::vector<uint8_t>> bytes = base::HexDecode(digits);
+  absl::StatusOr<std::vector<uint8_t>> bytes = HexDecode(digits);
   if (digits.size() != kKeyDigits || !bytes.ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": no cluster key: expected ", kKeyDigits,
@@ -76,4 +75,4 @@ absl::StatusOr<ClusterKey> LoadKey(const std::string& path) {
   return key;
 }
 
-}  // namespace clustix::daemon
+}  // namespace clustix::base
