@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a function returns that can fail for reasons that a person has to be told: a value, or an
+// error with a text that says what happened, why, and where it helps what to do. Plain values; any
+// thread.
+#ifndef CLUSTIX_RESULT_H_
+#define CLUSTIX_RESULT_H_
+
+#include <cassert>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <variant>
+
+namespace clustix {
+
+enum class ErrorCode : uint8_t {
+  kInvalidArgument,   // an option is missing, malformed or out of range
+  kPermissionDenied,  // a file or address that this user may not use
+  kInUse,             // somebody listens on that address already
+  kUnsupported,       // the system lacks what is needed, or forbids it
+  kSystem,            // anything else that the system refused: memory, descriptors, files
+};
+
+struct Error {
+  ErrorCode code;
+  std::string message;
+};
+
+template <typename T>
+class Result {
+ public:
+  // Implicit, so that a function returns a T or an Error as it is.
+  Result(T value) : value_(std::move(value)) {}
+  Result(Error error) : value_(std::move(error)) {}
+
+  bool ok() const { return std::holds_alternative<T>(value_); }
+  explicit operator bool() const { return ok(); }
+
+  // Only when ok().
+  T& operator*() & {
+    assert(ok());
+    return *std::get_if<T>(&value_);
+  }
+  T&& operator*() && {
+    assert(ok());
+    return std::move(*std::get_if<T>(&value_));
+  }
+  T* operator->() { return &**this; }
+  // Only when not ok().
+  const Error& error() const {
+    assert(!ok());
+    return *std::get_if<Error>(&value_);
+  }
+
+ private:
+  std::variant<T, Error> value_;
+};
+
+}  // namespace clustix
+
+#endif  // CLUSTIX_RESULT_H_
