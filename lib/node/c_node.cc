@@ -34,6 +34,7 @@ NodeOptions ToOptions(const clustix_options& from) {
   to.queue_bytes = from.queue_bytes;
   to.window_messages = from.window_messages;
   to.window_bytes = from.window_bytes;
+  to.spin_us = from.spin_us;
   to.payload_crc = from.payload_crc;
   return to;
 }

@@ -22,8 +22,9 @@ constexpr uint64_t kNsPerMs = 1'000'000;
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<NodeCore>> NodeCore::Open(const msg::MessengerConfig& config) {
-  ASSIGN_OR_RETURN(auto io, io::UringIo::Create());
+absl::StatusOr<std::unique_ptr<NodeCore>> NodeCore::Open(const msg::MessengerConfig& config,
+                                                         const io::UringOptions& loop) {
+  ASSIGN_OR_RETURN(auto io, io::UringIo::Create(loop));
   std::unique_ptr<NodeCore> core(new NodeCore(std::move(io)));
   const auto closed = [raw = core.get()] {
     raw->closed_ = true;

@@ -23,7 +23,8 @@ namespace clustix {
 
 class NodeCore {
  public:
-  static absl::StatusOr<std::unique_ptr<NodeCore>> Open(const msg::MessengerConfig& config);
+  static absl::StatusOr<std::unique_ptr<NodeCore>> Open(const msg::MessengerConfig& config,
+                                                        const io::UringOptions& loop);
   // Ends what ~Node() promises to end. The only function that may be called after it is the
   // destructor.
   void Close();

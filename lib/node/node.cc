@@ -48,7 +48,7 @@ Result<T> ToResult(absl::StatusOr<T> value) {
 absl::StatusOr<std::unique_ptr<NodeCore>> OpenCore(const NodeOptions& options) {
   ASSIGN_OR_RETURN(msg::MessengerConfig config, CheckOptions(options));
   config.incarnation = base::RandomId();
-  return NodeCore::Open(config);
+  return NodeCore::Open(config, {.spin_us = options.spin_us});
 }
 
 }  // namespace

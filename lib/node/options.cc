@@ -16,6 +16,8 @@ namespace {
 
 constexpr uint32_t kBytesMin = 2 * 1024 * 1024;  // the largest message fits, with room to spare
 
+constexpr uint32_t kSpinMaxUs = 1000;
+
 absl::Status Wrong(const std::string& what) { return absl::InvalidArgumentError(what); }
 
 absl::Status CheckNode(NodeId node, const std::string& name) {
@@ -61,7 +63,10 @@ absl::Status CheckLimits(const NodeOptions& options) {
       CheckRange("queue_bytes", options.queue_bytes, kBytesMin, KCCM_QUEUE_BYTES_LIMIT));
   RETURN_IF_ERROR(
       CheckRange("window_messages", options.window_messages, 1, KCCM_QUEUE_MESSAGES_LIMIT));
-  return CheckRange("window_bytes", options.window_bytes, kBytesMin, KCCM_QUEUE_BYTES_LIMIT);
+  RETURN_IF_ERROR(
+      CheckRange("window_bytes", options.window_bytes, kBytesMin, KCCM_QUEUE_BYTES_LIMIT));
+  if (options.spin_us <= kSpinMaxUs) return absl::OkStatus();
+  return Wrong(absl::StrCat("spin_us is ", options.spin_us, ", expected 0 to ", kSpinMaxUs));
 }
 
 absl::Status CheckPeers(const NodeOptions& options) {

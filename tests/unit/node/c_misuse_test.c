@@ -41,6 +41,7 @@ void Options_are_refused_with_their_name(void) {
   bad = good, bad.queue_bytes = 1000, check_open(&bad, "queue_bytes");
   bad = good, bad.window_messages = 1 << 21, check_open(&bad, "window_messages");
   bad = good, bad.window_bytes = 1000, check_open(&bad, "window_bytes");
+  bad = good, bad.spin_us = 1001, check_open(&bad, "spin_us is 1001, expected 0 to 1000");
   bad = good, bad.peers = NULL, check_open(&bad, "peers is NULL, and peer_count is 1");
   peer.node = 512, check_open(&good, "peers[0].node is 512");
   peer.node = CLIENT, check_open(&good, "peers[0] is this node itself");
