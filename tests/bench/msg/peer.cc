@@ -137,9 +137,10 @@ void PrintResult(const Case& what, const Meter& meter, double seconds, uint64_t 
 }
 
 absl::Status Measure(const Peer& peer, const PeerOptions& options, const RunOptions& run) {
-  ASSIGN_OR_RETURN(CpuClock cpu, CpuClock::Of(run.server_pid));
   std::unique_ptr<Client> client = peer.make_client();
   RETURN_IF_ERROR(client->Connect(options));
+  ASSIGN_OR_RETURN(const int server_pid, client->ServerPid(run.server_pid));
+  ASSIGN_OR_RETURN(CpuClock cpu, CpuClock::Of(server_pid));
   const uint32_t sample_every = SampleEvery(run.what.mode);
   auto warmup = std::make_unique<Meter>(run.warmup_ms * kMillisecondNs, sample_every);
   RETURN_IF_ERROR(client->Run(run.what, *warmup));

@@ -60,6 +60,9 @@ class Client {
   virtual absl::Status Connect(const PeerOptions& options) = 0;
   // Sends for as long as meter.running(). Called for the warm-up, and again for the measurement.
   virtual absl::Status Run(const Case& what, Meter& meter) = 0;
+  // The process whose CPU time is the server's: the one that was started for `serve`, unless that
+  // has started another for the work. Asked once, when connected.
+  virtual absl::StatusOr<int> ServerPid(int started_pid) { return started_pid; }
 };
 
 struct Peer {
