@@ -7,7 +7,7 @@ import re
 
 import tree
 
-SECTIONS = ("run", "build", "check")
+SECTIONS = ("run", "build", "check", "bench")
 
 
 def listed(text):
