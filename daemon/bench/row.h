@@ -66,9 +66,9 @@ struct Machine {
 
 struct Run {
   Machine machine;
-  std::string date;          // ISO 8601 in UTC, "2026-01-31T12:00:00Z"
-  std::string command_line;  // as it was typed
-  std::vector<Row> rows;     // at most one for each peer and case
+  std::string date;            // ISO 8601 in UTC, "2026-01-31T12:00:00Z"
+  std::string command_line;    // as it was typed
+  std::vector<Row> rows = {};  // at most one for each peer and case
 
   bool operator==(const Run&) const = default;
 };
