@@ -19,9 +19,9 @@
  *is suspected by its peers: a program that is busy elsewhere gives it a thread of its own.
  *
  * Callbacks run on that thread while the loop turns, and in clustix_close(). They may call every
- * function but those that turn the loop, or open or end what may be running: clustix_run,
- * clustix_call, clustix_queue_next, clustix_queue_open, clustix_queue_close and clustix_close
- *answer CLUSTIX_IN_CALLBACK there. What a callback is given is valid until it returns.
+ * function but those that turn the loop or end what may be running: clustix_run, clustix_call,
+ * clustix_queue_next, clustix_queue_close and clustix_close answer CLUSTIX_IN_CALLBACK there. What
+ *a callback is given is valid until it returns.
  *
  * Results. Functions return CLUSTIX_OK or another enum clustix_result. For those from
  * CLUSTIX_INVALID on, clustix_error() has a text for people that names the function and the cause.
@@ -81,9 +81,9 @@ const char* clustix_error(void);
 
 /*
  * What the library tells of its own accord: peers that come and go, connections refused and why.
- * Lines below `lowest` (at first: CLUSTIX_LOG_INFO) are left out; the others go to sink, without a
- * newline and from one thread at a time, or to stderr if it is NULL. Concerns the whole process;
- * any thread. CLUSTIX_INVALID.
+ * Lines below `lowest`, of enum clustix_log_level (at first: CLUSTIX_LOG_INFO), are left out; the
+ * others go to sink, without a newline and from one thread at a time, or to stderr if it is NULL.
+ * Concerns the whole process; any thread. CLUSTIX_INVALID.
  */
 enum clustix_log_level {
   CLUSTIX_LOG_DEBUG = 0,
@@ -92,7 +92,7 @@ enum clustix_log_level {
   CLUSTIX_LOG_ERROR = 3
 };
 typedef void clustix_log_fn(const char* line, void* user);
-int clustix_set_log(enum clustix_log_level lowest, clustix_log_fn* sink, void* user);
+int clustix_set_log(int lowest, clustix_log_fn* sink, void* user);
 
 enum clustix_lane {
   CLUSTIX_LANE_CONTROL = 0, /* small and urgent */
@@ -196,9 +196,10 @@ int clustix_post(struct clustix_node* node, void (*task)(void* user), void* user
 /* --- sending and calling -------------------------------------------------------------------- */
 /*
  * `to` is a node, `port` the handler there: 1 to 65535; 1 to 255 are for Clustix's own services.
- * The payload is copied, and may be empty. Unless CLUSTIX_OK is returned, nothing was queued and no
- * callback will run. All of them: CLUSTIX_BUSY, CLUSTIX_TOO_LARGE, CLUSTIX_NO_SUCH_PEER,
- * CLUSTIX_OUT_OF_MEMORY, CLUSTIX_INVALID, CLUSTIX_WRONG_THREAD.
+ * `lane` is one of enum clustix_lane. The payload is copied, and may be empty. Unless CLUSTIX_OK is
+ * returned, nothing was queued and no callback will run. All of them: CLUSTIX_BUSY,
+ * CLUSTIX_TOO_LARGE, CLUSTIX_NO_SUCH_PEER, CLUSTIX_OUT_OF_MEMORY, CLUSTIX_INVALID,
+ * CLUSTIX_WRONG_THREAD.
  */
 
 /* How a message ended: CLUSTIX_OK when the peer has it. */
@@ -206,13 +207,13 @@ typedef void clustix_sent_fn(int result, void* user);
 
 /* Sends a one-way message. done, unless NULL, runs exactly once. */
 int clustix_send(struct clustix_node* node, uint16_t to, uint16_t port, const void* payload,
-                 size_t bytes, enum clustix_lane lane, clustix_sent_fn* done, void* user);
+                 size_t bytes, int lane, clustix_sent_fn* done, void* user);
 
 struct clustix_call_options {
-  size_t size;            /* of this structure */
-  enum clustix_lane lane; /* of request and answer */
-  uint32_t epoch;         /* handed to the handler; for services that number their views */
-  uint64_t timeout_ms;    /* 0: no deadline */
+  size_t size;         /* of this structure */
+  int lane;            /* enum clustix_lane, of request and answer */
+  uint32_t epoch;      /* handed to the handler; for services that number their views */
+  uint64_t timeout_ms; /* 0: no deadline */
 };
 #define CLUSTIX_CALL_OPTIONS_INIT \
   { .size = sizeof(struct clustix_call_options), .timeout_ms = 5000 }
@@ -270,7 +271,7 @@ int clustix_queue_call(struct clustix_queue* queue, uint16_t to, uint16_t port, 
                        size_t bytes, const struct clustix_call_options* options, uint64_t tag,
                        struct clustix_call_id* id);
 int clustix_queue_send(struct clustix_queue* queue, uint16_t to, uint16_t port, const void* payload,
-                       size_t bytes, enum clustix_lane lane, uint64_t tag);
+                       size_t bytes, int lane, uint64_t tag);
 
 struct clustix_completion {
   uint64_t tag;

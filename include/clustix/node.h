@@ -98,12 +98,16 @@ class Node {
   // at once: they wait for their connection.
   static Result<std::unique_ptr<Node>> Open(const NodeOptions& options);
 
-  // Leaves the cluster: what is pending ends with kNotDelivered or kUnknown (callbacks run), then
-  // connections are closed, which takes a turn or two of the loop. Posted tasks that have not run
-  // never will. Not from within a callback.
+  // Close(), unless that was called.
   ~Node();
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
+
+  // Leaves the cluster: what is pending ends with kNotDelivered or kUnknown (callbacks run, and may
+  // still use the node and its queues), then connections are closed, which takes a turn or two of
+  // the loop. Posted tasks that have not run never will. Nothing is sent or received afterwards.
+  // Not from within a callback.
+  void Close();
 
   Messenger& messenger();
   // Where it listens, with the port. Any thread.

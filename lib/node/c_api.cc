@@ -121,7 +121,7 @@ int CheckSize(size_t size, size_t known, const void* structure, const char* type
 
 int TakeCallOptions(const clustix_call_options* options, const char* function, CallOptions* to) {
   if (options == nullptr) return CLUSTIX_OK;
-  clustix_call_options taken;
+  clustix_call_options taken = {};
   if (const int result = TakeIn(options, "clustix_call_options", function, &taken)) return result;
   if (const int result = CheckLane(taken.lane, function)) return result;
   *to = {

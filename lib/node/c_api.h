@@ -25,8 +25,9 @@ struct clustix_queue {
 
 struct clustix_node {
   explicit clustix_node(std::unique_ptr<clustix::Node> opened) : node(opened.release()) {}
-  // Callbacks that the node's end runs still come here: everything is in its place until then.
+  // Callbacks that the node's end runs may still use it and its queues.
   ~clustix_node() {
+    node->Close();
     queues.clear();
     delete node;
   }

@@ -45,7 +45,7 @@ constexpr auto* kAnsweredOrOver = "the request was answered, was one-way, or its
 using namespace clustix::c_api;
 
 int clustix_send(clustix_node* node, uint16_t to, uint16_t port, const void* payload, size_t bytes,
-                 clustix_lane lane, clustix_sent_fn* done, void* user) {
+                 int lane, clustix_sent_fn* done, void* user) {
   constexpr const char* kFunction = "clustix_send";
   if (const int result = CheckNode(node, kFunction)) return result;
   if (const int result = CheckMessage(to, port, payload, bytes, kFunction)) return result;

@@ -40,7 +40,7 @@ NodeOptions ToOptions(const clustix_options& from) {
 }
 
 int Open(const clustix_options* options, clustix_node** node) {
-  clustix_options taken;
+  clustix_options taken = {};
   if (const int result = TakeIn(options, "clustix_options", "clustix_open", &taken)) return result;
   if (node == nullptr) return Fail(CLUSTIX_INVALID, "clustix_open", "there is no room for a node");
   if (taken.peers == nullptr && taken.peer_count > 0) {
@@ -84,10 +84,10 @@ int clustix_load_key(const char* path, uint8_t key[CLUSTIX_KEY_BYTES]) {
   });
 }
 
-int clustix_set_log(clustix_log_level lowest, clustix_log_fn* sink, void* user) {
-  if (lowest > CLUSTIX_LOG_ERROR) {
-    return Fail(CLUSTIX_INVALID, "clustix_set_log", "lowest is %d, expected %d to %d",
-                static_cast<int>(lowest), CLUSTIX_LOG_DEBUG, CLUSTIX_LOG_ERROR);
+int clustix_set_log(int lowest, clustix_log_fn* sink, void* user) {
+  if (lowest < CLUSTIX_LOG_DEBUG || lowest > CLUSTIX_LOG_ERROR) {
+    return Fail(CLUSTIX_INVALID, "clustix_set_log", "lowest is %d, expected %d to %d", lowest,
+                CLUSTIX_LOG_DEBUG, CLUSTIX_LOG_ERROR);
   }
   return Guarded([&]() -> int {
     std::function<void(std::string_view)> to;
@@ -171,7 +171,7 @@ int clustix_on_writable(clustix_node* node, clustix_writable_fn* listener, void*
 int clustix_get_peer_info(clustix_node* node, uint16_t peer, struct clustix_peer_info* info) {
   constexpr const char* kFunction = "clustix_get_peer_info";
   if (const int result = CheckNode(node, kFunction)) return result;
-  struct clustix_peer_info known;
+  struct clustix_peer_info known = {};
   if (const int result = TakeIn(info, "clustix_peer_info", kFunction, &known)) return result;
   return Guarded([&]() -> int {
     for (const clustix::PeerInfo& found : node->node->messenger().Peers()) {

@@ -49,7 +49,7 @@ int Next(clustix_queue* queue, clustix_completion* completions, size_t max, int6
 using namespace clustix::c_api;
 
 int clustix_queue_open(clustix_node* node, clustix_queue** queue) {
-  if (const int result = CheckMayTurn(node, "clustix_queue_open")) return result;
+  if (const int result = CheckNode(node, "clustix_queue_open")) return result;
   if (queue == nullptr) {
     return Fail(CLUSTIX_INVALID, "clustix_queue_open", "there is no room for a queue");
   }
@@ -86,7 +86,7 @@ int clustix_queue_call(clustix_queue* queue, uint16_t to, uint16_t port, const v
 }
 
 int clustix_queue_send(clustix_queue* queue, uint16_t to, uint16_t port, const void* payload,
-                       size_t bytes, clustix_lane lane, uint64_t tag) {
+                       size_t bytes, int lane, uint64_t tag) {
   constexpr const char* kFunction = "clustix_queue_send";
   if (const int result = CheckQueue(queue, kFunction)) return result;
   if (const int result = CheckMessage(to, port, payload, bytes, kFunction)) return result;

@@ -45,17 +45,20 @@ absl::StatusOr<std::unique_ptr<NodeCore>> NodeCore::Open(const msg::MessengerCon
 // 1. What is pending ends; its callbacks find a messenger that takes nothing more. 2. Connections
 // close, which they do as the loop turns. What was posted and has not run goes with the loop.
 void NodeCore::Close() {
-  CheckMayTurn("~Node()");
-  closing_ = true;
+  CheckMayTurn("Node::Close()");
+  if (std::exchange(closing_, true)) return;
   turning_ = true;
   owned_messenger_.reset();
+  messenger_ = &closed_messenger_;
   bool late = false;
-  io_->loop().RunAt(io_->loop().Now() + kCloseNs, [&] {
+  const io::TimerId timer = io_->loop().RunAt(io_->loop().Now() + kCloseNs, [&] {
     late = true;
     EndTurn();
   });
   while (!closed_ && !late) io_->Run();
+  io_->loop().Cancel(timer);
   if (!closed_) base::Log(base::LogLevel::kWarning, "node", "some connections do not close");
+  turning_ = false;
 }
 
 void NodeCore::CheckThread(const char* function) const {

@@ -17,6 +17,7 @@
 #include "clustix/node.h"
 #include "lib/io/uring_io.h"
 #include "lib/msg/session_messenger.h"
+#include "lib/node/closed_messenger.h"
 #include "lib/node/completion_state.h"
 
 namespace clustix {
@@ -25,8 +26,7 @@ class NodeCore {
  public:
   static absl::StatusOr<std::unique_ptr<NodeCore>> Open(const msg::MessengerConfig& config,
                                                         const io::UringOptions& loop);
-  // Ends what ~Node() promises to end. The only function that may be called after it is the
-  // destructor.
+  // As Node::Close(); the second time, nothing.
   void Close();
   NodeCore(const NodeCore&) = delete;
   NodeCore& operator=(const NodeCore&) = delete;
@@ -66,7 +66,9 @@ class NodeCore {
   const std::unique_ptr<io::UringIo> io_;
   std::vector<std::unique_ptr<CompletionState>> queues_;
   std::unique_ptr<Messenger> owned_messenger_;
-  Messenger* messenger_ = nullptr;  // stays valid for callbacks that its end runs
+  ClosedMessenger closed_messenger_;
+  // Of these two; the first while its end runs callbacks.
+  Messenger* messenger_ = &closed_messenger_;
   std::string address_;
   std::vector<std::byte> answer_;  // of the last CallAndWait()
 };

@@ -70,7 +70,8 @@ Result<std::unique_ptr<Node>> Node::Open(const NodeOptions& options) {
 }
 
 Node::Node(std::unique_ptr<NodeCore> core) : core_(std::move(core)) {}
-Node::~Node() { core_->Close(); }
+Node::~Node() { Close(); }
+void Node::Close() { core_->Close(); }
 
 Messenger& Node::messenger() { return core_->messenger(); }
 const std::string& Node::address() const { return core_->address(); }

@@ -250,8 +250,8 @@ void One_way_messages_arrive_in_order_on_each_lane(void) {
   begin(&world);
   for (uint32_t i = 0; i < MESSAGES; i++)
     for (int lane = CLUSTIX_LANE_CONTROL; lane <= CLUSTIX_LANE_BULK; lane++)
-      CHECK_RESULT(CLUSTIX_OK, clustix_send(world.node, SERVER, PORT_COUNT, &i, sizeof i,
-                                            (enum clustix_lane)lane, note_sent, &told));
+      CHECK_RESULT(CLUSTIX_OK, clustix_send(world.node, SERVER, PORT_COUNT, &i, sizeof i, lane,
+                                            note_sent, &told));
   run_until(world.node, &told.times, 2 * MESSAGES);
   CHECK_RESULT(CLUSTIX_OK, told.result);
   CHECK_RESULT(CLUSTIX_OK, clustix_call(world.node, SERVER, PORT_COUNTED, NULL, 0, NULL, &reply));
@@ -375,6 +375,7 @@ void The_end_and_the_return_of_a_peer_are_told(void) {
 /* Runs while its node closes, when nothing can be begun any more. */
 struct closing {
   struct clustix_node* node;
+  struct clustix_queue* queue;
   struct told told;
 };
 
@@ -384,6 +385,8 @@ static void note_reply_at_the_end(const struct clustix_reply* reply, void* user)
   CHECK_ERROR(CLUSTIX_IN_CALLBACK, "clustix_close", clustix_close(closing->node));
   CHECK_RESULT(CLUSTIX_NO_SUCH_PEER, clustix_call_async(closing->node, SERVER, PORT_ECHO, NULL, 0,
                                                         NULL, note_reply, &closing->told, NULL));
+  CHECK_RESULT(CLUSTIX_NO_SUCH_PEER, clustix_queue_send(closing->queue, SERVER, PORT_COUNT, NULL, 0,
+                                                        CLUSTIX_LANE_BULK, 0));
 }
 
 static void never(void* user) { CHECK(user == NULL); }
@@ -393,6 +396,8 @@ void Closing_ends_what_is_pending(void) {
   struct closing delivered = {0}, unsent = {0};
   begin(&world);
   delivered.node = unsent.node = world.node;
+  CHECK_RESULT(CLUSTIX_OK, clustix_queue_open(world.node, &delivered.queue));
+  unsent.queue = delivered.queue;
   CHECK_RESULT(CLUSTIX_OK, clustix_call_async(world.node, SERVER, PORT_KEEP, NULL, 0, NULL,
                                               note_reply_at_the_end, &delivered, NULL));
   CHECK_RESULT(CLUSTIX_OK, clustix_call(world.node, SERVER, PORT_ECHO, NULL, 0, NULL, NULL));

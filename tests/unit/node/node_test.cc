@@ -121,6 +121,22 @@ TEST(Node, Knows_its_thread_and_its_callbacks) {
   EXPECT_FALSE(node->InCallback());
 }
 
+TEST(Node, That_was_closed_knows_nobody_and_may_be_turned) {
+  Server server;
+  const std::unique_ptr<Node> node = Open(Options(1, {2, server.address()}));
+  CompletionQueue queue(*node);
+  EXPECT_EQ(queue.Call(2, kKeep, {}, {.timeout_ms = 0}, 7), Outcome::kOk);
+  node->Close();
+  node->Close();
+  EXPECT_EQ(node->CallAndWait(2, kEcho, {}).outcome, Outcome::kNoSuchPeer);
+  EXPECT_EQ(node->messenger().Send(2, kEcho, {}), Outcome::kNoSuchPeer);
+  std::array<Completion, 4> done;
+  ASSERT_EQ(queue.Next(done, kDeadlineMs), 1u);
+  EXPECT_EQ(done[0].tag, 7u);
+  EXPECT_EQ(done[0].outcome, Outcome::kNotDelivered);
+  EXPECT_FALSE(node->RunFor(1));
+}
+
 TEST(NodeDeathTest, Misuse_ends_the_process_and_names_the_function) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const std::unique_ptr<Node> node = Open(Options(1, {2, "127.0.0.1:1"}));
