@@ -10,9 +10,9 @@
 #include <utility>
 
 #include "daemon/admin_connection.h"
-#include "daemon/snapshot_codec.h"
 #include "lib/base/log.h"
 #include "lib/base/status.h"
+#include "lib/proc/snapshot_codec.h"
 #include "proto/message.h"
 
 namespace clustix::daemon {
@@ -23,29 +23,6 @@ constexpr uint64_t kNsPerMs = 1'000'000;
 
 static_assert(proto::AWAIT_PEERS_MS_MAX < AdminService::kIdleMs,
               "a connection must not be taken for idle while its request waits");
-
-std::vector<std::byte> EncodeNodes(const procview::ClusterSnapshot& cluster) {
-  capnp::MallocMessageBuilder message;
-  auto nodes =
-      message.initRoot<proto::AdminReply>().initNodes(static_cast<unsigned>(cluster.nodes.size()));
-  for (unsigned i = 0; i < nodes.size(); ++i) EncodeNode(cluster.nodes[i], nodes[i]);
-  return proto::WriteMessage(message);
-}
-
-std::vector<std::byte> EncodeSnapshot(const procview::ClusterSnapshot& cluster) {
-  capnp::MallocMessageBuilder message;
-  proto::ClusterSnapshot::Builder to = message.initRoot<proto::AdminReply>().initSnapshot();
-  to.setSelf(cluster.self);
-  auto nodes = to.initNodes(static_cast<unsigned>(cluster.nodes.size()));
-  for (unsigned i = 0; i < nodes.size(); ++i) {
-    const procview::NodeView& view = cluster.nodes[i];
-    EncodeNode(view, nodes[i].initNode());
-    if (view.snapshot == nullptr) continue;
-    EncodeProcesses(*view.snapshot,
-                    nodes[i].initProcesses(static_cast<unsigned>(view.snapshot->processes.size())));
-  }
-  return proto::WriteMessage(message);
-}
 
 }  // namespace
 
@@ -121,10 +98,10 @@ absl::Status AdminService::Dispatch(io::StreamId stream, std::span<const std::by
             AnswerWhenPeersAreUp(stream, question.getAwaitPeers());
             return absl::OkStatus();
           case proto::AdminRequest::SNAPSHOT:
-            AnswerFromView(stream, [this] { return EncodeSnapshot(*view_.Snapshot()); });
+            AnswerFromView(stream, [this] { return proc::EncodeClusterReply(*view_.Snapshot()); });
             return absl::OkStatus();
           case proto::AdminRequest::NODES:
-            AnswerFromView(stream, [this] { return EncodeNodes(*view_.Snapshot()); });
+            AnswerFromView(stream, [this] { return proc::EncodeNodesReply(*view_.Snapshot()); });
             return absl::OkStatus();
         }
         return absl::InvalidArgumentError("unknown request: the client is newer than the daemon");

@@ -63,8 +63,8 @@ std::vector<LocalProc::Done> LocalProc::TakeServed(TimePoint taken) {
 }
 
 absl::StatusOr<LocalProc::Collected> LocalProc::CollectSince(TimePoint taken) {
-  ASSIGN_OR_RETURN(procview::NodeSnapshot snapshot, collect_());
-  return Collected{std::make_shared<const procview::NodeSnapshot>(std::move(snapshot)), taken};
+  ASSIGN_OR_RETURN(proc::NodeSnapshot snapshot, collect_());
+  return Collected{std::make_shared<const proc::NodeSnapshot>(std::move(snapshot)), taken};
 }
 
 void LocalProc::Run() {

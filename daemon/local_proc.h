@@ -18,7 +18,7 @@
 
 #include "absl/status/statusor.h"
 #include "lib/base/mutex.h"
-#include "lib/procview/snapshot.h"
+#include "lib/proc/snapshot.h"
 
 namespace clustix::daemon {
 
@@ -26,10 +26,10 @@ class LocalProc {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
   struct Collected {
-    std::shared_ptr<const procview::NodeSnapshot> snapshot;
+    std::shared_ptr<const proc::NodeSnapshot> snapshot;
     TimePoint taken;  // when the collection began
   };
-  using Collect = std::function<absl::StatusOr<procview::NodeSnapshot>()>;
+  using Collect = std::function<absl::StatusOr<proc::NodeSnapshot>()>;
   using Done = std::function<void(const absl::StatusOr<Collected>&)>;
 
   static constexpr size_t kWaitingMax = 1024;

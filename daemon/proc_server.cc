@@ -9,10 +9,10 @@
 #include <string>
 #include <utility>
 
-#include "daemon/snapshot_codec.h"
 #include "lib/base/log.h"
 #include "lib/base/status.h"
 #include "lib/msg/ports.h"
+#include "lib/proc/snapshot_codec.h"
 #include "proto/message.h"
 
 namespace clustix::daemon {

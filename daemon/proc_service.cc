@@ -8,10 +8,10 @@
 #include <optional>
 #include <utility>
 
-#include "daemon/snapshot_codec.h"
 #include "lib/base/log.h"
 #include "lib/base/status.h"
 #include "lib/msg/ports.h"
+#include "lib/proc/snapshot_codec.h"
 #include "proto/message.h"
 #include "proto/proc.capnp.h"
 
@@ -126,7 +126,7 @@ ProcService::Source* ProcService::FindSource(NodeId node) {
 
 // --- snapshots ----------------------------------------------------------------------------------
 
-std::shared_ptr<const procview::ClusterSnapshot> ProcService::Snapshot() {
+std::shared_ptr<const proc::ClusterSnapshot> ProcService::Snapshot() {
   const TimePoint entered = steady_clock::now();
   std::vector<size_t> due;
   {
@@ -197,13 +197,13 @@ void ProcService::GiveUpWaiting(TimePoint asked_before) {
   }
 }
 
-std::shared_ptr<const procview::ClusterSnapshot> ProcService::Build(TimePoint now) {
+std::shared_ptr<const proc::ClusterSnapshot> ProcService::Build(TimePoint now) {
   // The same object for callers in quick succession, so that they can keep what they derive of it.
   if (built_ != nullptr && now - built_at_ < options_.refresh) return built_;
-  auto cluster = std::make_shared<procview::ClusterSnapshot>();
+  auto cluster = std::make_shared<proc::ClusterSnapshot>();
   cluster->self = self_;
   for (const Source& source : sources_) {
-    procview::NodeView view;
+    proc::NodeView view;
     view.node = source.node.id;
     view.name = source.node.name;
     view.address = source.node.address;
@@ -219,7 +219,7 @@ std::shared_ptr<const procview::ClusterSnapshot> ProcService::Build(TimePoint no
 }
 
 void ProcService::Finish(size_t index, TimePoint taken,
-                         std::shared_ptr<const procview::NodeSnapshot> snapshot) {
+                         std::shared_ptr<const proc::NodeSnapshot> snapshot) {
   bool self;
   {
     base::MutexLock lock(mutex_);
@@ -276,7 +276,7 @@ void ProcService::OnPage(const std::shared_ptr<Fetch>& fetch, const Reply& reply
     return FetchPage(fetch);
   }
   Finish(fetch->source, fetch->started - options_.shared_age,
-         std::make_shared<const procview::NodeSnapshot>(std::move(fetch->partial)));
+         std::make_shared<const proc::NodeSnapshot>(std::move(fetch->partial)));
 }
 
 // --- files and tasks ----------------------------------------------------------------------------

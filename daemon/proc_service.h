@@ -60,7 +60,7 @@ class ProcService : public procview::ClusterView {
   bool KnowsNewcomers() const;
   void OnAnswer(std::function<void()> callback) { on_answer_ = std::move(callback); }
 
-  std::shared_ptr<const procview::ClusterSnapshot> Snapshot() override;
+  std::shared_ptr<const proc::ClusterSnapshot> Snapshot() override;
   procview::FileResult ReadProcessFile(uint16_t node, int32_t pid, int32_t tid,
                                        const std::string& name,
                                        const procview::Asker& asker) override;
@@ -81,7 +81,7 @@ class ProcService : public procview::ClusterView {
     bool unasked = false;    // by this node of its own accord: nobody has waited for the answer
     TimePoint asked;         // when it was last
     TimePoint taken;         // lower bound of when `snapshot` was
-    std::shared_ptr<const procview::NodeSnapshot> snapshot;
+    std::shared_ptr<const proc::NodeSnapshot> snapshot;
 
     bool Reachable() const { return self || member::IsReachable(state); }
     bool Expected() const { return Reachable() && responsive; }
@@ -91,7 +91,7 @@ class ProcService : public procview::ClusterView {
     size_t source;  // index of sources_
     NodeId node;
     TimePoint started;
-    procview::NodeSnapshot partial;
+    proc::NodeSnapshot partial;
     int32_t after_pid = 0;
   };
 
@@ -100,10 +100,9 @@ class ProcService : public procview::ClusterView {
   void StartRefresh(size_t source, TimePoint now);
   bool MustWait() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void GiveUpWaiting(TimePoint asked_before) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::shared_ptr<const procview::ClusterSnapshot> Build(TimePoint now)
+  std::shared_ptr<const proc::ClusterSnapshot> Build(TimePoint now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Finish(size_t source, TimePoint taken,
-              std::shared_ptr<const procview::NodeSnapshot> snapshot);
+  void Finish(size_t source, TimePoint taken, std::shared_ptr<const proc::NodeSnapshot> snapshot);
   Source* FindSource(NodeId node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountBadReply(NodeId node, const absl::Status& status);
   // Calls a peer and waits; 0 or an errno.
@@ -127,7 +126,7 @@ class ProcService : public procview::ClusterView {
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t bad_replies_ ABSL_GUARDED_BY(mutex_) = 0;
   // The last one handed out, as long as nothing in it has changed.
-  std::shared_ptr<const procview::ClusterSnapshot> built_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const proc::ClusterSnapshot> built_ ABSL_GUARDED_BY(mutex_);
   TimePoint built_at_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -15,13 +15,13 @@
 namespace clustix::daemon {
 namespace {
 
+using proc::ClusterSnapshot;
+using proc::NodeView;
+using proc::ProcessRecord;
 using procview::Asker;
-using procview::ClusterSnapshot;
 using procview::FileResult;
 using procview::GlobalPid;
 using procview::kNodeFiles;
-using procview::NodeView;
-using procview::ProcessRecord;
 
 constexpr Asker kDaemon = {0, 0};  // for facts that everybody may know
 
@@ -102,7 +102,7 @@ ProcTree::Moment ProcTree::Now() {
     base::MutexLock lock(mutex_);
     if (last_.cluster == moment.cluster) return last_;
   }
-  moment.clock = std::make_shared<procview::ViewClock>(MakeViewClock(*moment.cluster));
+  moment.clock = std::make_shared<procview::ViewClock>(procview::MakeViewClock(*moment.cluster));
   moment.seen = std::chrono::steady_clock::now();
   base::MutexLock lock(mutex_);
   last_ = moment;

@@ -61,15 +61,15 @@ class ProcTree {
  private:
   // One moment of the cluster: a call works on one of these from start to end.
   struct Moment {
-    std::shared_ptr<const procview::ClusterSnapshot> cluster;
+    std::shared_ptr<const proc::ClusterSnapshot> cluster;
     std::shared_ptr<const procview::ViewClock> clock;
     std::chrono::steady_clock::time_point seen;  // when this snapshot was first handed out
   };
   // A process, in the snapshot or, born since, asked for on its node.
   struct Process {
     int error = 0;
-    const procview::NodeView* node = nullptr;
-    const procview::ProcessRecord* record = nullptr;  // nullptr: not in the snapshot
+    const proc::NodeView* node = nullptr;
+    const proc::ProcessRecord* record = nullptr;  // nullptr: not in the snapshot
     uid_t uid = 0;
     gid_t gid = 0;
   };

@@ -24,8 +24,10 @@ struct Figures {
   std::optional<uint64_t> memory_total_bytes, memory_available_bytes;
 };
 
-Figures ReadFigures(const client::NodeFiles& files) {
+Figures ReadFigures(const proc::NodeView& node) {
   Figures figures;
+  if (node.snapshot == nullptr) return figures;
+  const proc::NodeSnapshot& files = *node.snapshot;
   if (auto stat = procview::ParseNodeStat(files.stat); stat.ok()) {
     figures.cpus = stat->each_cpu.size();
   }
@@ -50,13 +52,15 @@ json OrNull(const std::optional<T>& value) {
   return value ? json(*value) : json(nullptr);
 }
 
-json ToJson(const client::Node& node) {
+json ToJson(const proc::NodeSummary& summary) {
+  const proc::NodeView& node = summary.view;
+  const bool known = node.snapshot != nullptr;
   json object = {{"node", node.node},    {"name", node.name},   {"address", node.address},
-                 {"state", node.state},  {"stale", node.stale}, {"known", node.known},
+                 {"state", node.state},  {"stale", node.stale}, {"known", known},
                  {"age_ms", node.age_ms}};
-  Figures figures = ReadFigures(node.files);
-  object["hostname"] = node.known ? json(node.files.hostname) : json(nullptr);
-  object["processes"] = node.known ? json(node.process_count) : json(nullptr);
+  Figures figures = ReadFigures(node);
+  object["hostname"] = known ? json(node.snapshot->hostname) : json(nullptr);
+  object["processes"] = known ? json(summary.process_count) : json(nullptr);
   object["cpus"] = OrNull(figures.cpus);
   object["uptime_s"] = OrNull(figures.uptime_s);
   object["load_1min"] = OrNull(figures.load_1min);
@@ -71,19 +75,20 @@ std::string Memory(const Figures& figures) {
          FormatBytes(*figures.memory_total_bytes);
 }
 
-std::string Note(const client::Node& node) {
-  if (!node.known) return "never heard";
+std::string Note(const proc::NodeView& node) {
+  if (node.snapshot == nullptr) return "never heard";
   if (node.stale) return "stale: as of " + FormatDuration(node.age_ms) + " ago";
   return "";
 }
 
-void AddRow(Table& table, const client::Node& node) {
-  Figures figures = ReadFigures(node.files);
+void AddRow(Table& table, const proc::NodeSummary& summary) {
+  const proc::NodeView& node = summary.view;
+  Figures figures = ReadFigures(node);
   char load[32] = "-";
   if (figures.load_1min) std::snprintf(load, sizeof(load), "%.2f", *figures.load_1min);
   table.Add(
       {std::to_string(node.node), node.name, node.address, node.state,
-       node.known ? std::to_string(node.process_count) : "-",
+       node.snapshot != nullptr ? std::to_string(summary.process_count) : "-",
        figures.cpus ? std::to_string(*figures.cpus) : "-", load, Memory(figures),
        figures.uptime_s ? FormatDuration(static_cast<uint64_t>(*figures.uptime_s * 1000)) : "-",
        Note(node)});
@@ -92,11 +97,11 @@ void AddRow(Table& table, const client::Node& node) {
 int RunNodes(const Context& context, bool as_json) {
   absl::StatusOr<Connection> connection = ConnectToDaemon(context);
   if (!connection.ok()) return Fail(connection.status());
-  absl::StatusOr<std::vector<client::Node>> nodes = connection->client.GetNodes();
+  absl::StatusOr<std::vector<proc::NodeSummary>> nodes = connection->client.GetNodes();
   if (!nodes.ok()) return Fail(nodes.status());
   if (as_json) {
     json list = json::array();
-    for (const client::Node& node : *nodes) list.push_back(ToJson(node));
+    for (const proc::NodeSummary& node : *nodes) list.push_back(ToJson(node));
     std::printf("%s\n", list.dump(2, ' ', false, json::error_handler_t::replace).c_str());
     return kExitOk;
   }
@@ -111,7 +116,7 @@ int RunNodes(const Context& context, bool as_json) {
                {"MEMORY FREE"},
                {"UP"},
                {""}});
-  for (const client::Node& node : *nodes) AddRow(table, node);
+  for (const proc::NodeSummary& node : *nodes) AddRow(table, node);
   std::fputs(table.Render().c_str(), stdout);
   return kExitOk;
 }

@@ -57,23 +57,22 @@ size_t TerminalColumns() {
 int RunPs(const Context& context, PsArguments arguments) {
   absl::StatusOr<Connection> connection = ConnectToDaemon(context);
   if (!connection.ok()) return Fail(connection.status());
-  absl::StatusOr<client::Snapshot> snapshot = connection->client.GetSnapshot();
-  if (!snapshot.ok()) return Fail(snapshot.status());
-  procview::ClusterSnapshot cluster = ToClusterSnapshot(*std::move(snapshot));
+  absl::StatusOr<proc::ClusterSnapshot> cluster = connection->client.GetSnapshot();
+  if (!cluster.ok()) return Fail(cluster.status());
 
   procview::PsOptions& options = arguments.options;
   options.user_name = UserName;
   options.group_name = GroupName;
   options.now_s = time(nullptr);
   if (!arguments.wide) options.max_line_chars = TerminalColumns();
-  absl::StatusOr<std::string> text = arguments.json ? procview::RenderPsJson(cluster, options)
-                                                    : procview::RenderPsTable(cluster, options);
+  absl::StatusOr<std::string> text = arguments.json ? procview::RenderPsJson(*cluster, options)
+                                                    : procview::RenderPsTable(*cluster, options);
   if (!text.ok()) {
     Fail(text.status());
     return kExitUsage;  // an unknown column, sort key or node
   }
   std::fwrite(text->data(), 1, text->size(), stdout);
-  if (absl::StatusOr<std::vector<std::string>> warnings = procview::PsWarnings(cluster, options);
+  if (absl::StatusOr<std::vector<std::string>> warnings = procview::PsWarnings(*cluster, options);
       warnings.ok()) {
     std::fflush(stdout);
     for (const std::string& warning : *warnings) {

@@ -10,8 +10,8 @@
 #include <functional>
 
 #include "lib/base/status.h"
-#include "lib/client/reply_codec.h"
 #include "lib/client/unix_socket.h"
+#include "lib/proc/snapshot_codec.h"
 #include "proto/admin.capnp.h"
 #include "proto/message.h"
 
@@ -37,6 +37,41 @@ absl::Status ReadReply(const std::vector<std::byte>& bytes,
 
 absl::Status Unexpected() {
   return absl::InvalidArgumentError("the daemon answered something else than was asked");
+}
+
+std::vector<Counter> DecodeCounters(capnp::List<proto::Counter>::Reader from) {
+  std::vector<Counter> counters;
+  for (proto::Counter::Reader counter : from) {
+    counters.push_back({counter.getName().cStr(), counter.getValue()});
+  }
+  return counters;
+}
+
+Status DecodeStatus(proto::Status::Reader from) {
+  Status status;
+  status.version = from.getVersion().cStr();
+  status.cluster_name = from.getClusterName().cStr();
+  status.cluster_uuid = from.getClusterUuid().cStr();
+  status.node = from.getNode();
+  status.name = from.getName().cStr();
+  status.address = from.getAddress().cStr();
+  status.incarnation = from.getIncarnation();
+  status.pid = from.getPid();
+  status.uptime_ms = from.getUptimeMs();
+  status.proc_mount = from.getProcMount().cStr();
+  status.proc_note = from.getProcNote().cStr();
+  status.transport_name = from.getTransport().getName().cStr();
+  status.transport_reason = from.getTransport().getReason().cStr();
+  for (proto::Peer::Reader peer : from.getPeers()) {
+    status.peers.push_back({.node = peer.getNode(),
+                            .name = peer.getName().cStr(),
+                            .address = peer.getAddress().cStr(),
+                            .state = peer.getState().cStr(),
+                            .incarnation = peer.getIncarnation(),
+                            .counters = DecodeCounters(peer.getCounters())});
+  }
+  status.counters = DecodeCounters(from.getCounters());
+  return status;
 }
 
 absl::StatusOr<Status> ReadStatus(const std::vector<std::byte>& bytes) {
@@ -89,34 +124,28 @@ absl::StatusOr<Status> Client::AwaitPeers(std::chrono::milliseconds patience) {
   return ReadStatus(bytes);
 }
 
-absl::StatusOr<std::vector<Node>> Client::GetNodes() {
+absl::StatusOr<std::vector<proc::NodeSummary>> Client::GetNodes() {
   ASSIGN_OR_RETURN(std::vector<std::byte> bytes,
                    Exchange(Question([](auto ask) { ask.setNodes(); })));
-  std::vector<Node> nodes;
+  std::vector<proc::NodeSummary> nodes;
   RETURN_IF_ERROR(ReadReply(bytes, [&nodes](proto::AdminReply::Reader reply) {
     if (!reply.isNodes()) return Unexpected();
-    for (proto::Node::Reader node : reply.getNodes()) nodes.push_back(DecodeNode(node));
+    nodes = proc::DecodeNodes(reply.getNodes());
     return absl::OkStatus();
   }));
   return nodes;
 }
 
-absl::StatusOr<Snapshot> Client::GetSnapshot() {
+absl::StatusOr<proc::ClusterSnapshot> Client::GetSnapshot() {
   ASSIGN_OR_RETURN(std::vector<std::byte> bytes,
                    Exchange(Question([](auto ask) { ask.setSnapshot(); })));
-  Snapshot snapshot;
-  RETURN_IF_ERROR(ReadReply(bytes, [&snapshot](proto::AdminReply::Reader reply) {
+  proc::ClusterSnapshot cluster;
+  RETURN_IF_ERROR(ReadReply(bytes, [&cluster](proto::AdminReply::Reader reply) {
     if (!reply.isSnapshot()) return Unexpected();
-    snapshot.self = reply.getSnapshot().getSelf();
-    for (proto::NodeProcesses::Reader node : reply.getSnapshot().getNodes()) {
-      snapshot.nodes.push_back(DecodeNode(node.getNode()));
-      for (proto::Process::Reader process : node.getProcesses()) {
-        snapshot.nodes.back().processes.push_back(DecodeProcess(process));
-      }
-    }
+    cluster = proc::DecodeCluster(reply.getSnapshot());
     return absl::OkStatus();
   }));
-  return snapshot;
+  return cluster;
 }
 
 absl::StatusOr<std::vector<std::byte>> Client::Exchange(const std::vector<std::byte>& request) {

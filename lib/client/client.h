@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "lib/base/unique_fd.h"
+#include "lib/proc/snapshot.h"
 
 namespace clustix::client {
 
@@ -46,35 +47,6 @@ struct Status {
   std::vector<Counter> counters;
 };
 
-// The node-wide files of /proc, as the node's kernel wrote them.
-struct NodeFiles {
-  std::string hostname;
-  uint32_t clock_ticks = 0, page_bytes = 0;
-  std::string stat, meminfo, vmstat, loadavg, uptime, cpuinfo, version;
-};
-
-struct Process {
-  int32_t pid = 0;  // the node's own
-  uint32_t uid = 0, gid = 0;
-  std::string stat, statm, status, cmdline, comm;
-};
-
-struct Node {
-  uint16_t node = 0;
-  std::string name, address, state;
-  bool stale = false;
-  uint64_t age_ms = 0;
-  bool known = false;  // false: never heard, and what follows is empty
-  NodeFiles files;
-  uint32_t process_count = 0;
-  std::vector<Process> processes;  // ascending pids; of GetSnapshot() only
-};
-
-struct Snapshot {
-  uint16_t self = 0;
-  std::vector<Node> nodes;  // ascending ids
-};
-
 class Client {
  public:
   // `timeout` is for each time that the daemon says nothing. kNotFound or kUnavailable: no daemon
@@ -93,8 +65,8 @@ class Client {
   // Waits until all peers are up, up to `patience` (and no longer than the daemon lets it); the
   // status tells whether they are.
   absl::StatusOr<Status> AwaitPeers(std::chrono::milliseconds patience);
-  absl::StatusOr<std::vector<Node>> GetNodes();
-  absl::StatusOr<Snapshot> GetSnapshot();
+  absl::StatusOr<std::vector<proc::NodeSummary>> GetNodes();
+  absl::StatusOr<proc::ClusterSnapshot> GetSnapshot();
 
  private:
   Client(base::UniqueFd fd, std::string path, std::chrono::milliseconds timeout)

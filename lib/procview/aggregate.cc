@@ -27,10 +27,11 @@ void AppendColumns(const std::vector<uint64_t>& columns, std::string* out) {
 
 // The parsed copies of a file, one for each node that has a good one, with its view.
 template <typename T, typename Parse>
-std::vector<std::pair<const NodeView*, T>> ParseAll(const ClusterSnapshot& cluster,
-                                                    std::string NodeSnapshot::*text, Parse parse) {
-  std::vector<std::pair<const NodeView*, T>> all;
-  for (const NodeView& node : cluster.nodes) {
+std::vector<std::pair<const proc::NodeView*, T>> ParseAll(const proc::ClusterSnapshot& cluster,
+                                                          std::string proc::NodeSnapshot::*text,
+                                                          Parse parse) {
+  std::vector<std::pair<const proc::NodeView*, T>> all;
+  for (const proc::NodeView& node : cluster.nodes) {
     if (!node.snapshot) continue;
     absl::StatusOr<T> parsed = parse((*node.snapshot).*text);
     if (parsed.ok()) all.emplace_back(&node, *std::move(parsed));
@@ -38,8 +39,8 @@ std::vector<std::pair<const NodeView*, T>> ParseAll(const ClusterSnapshot& clust
   return all;
 }
 
-std::string AggregateStat(const ClusterSnapshot& cluster) {
-  const auto all = ParseAll<NodeStat>(cluster, &NodeSnapshot::stat, ParseNodeStat);
+std::string AggregateStat(const proc::ClusterSnapshot& cluster) {
+  const auto all = ParseAll<NodeStat>(cluster, &proc::NodeSnapshot::stat, ParseNodeStat);
   if (all.empty()) return {};
   NodeStat sum;
   sum.boot_time_s = std::numeric_limits<uint64_t>::max();
@@ -78,7 +79,8 @@ std::string AggregateStat(const ClusterSnapshot& cluster) {
 bool IsUnitSize(std::string_view key) { return key == "Hugepagesize"; }
 
 // Thresholds and amounts add up key by key; a key keeps the place where it was seen first.
-std::vector<Figure> SumFigures(const ClusterSnapshot& cluster, std::string NodeSnapshot::*text) {
+std::vector<Figure> SumFigures(const proc::ClusterSnapshot& cluster,
+                               std::string proc::NodeSnapshot::*text) {
   std::vector<Figure> sum;
   std::unordered_map<std::string, size_t> place;
   for (const auto& [node, figures] : ParseAll<std::vector<Figure>>(cluster, text, ParseFigures)) {
@@ -96,9 +98,9 @@ std::vector<Figure> SumFigures(const ClusterSnapshot& cluster, std::string NodeS
   return sum;
 }
 
-std::string AggregateMeminfo(const ClusterSnapshot& cluster) {
+std::string AggregateMeminfo(const proc::ClusterSnapshot& cluster) {
   std::string out;
-  for (const Figure& figure : SumFigures(cluster, &NodeSnapshot::meminfo)) {
+  for (const Figure& figure : SumFigures(cluster, &proc::NodeSnapshot::meminfo)) {
     char line[128];
     std::snprintf(line, sizeof line, "%-15s %8llu%s%s\n", (figure.key + ":").c_str(),
                   static_cast<unsigned long long>(figure.value), figure.unit.empty() ? "" : " ",
@@ -108,16 +110,16 @@ std::string AggregateMeminfo(const ClusterSnapshot& cluster) {
   return out;
 }
 
-std::string AggregateVmstat(const ClusterSnapshot& cluster) {
+std::string AggregateVmstat(const proc::ClusterSnapshot& cluster) {
   std::string out;
-  for (const Figure& figure : SumFigures(cluster, &NodeSnapshot::vmstat)) {
+  for (const Figure& figure : SumFigures(cluster, &proc::NodeSnapshot::vmstat)) {
     out.append(figure.key).append(" ").append(std::to_string(figure.value)).append("\n");
   }
   return out;
 }
 
-std::string AggregateLoad(const ClusterSnapshot& cluster) {
-  const auto all = ParseAll<LoadAverage>(cluster, &NodeSnapshot::loadavg, ParseLoadAverage);
+std::string AggregateLoad(const proc::ClusterSnapshot& cluster) {
+  const auto all = ParseAll<LoadAverage>(cluster, &proc::NodeSnapshot::loadavg, ParseLoadAverage);
   if (all.empty()) return {};
   LoadAverage sum;
   for (const auto& [node, load] : all) {
@@ -144,10 +146,10 @@ std::string AggregateUptime(const ViewClock& clock) {
 
 // "key<tabs>: value" lines in blocks. Processors and sockets are numbered through, so that a tool
 // that counts either counts all of them.
-std::string AggregateCpuinfo(const ClusterSnapshot& cluster) {
+std::string AggregateCpuinfo(const proc::ClusterSnapshot& cluster) {
   std::string out;
   uint64_t processors = 0, sockets = 0;
-  for (const NodeView& node : cluster.nodes) {
+  for (const proc::NodeView& node : cluster.nodes) {
     if (!node.snapshot) continue;
     uint64_t node_sockets = 0;
     std::string_view text = node.snapshot->cpuinfo;
@@ -171,14 +173,14 @@ std::string AggregateCpuinfo(const ClusterSnapshot& cluster) {
   return out;
 }
 
-std::string OwnVersion(const ClusterSnapshot& cluster) {
-  for (const NodeView& node : cluster.nodes) {
+std::string OwnVersion(const proc::ClusterSnapshot& cluster) {
+  for (const proc::NodeView& node : cluster.nodes) {
     if (node.node == cluster.self && node.snapshot) return node.snapshot->version;
   }
   return {};
 }
 
-std::string Aggregate(NodeFile file, const ClusterSnapshot& cluster, const ViewClock& clock) {
+std::string Aggregate(NodeFile file, const proc::ClusterSnapshot& cluster, const ViewClock& clock) {
   switch (file) {
     case NodeFile::kStat:
       return AggregateStat(cluster);
@@ -200,7 +202,7 @@ std::string Aggregate(NodeFile file, const ClusterSnapshot& cluster, const ViewC
 
 }  // namespace
 
-absl::StatusOr<std::string> AggregateFile(NodeFile file, const ClusterSnapshot& cluster,
+absl::StatusOr<std::string> AggregateFile(NodeFile file, const proc::ClusterSnapshot& cluster,
                                           const ViewClock& clock) {
   std::string text = Aggregate(file, cluster, clock);
   if (text.empty()) {
@@ -210,14 +212,14 @@ absl::StatusOr<std::string> AggregateFile(NodeFile file, const ClusterSnapshot& 
   return text;
 }
 
-std::string ViewPidMax(const ClusterSnapshot& cluster) {
+std::string ViewPidMax(const proc::ClusterSnapshot& cluster) {
   uint16_t largest = 1;
-  for (const NodeView& node : cluster.nodes) largest = std::max(largest, node.node);
-  const int64_t limit = (int64_t{largest} + 1) << kGlobalPidShift;
+  for (const proc::NodeView& node : cluster.nodes) largest = std::max(largest, node.node);
+  const int64_t limit = (int64_t{largest} + 1) << proc::kGlobalPidShift;
   return std::to_string(std::min<int64_t>(limit, std::numeric_limits<int32_t>::max())) + "\n";
 }
 
-std::string OsRelease(const NodeSnapshot& snapshot) {
+std::string OsRelease(const proc::NodeSnapshot& snapshot) {
   std::string_view text = snapshot.version;  // "Linux version RELEASE (builder@host) ..."
   NextWord(&text);
   NextWord(&text);

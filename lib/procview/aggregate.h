@@ -11,22 +11,22 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "lib/proc/snapshot.h"
 #include "lib/procview/node_files.h"
-#include "lib/procview/snapshot.h"
 #include "lib/procview/view_clock.h"
 
 namespace clustix::procview {
 
 // Unavailable if no node gave a usable copy. `clock` is MakeViewClock(cluster), which a caller may
 // keep as long as the snapshot.
-absl::StatusOr<std::string> AggregateFile(NodeFile file, const ClusterSnapshot& cluster,
+absl::StatusOr<std::string> AggregateFile(NodeFile file, const proc::ClusterSnapshot& cluster,
                                           const ViewClock& clock);
 
 // /proc/sys/kernel/pid_max of the view: above every global pid, so that tools size their columns.
-std::string ViewPidMax(const ClusterSnapshot& cluster);
+std::string ViewPidMax(const proc::ClusterSnapshot& cluster);
 
 // /proc/sys/kernel/osrelease, out of /proc/version; empty if that is malformed.
-std::string OsRelease(const NodeSnapshot& snapshot);
+std::string OsRelease(const proc::NodeSnapshot& snapshot);
 
 }  // namespace clustix::procview
 

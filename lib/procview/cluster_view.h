@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "lib/procview/snapshot.h"
+#include "lib/proc/snapshot.h"
 
 namespace clustix::procview {
 
@@ -41,7 +41,7 @@ class ClusterView {
   // view's deadline.
 
   // All nodes, none older than the refresh interval unless marked stale.
-  virtual std::shared_ptr<const ClusterSnapshot> Snapshot() = 0;
+  virtual std::shared_ptr<const proc::ClusterSnapshot> Snapshot() = 0;
 
   // Reads /proc/PID/NAME (tid 0) or /proc/PID/task/TID/NAME on a node, local pids. Errors: ENOENT,
   // ESRCH, EACCES as the kernel's, ETIMEDOUT or EHOSTDOWN for the node.

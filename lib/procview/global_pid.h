@@ -7,15 +7,16 @@
 
 #include <cstdint>
 
-#include "lib/procview/snapshot.h"
+#include "lib/proc/snapshot.h"
 
 namespace clustix::procview {
 
-inline constexpr int32_t kLocalPidMask = (1 << kGlobalPidShift) - 1;
+inline constexpr int32_t kLocalPidMask = (1 << proc::kGlobalPidShift) - 1;
 inline constexpr uint16_t kMaxNode = 511;
 
 constexpr int32_t GlobalPid(uint16_t node, int32_t pid) {
-  return pid <= 0 ? pid : static_cast<int32_t>((uint32_t{node} << kGlobalPidShift) | uint32_t(pid));
+  return pid <= 0 ? pid
+                  : static_cast<int32_t>((uint32_t{node} << proc::kGlobalPidShift) | uint32_t(pid));
 }
 
 // Whom the mounted view names as the parent of a process that has none on its node (its ppid is 0:
@@ -28,7 +29,7 @@ constexpr int32_t GlobalParent(uint16_t node, int32_t ppid) {
 }
 
 constexpr uint16_t NodeOfGlobalPid(int32_t gpid) {
-  return static_cast<uint16_t>(uint32_t(gpid) >> kGlobalPidShift);
+  return static_cast<uint16_t>(uint32_t(gpid) >> proc::kGlobalPidShift);
 }
 
 constexpr int32_t LocalPid(int32_t gpid) { return gpid & kLocalPidMask; }

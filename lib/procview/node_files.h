@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "lib/procview/snapshot.h"
+#include "lib/proc/snapshot.h"
 
 namespace clustix::procview {
 
@@ -22,18 +22,18 @@ enum class NodeFile { kStat, kMeminfo, kVmstat, kLoadavg, kUptime, kCpuinfo, kVe
 struct NodeFileInfo {
   NodeFile file;
   const char* name;
-  std::string NodeSnapshot::*text;
+  std::string proc::NodeSnapshot::*text;
 };
 
 // Every node-wide file, in the order of NodeFile.
 inline constexpr std::array<NodeFileInfo, 7> kNodeFiles = {{
-    {NodeFile::kStat, "stat", &NodeSnapshot::stat},
-    {NodeFile::kMeminfo, "meminfo", &NodeSnapshot::meminfo},
-    {NodeFile::kVmstat, "vmstat", &NodeSnapshot::vmstat},
-    {NodeFile::kLoadavg, "loadavg", &NodeSnapshot::loadavg},
-    {NodeFile::kUptime, "uptime", &NodeSnapshot::uptime},
-    {NodeFile::kCpuinfo, "cpuinfo", &NodeSnapshot::cpuinfo},
-    {NodeFile::kVersion, "version", &NodeSnapshot::version},
+    {NodeFile::kStat, "stat", &proc::NodeSnapshot::stat},
+    {NodeFile::kMeminfo, "meminfo", &proc::NodeSnapshot::meminfo},
+    {NodeFile::kVmstat, "vmstat", &proc::NodeSnapshot::vmstat},
+    {NodeFile::kLoadavg, "loadavg", &proc::NodeSnapshot::loadavg},
+    {NodeFile::kUptime, "uptime", &proc::NodeSnapshot::uptime},
+    {NodeFile::kCpuinfo, "cpuinfo", &proc::NodeSnapshot::cpuinfo},
+    {NodeFile::kVersion, "version", &proc::NodeSnapshot::version},
 }};
 
 // /proc/stat. Times in ticks.

@@ -85,7 +85,7 @@ int ListNumbers(int dir, const char* name, std::vector<int32_t>* numbers) {
 }
 
 // Fails if the process is gone (or hidden from us); it is then no part of the snapshot.
-bool CollectProcess(int root, FileReader* reader, int32_t pid, ProcessRecord* process) {
+bool CollectProcess(int root, FileReader* reader, int32_t pid, proc::ProcessRecord* process) {
   const base::UniqueFd dir(OpenDirectory(root, std::to_string(pid).c_str()));
   struct stat info;
   if (!dir.valid() || fstat(dir.get(), &info) != 0) return false;
@@ -163,9 +163,9 @@ absl::StatusOr<std::unique_ptr<ProcReader>> ProcReader::Open(const std::string& 
 
 ProcReader::~ProcReader() { close(root_fd_); }
 
-absl::StatusOr<NodeSnapshot> ProcReader::Collect(uint16_t node) const {
+absl::StatusOr<proc::NodeSnapshot> ProcReader::Collect(uint16_t node) const {
   FileReader reader;
-  NodeSnapshot snapshot;
+  proc::NodeSnapshot snapshot;
   snapshot.node = node;
   snapshot.clock_ticks = static_cast<uint32_t>(sysconf(_SC_CLK_TCK));
   snapshot.page_bytes = static_cast<uint32_t>(sysconf(_SC_PAGESIZE));
@@ -179,7 +179,7 @@ absl::StatusOr<NodeSnapshot> ProcReader::Collect(uint16_t node) const {
   }
   snapshot.processes.reserve(pids.size());
   for (int32_t pid : pids) {
-    ProcessRecord process;
+    proc::ProcessRecord process;
     if (CollectProcess(root_fd_, &reader, pid, &process)) {
       snapshot.processes.push_back(std::move(process));
     }

@@ -11,8 +11,8 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "lib/proc/snapshot.h"
 #include "lib/procview/cluster_view.h"
-#include "lib/procview/snapshot.h"
 
 namespace clustix::procview {
 
@@ -36,7 +36,7 @@ class ProcReader {
 
   // Everything, as of now. A process that exits meanwhile is left out. A node-wide file that cannot
   // be read is empty. Costs about 18 us a file, four files a process (two for a kernel thread).
-  absl::StatusOr<NodeSnapshot> Collect(uint16_t node) const;
+  absl::StatusOr<proc::NodeSnapshot> Collect(uint16_t node) const;
 
   // PID/NAME, or PID/task/TID/NAME for a tid other than 0, as `asker` would see it; of the
   // links exe, cwd and root the target. Errors: ENOENT

@@ -104,27 +104,27 @@ absl::StatusOr<std::vector<SortKey>> ChooseSort(const PsOptions& options) {
   return keys;
 }
 
-const NodeView* FindNode(const ClusterSnapshot& cluster, std::string_view given) {
+const proc::NodeView* FindNode(const proc::ClusterSnapshot& cluster, std::string_view given) {
   const auto id = ParseNumber<uint16_t>(given);
-  for (const NodeView& node : cluster.nodes) {
+  for (const proc::NodeView& node : cluster.nodes) {
     if (node.name == given || (id && node.node == *id)) return &node;
   }
   return nullptr;
 }
 
-absl::StatusOr<std::vector<const NodeView*>> ChooseNodes(const ClusterSnapshot& cluster,
-                                                         const PsOptions& options) {
-  std::vector<const NodeView*> chosen;
+absl::StatusOr<std::vector<const proc::NodeView*>> ChooseNodes(const proc::ClusterSnapshot& cluster,
+                                                               const PsOptions& options) {
+  std::vector<const proc::NodeView*> chosen;
   if (options.nodes.empty()) {
-    for (const NodeView& node : cluster.nodes) chosen.push_back(&node);
+    for (const proc::NodeView& node : cluster.nodes) chosen.push_back(&node);
     return chosen;
   }
   for (const std::string& list : options.nodes) {
     for (std::string_view given : SplitList(list)) {
-      const NodeView* node = FindNode(cluster, given);
+      const proc::NodeView* node = FindNode(cluster, given);
       if (node == nullptr) {
         std::string valid;
-        for (const NodeView& known : cluster.nodes) {
+        for (const proc::NodeView& known : cluster.nodes) {
           valid += (valid.empty() ? "" : ", ") + std::to_string(known.node) + " " + known.name;
         }
         return absl::InvalidArgumentError(Choices("node", given, valid));
@@ -153,14 +153,14 @@ PsContext MakeContext(const PsOptions& options) {
 }  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks)
 
 // The rows that the user asked for, in the order asked for.
-absl::StatusOr<std::vector<PsRow>> ChooseRows(const ClusterSnapshot& cluster,
+absl::StatusOr<std::vector<PsRow>> ChooseRows(const proc::ClusterSnapshot& cluster,
                                               const PsOptions& options, const PsContext& context) {
   auto nodes = ChooseNodes(cluster, options);
   if (!nodes.ok()) return nodes.status();
   auto keys = ChooseSort(options);
   if (!keys.ok()) return keys.status();
   std::vector<uint16_t> ids;
-  for (const NodeView* node : *nodes) ids.push_back(node->node);
+  for (const proc::NodeView* node : *nodes) ids.push_back(node->node);
   std::vector<PsRow> rows;
   if (!ids.empty()) rows = MakePsRows(cluster, ids);
   for (auto key = keys->rbegin(); key != keys->rend(); ++key) {
@@ -241,7 +241,7 @@ nlohmann::json ToJson(const PsRow& row, const PsContext& context) {
 
 }  // namespace
 
-absl::StatusOr<std::string> RenderPsTable(const ClusterSnapshot& cluster,
+absl::StatusOr<std::string> RenderPsTable(const proc::ClusterSnapshot& cluster,
                                           const PsOptions& options) {
   const auto shown = ChooseColumns(options);
   if (!shown.ok()) return shown.status();
@@ -264,7 +264,8 @@ absl::StatusOr<std::string> RenderPsTable(const ClusterSnapshot& cluster,
   return Layout(*shown, lines, options.max_line_chars);
 }
 
-absl::StatusOr<std::string> RenderPsJson(const ClusterSnapshot& cluster, const PsOptions& options) {
+absl::StatusOr<std::string> RenderPsJson(const proc::ClusterSnapshot& cluster,
+                                         const PsOptions& options) {
   if (const auto shown = ChooseColumns(options); !shown.ok()) return shown.status();
   const PsContext context = MakeContext(options);
   const auto rows = ChooseRows(cluster, options, context);
@@ -275,12 +276,12 @@ absl::StatusOr<std::string> RenderPsJson(const ClusterSnapshot& cluster, const P
   return list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-absl::StatusOr<std::vector<std::string>> PsWarnings(const ClusterSnapshot& cluster,
+absl::StatusOr<std::vector<std::string>> PsWarnings(const proc::ClusterSnapshot& cluster,
                                                     const PsOptions& options) {
   const auto nodes = ChooseNodes(cluster, options);
   if (!nodes.ok()) return nodes.status();
   std::vector<std::string> lines;
-  for (const NodeView* node : *nodes) {
+  for (const proc::NodeView* node : *nodes) {
     const std::string who = "node " + std::to_string(node->node) + " (" + node->name + ", " +
                             node->address + ", " + node->state + ") ";
     if (!node->snapshot) {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "lib/procview/snapshot.h"
+#include "lib/proc/snapshot.h"
 
 namespace clustix::procview {
 
@@ -30,16 +30,18 @@ struct PsOptions {
 
 // The table with its header. InvalidArgument, with the valid choices in the message, for an unknown
 // column, sort key or node.
-absl::StatusOr<std::string> RenderPsTable(const ClusterSnapshot& cluster, const PsOptions& options);
+absl::StatusOr<std::string> RenderPsTable(const proc::ClusterSnapshot& cluster,
+                                          const PsOptions& options);
 
 // The same processes in the same order as a JSON list of objects; columns, full and max_line_chars
 // do not count. Keys: gpid, node, node_name, pid, ppid (global), pgid, sid (global), user, uid,
 // gid, state, comm, cmd, tty, nice, threads, start_time (s since 1970), elapsed_ms, cpu_time_ms,
 // cpu_percent, rss_bytes, vsz_bytes, stale.
-absl::StatusOr<std::string> RenderPsJson(const ClusterSnapshot& cluster, const PsOptions& options);
+absl::StatusOr<std::string> RenderPsJson(const proc::ClusterSnapshot& cluster,
+                                         const PsOptions& options);
 
 // One line for each chosen node whose processes are missing or out of date; meant for stderr.
-absl::StatusOr<std::vector<std::string>> PsWarnings(const ClusterSnapshot& cluster,
+absl::StatusOr<std::vector<std::string>> PsWarnings(const proc::ClusterSnapshot& cluster,
                                                     const PsOptions& options);
 
 }  // namespace clustix::procview

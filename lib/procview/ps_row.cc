@@ -28,7 +28,7 @@ std::string Printable(std::string_view text) {
   return out;
 }
 
-std::string Args(const ProcessRecord& process, const std::string& comm) {
+std::string Args(const proc::ProcessRecord& process, const std::string& comm) {
   std::string_view line = process.cmdline;
   while (!line.empty() && (line.back() == '\0' || line.back() == ' ')) line.remove_suffix(1);
   if (line.empty()) return "[" + comm + "]";
@@ -37,7 +37,7 @@ std::string Args(const ProcessRecord& process, const std::string& comm) {
   return Printable(text);
 }
 
-uint64_t MemoryTotalKb(const NodeSnapshot& snapshot) {
+uint64_t MemoryTotalKb(const proc::NodeSnapshot& snapshot) {
   const auto figures = ParseFigures(snapshot.meminfo);
   if (!figures.ok()) return 0;
   for (const Figure& figure : *figures) {
@@ -46,7 +46,7 @@ uint64_t MemoryTotalKb(const NodeSnapshot& snapshot) {
   return 0;
 }
 
-bool FillFromTexts(const ProcessRecord& process, PsRow* row) {
+bool FillFromTexts(const proc::ProcessRecord& process, PsRow* row) {
   auto stat = ParseProcessStat(process.stat);
   const auto status = ParseProcessStatus(process.status);
   if (!stat.ok() || !status.ok()) return false;
@@ -69,17 +69,18 @@ bool FillFromTexts(const ProcessRecord& process, PsRow* row) {
 
 }  // namespace
 
-std::vector<PsRow> MakePsRows(const ClusterSnapshot& cluster, const std::vector<uint16_t>& nodes) {
+std::vector<PsRow> MakePsRows(const proc::ClusterSnapshot& cluster,
+                              const std::vector<uint16_t>& nodes) {
   const ViewClock clock = MakeViewClock(cluster);
   std::vector<PsRow> rows;
-  for (const NodeView& node : cluster.nodes) {
+  for (const proc::NodeView& node : cluster.nodes) {
     if (!node.snapshot) continue;
     if (!nodes.empty() && std::find(nodes.begin(), nodes.end(), node.node) == nodes.end()) continue;
-    const NodeSnapshot& snapshot = *node.snapshot;
+    const proc::NodeSnapshot& snapshot = *node.snapshot;
     const double ticks_per_s = std::max<uint32_t>(snapshot.clock_ticks, 1);
     const double memory_bytes = double(MemoryTotalKb(snapshot)) * 1024;
     const auto node_clock = clock.nodes.find(node.node);
-    for (const ProcessRecord& process : snapshot.processes) {
+    for (const proc::ProcessRecord& process : snapshot.processes) {
       PsRow row;
       row.node = node.node;
       row.node_name = node.name;

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "lib/proc/snapshot.h"
 #include "lib/procview/process_stat.h"
 #include "lib/procview/process_status.h"
-#include "lib/procview/snapshot.h"
 
 namespace clustix::procview {
 
@@ -35,7 +35,8 @@ struct PsRow {
 
 // The rows of the nodes given (all if empty), by ascending global pid. A record that cannot be
 // parsed is left out.
-std::vector<PsRow> MakePsRows(const ClusterSnapshot& cluster, const std::vector<uint16_t>& nodes);
+std::vector<PsRow> MakePsRows(const proc::ClusterSnapshot& cluster,
+                              const std::vector<uint16_t>& nodes);
 
 // "pts/0", "tty1", "ttyS0", "?" for the device number of stat's field 7.
 std::string TtyName(int32_t tty_nr);

@@ -11,9 +11,9 @@ int64_t ViewClock::BootShiftTicks(uint16_t node, uint32_t ticks_per_s) const {
   return static_cast<int64_t>(it->second.boot_time_s - boot_time_s) * ticks_per_s;
 }
 
-ViewClock MakeViewClock(const ClusterSnapshot& cluster) {
+ViewClock MakeViewClock(const proc::ClusterSnapshot& cluster) {
   ViewClock view;
-  for (const NodeView& node : cluster.nodes) {
+  for (const proc::NodeView& node : cluster.nodes) {
     if (!node.snapshot) continue;
     const auto stat = ParseNodeStat(node.snapshot->stat);
     const auto uptime = ParseUptime(node.snapshot->uptime);

@@ -14,7 +14,7 @@
 #include <cstdint>
 #include <map>
 
-#include "lib/procview/snapshot.h"
+#include "lib/proc/snapshot.h"
 
 namespace clustix::procview {
 
@@ -34,7 +34,7 @@ struct ViewClock {
   int64_t BootShiftTicks(uint16_t node, uint32_t ticks_per_s) const;
 };
 
-ViewClock MakeViewClock(const ClusterSnapshot& cluster);
+ViewClock MakeViewClock(const proc::ClusterSnapshot& cluster);
 
 }  // namespace clustix::procview
 

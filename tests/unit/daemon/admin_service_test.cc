@@ -23,8 +23,8 @@
 #include "lib/client/unix_socket.h"
 #include "lib/io/uring_io.h"
 #include "proto/message.h"
-#include "tests/unit/daemon/sample_snapshot.h"
 #include "tests/unit/daemon/temp_dir.h"
+#include "tests/unit/proc/sample_snapshot.h"
 
 namespace clustix::daemon {
 namespace {
@@ -35,8 +35,9 @@ constexpr std::chrono::seconds kTestDeadline{30};  // nothing takes as long unle
 
 class RecordedView : public procview::ClusterView {
  public:
-  std::shared_ptr<const procview::ClusterSnapshot> Snapshot() override {
-    auto cluster = std::make_shared<procview::ClusterSnapshot>();
+  std::shared_ptr<const proc::ClusterSnapshot> Snapshot() override { return snapshot_; }
+  static std::shared_ptr<const proc::ClusterSnapshot> Make() {
+    auto cluster = std::make_shared<proc::ClusterSnapshot>();
     cluster->self = 1;
     cluster->nodes.push_back(
         {.node = 1,
@@ -45,7 +46,7 @@ class RecordedView : public procview::ClusterView {
          .state = "self",
          .stale = false,
          .age_ms = 7,
-         .snapshot = std::make_shared<const procview::NodeSnapshot>(SampleSnapshot(1, 500, 2000))});
+         .snapshot = std::make_shared<const proc::NodeSnapshot>(SampleSnapshot(1, 500, 2000))});
     cluster->nodes.push_back({.node = 2,
                               .name = "two",
                               .address = "b:1",
@@ -60,6 +61,9 @@ class RecordedView : public procview::ClusterView {
     return {};
   }
   procview::TaskList ListTasks(uint16_t, int32_t) override { return {}; }
+
+ private:
+  const std::shared_ptr<const proc::ClusterSnapshot> snapshot_ = Make();
 };
 
 class AdminServiceTest : public ::testing::Test {
@@ -159,18 +163,19 @@ TEST_F(AdminServiceTest, Answers_several_questions_on_one_connection) {
   ASSERT_TRUE(status.ok()) << status.status();
   EXPECT_EQ(status->name, "one");
   EXPECT_EQ(status->counters.at(0).name, "refused.proof");
-  absl::StatusOr<client::Snapshot> snapshot = client->GetSnapshot();
+  absl::StatusOr<proc::ClusterSnapshot> snapshot = client->GetSnapshot();
   ASSERT_TRUE(snapshot.ok()) << snapshot.status();
   ASSERT_EQ(snapshot->nodes.size(), 2u);
-  EXPECT_EQ(snapshot->nodes[0].processes.size(), 500u);
-  EXPECT_EQ(snapshot->nodes[0].processes[499].cmdline,
+  ASSERT_NE(snapshot->nodes[0].snapshot, nullptr);
+  EXPECT_EQ(snapshot->nodes[0].snapshot->processes.size(), 500u);
+  EXPECT_EQ(snapshot->nodes[0].snapshot->processes[499].cmdline,
             SampleSnapshot(1, 500, 2000).processes[499].cmdline);
-  EXPECT_FALSE(snapshot->nodes[1].known);
+  EXPECT_EQ(snapshot->nodes[1].snapshot, nullptr);
   EXPECT_TRUE(snapshot->nodes[1].stale);
-  absl::StatusOr<std::vector<client::Node>> nodes = client->GetNodes();
+  absl::StatusOr<std::vector<proc::NodeSummary>> nodes = client->GetNodes();
   ASSERT_TRUE(nodes.ok()) << nodes.status();
   EXPECT_EQ(nodes->at(0).process_count, 500u);
-  EXPECT_TRUE(nodes->at(0).processes.empty());
+  EXPECT_TRUE(nodes->at(0).view.snapshot->processes.empty());
 }
 
 TEST_F(AdminServiceTest, Takes_requests_in_any_pieces) {

@@ -34,8 +34,8 @@
 namespace clustix::daemon {
 namespace {
 
+using proc::ClusterSnapshot;
 using procview::Asker;
-using procview::ClusterSnapshot;
 using procview::FileResult;
 using procview::GlobalPid;
 using procview::ProcReader;
@@ -51,13 +51,13 @@ class MixedView : public procview::RecordedView {
 
   void Refresh() {
     ClusterSnapshot cluster = procview::RecordedCluster();
-    procview::NodeView fourth = cluster.nodes[0];
-    auto renamed = std::make_shared<procview::NodeSnapshot>(*fourth.snapshot);
+    proc::NodeView fourth = cluster.nodes[0];
+    auto renamed = std::make_shared<proc::NodeSnapshot>(*fourth.snapshot);
     renamed->node = fourth.node = 4;
     fourth.name = "node4";
     fourth.state = "up";
     fourth.snapshot = renamed;
-    cluster.nodes[0].snapshot = std::make_shared<procview::NodeSnapshot>(*live_->Collect(1));
+    cluster.nodes[0].snapshot = std::make_shared<proc::NodeSnapshot>(*live_->Collect(1));
     cluster.nodes.push_back(fourth);
     SetSnapshot(std::move(cluster));
   }
@@ -396,8 +396,8 @@ TEST_F(FuseViewTest, A_process_that_went_is_gone_at_once) {
 
 TEST_F(FuseViewTest, Thousands_of_processes_are_listed_once_each) {
   ClusterSnapshot cluster = procview::RecordedCluster();
-  auto crowded = std::make_shared<procview::NodeSnapshot>(*cluster.nodes[1].snapshot);
-  const procview::ProcessRecord model = crowded->processes.front();
+  auto crowded = std::make_shared<proc::NodeSnapshot>(*cluster.nodes[1].snapshot);
+  const proc::ProcessRecord model = crowded->processes.front();
   crowded->processes.clear();
   for (int32_t pid = 1; pid <= 5000; ++pid) {
     crowded->processes.push_back(model);

@@ -7,7 +7,7 @@
 #include <latch>
 
 #include "daemon/worker_pool.h"
-#include "tests/unit/daemon/sample_snapshot.h"
+#include "tests/unit/proc/sample_snapshot.h"
 
 namespace clustix::daemon {
 namespace {
@@ -62,7 +62,7 @@ TEST(LocalProc, Shares_one_collection_among_all_who_ask_meanwhile) {
 
 TEST(LocalProc, Reports_a_collection_that_failed_and_tries_again) {
   std::atomic<int> collections = 0;
-  LocalProc local([&]() -> absl::StatusOr<procview::NodeSnapshot> {
+  LocalProc local([&]() -> absl::StatusOr<proc::NodeSnapshot> {
     if (++collections == 1) return absl::UnavailableError("no /proc");
     return SampleSnapshot(1, 1);
   });

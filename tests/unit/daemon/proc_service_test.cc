@@ -8,18 +8,18 @@
 #include <future>
 
 #include "daemon/proc_server.h"
-#include "daemon/snapshot_codec.h"
 #include "lib/msg/ports.h"
+#include "lib/proc/snapshot_codec.h"
 #include "proto/message.h"
 #include "tests/unit/daemon/fake_messenger.h"
-#include "tests/unit/daemon/sample_snapshot.h"
+#include "tests/unit/proc/sample_snapshot.h"
 
 namespace clustix::daemon {
 namespace {
 
 using std::chrono::hours;
 using std::chrono::milliseconds;
-using SnapshotPtr = std::shared_ptr<const procview::ClusterSnapshot>;
+using SnapshotPtr = std::shared_ptr<const proc::ClusterSnapshot>;
 
 constexpr milliseconds kNever = hours(1);
 
@@ -135,7 +135,7 @@ TEST_F(ProcServiceTest, Waits_for_a_node_whose_unasked_answer_failed) {
 TEST_F(ProcServiceTest, Fetches_a_large_node_page_by_page) {
   Start(kNever, kNever);
   SetState(2, PeerState::kUp);
-  procview::NodeSnapshot large = SampleSnapshot(2, 800, 2000);
+  proc::NodeSnapshot large = SampleSnapshot(2, 800, 2000);
   std::future<SnapshotPtr> asked = AskInBackground();
   int pages = 0;
   for (bool more = true; more; ++pages) {

@@ -12,8 +12,8 @@
 namespace clustix::daemon {
 namespace {
 
+using proc::ClusterSnapshot;
 using procview::Asker;
-using procview::ClusterSnapshot;
 using procview::GlobalPid;
 using procview::RecordedCluster;
 using procview::RecordedView;
@@ -196,7 +196,7 @@ TEST_F(ProcTreeTest, Fetches_a_command_line_that_the_snapshot_cut) {
 
 TEST_F(ProcTreeTest, Finds_a_process_that_was_born_since_the_snapshot) {
   ClusterSnapshot cluster = RecordedCluster();
-  auto younger = std::make_shared<procview::NodeSnapshot>(*cluster.nodes[0].snapshot);
+  auto younger = std::make_shared<proc::NodeSnapshot>(*cluster.nodes[0].snapshot);
   younger->processes.erase(younger->processes.begin() + 2);  // pid 4
   cluster.nodes[0].snapshot = younger;
   view_.SetSnapshot(std::move(cluster));
@@ -280,7 +280,7 @@ TEST_F(ProcTreeTest, Lets_the_node_tell_where_exe_leads_and_to_whom) {
 
 TEST_F(ProcTreeTest, Answers_an_error_for_a_text_that_is_garbage) {
   ClusterSnapshot cluster = RecordedCluster();
-  auto broken = std::make_shared<procview::NodeSnapshot>(*cluster.nodes[0].snapshot);
+  auto broken = std::make_shared<proc::NodeSnapshot>(*cluster.nodes[0].snapshot);
   broken->processes[1].stat = "3 (a) (b";
   cluster.nodes[0].snapshot = broken;
   view_.SetSnapshot(std::move(cluster));

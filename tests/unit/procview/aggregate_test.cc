@@ -10,8 +10,8 @@
 namespace clustix::procview {
 namespace {
 
-NodeSnapshot SmallNode(uint16_t id) {
-  NodeSnapshot node;
+proc::NodeSnapshot SmallNode(uint16_t id) {
+  proc::NodeSnapshot node;
   node.node = id;
   node.stat =
       "cpu  10 20 30 40 50\ncpu0 1 2 3 4 5\ncpu1 9 18 27 36 45\nintr 100 1 2 3\nctxt 7\nbtime "
@@ -28,26 +28,26 @@ NodeSnapshot SmallNode(uint16_t id) {
   return node;
 }
 
-ClusterSnapshot Cluster(std::vector<NodeSnapshot> snapshots) {
-  ClusterSnapshot cluster;
+proc::ClusterSnapshot Cluster(std::vector<proc::NodeSnapshot> snapshots) {
+  proc::ClusterSnapshot cluster;
   cluster.self = 2;
-  for (NodeSnapshot& snapshot : snapshots) {
-    NodeView view;
+  for (proc::NodeSnapshot& snapshot : snapshots) {
+    proc::NodeView view;
     view.node = snapshot.node;
     view.name = "node" + std::to_string(snapshot.node);
-    view.snapshot = std::make_shared<NodeSnapshot>(std::move(snapshot));
+    view.snapshot = std::make_shared<proc::NodeSnapshot>(std::move(snapshot));
     cluster.nodes.push_back(std::move(view));
   }
   return cluster;
 }
 
-std::string Text(NodeFile file, const ClusterSnapshot& cluster) {
+std::string Text(NodeFile file, const proc::ClusterSnapshot& cluster) {
   const auto text = AggregateFile(file, cluster, MakeViewClock(cluster));
   return text.ok() ? *text : text.status().ToString();
 }
 
 TEST(Aggregate, Adds_the_processors_and_numbers_them_through) {
-  NodeSnapshot older = SmallNode(2);
+  proc::NodeSnapshot older = SmallNode(2);
   older.stat.replace(older.stat.find("btime 1000"), 10, "btime 900");
   EXPECT_EQ(Text(NodeFile::kStat, Cluster({SmallNode(1), older})),
             "cpu  20 40 60 80 100\ncpu0 1 2 3 4 5\ncpu1 9 18 27 36 45\ncpu2 1 2 3 4 5\n"
@@ -62,7 +62,7 @@ TEST(Aggregate, Adds_memory_but_not_the_size_of_a_page) {
 }
 
 TEST(Aggregate, Keeps_figures_that_only_some_nodes_have) {
-  NodeSnapshot newer = SmallNode(2);
+  proc::NodeSnapshot newer = SmallNode(2);
   newer.vmstat = "pgpgin 1\nnew_event 3\n";
   EXPECT_EQ(Text(NodeFile::kVmstat, Cluster({SmallNode(1), newer})),
             "pgpgin 6\npgpgout 6\nnew_event 3\n");
@@ -74,14 +74,14 @@ TEST(Aggregate, Adds_loads_and_names_the_last_pid_of_the_asking_node) {
 }
 
 TEST(Aggregate, Shows_the_uptime_of_the_node_that_booted_first_and_all_idle_time) {
-  NodeSnapshot older = SmallNode(2);
+  proc::NodeSnapshot older = SmallNode(2);
   older.stat.replace(older.stat.find("btime 1000"), 10, "btime 900");
   older.uptime = "600.25 10.00\n";
   EXPECT_EQ(Text(NodeFile::kUptime, Cluster({SmallNode(1), older})), "600.25 910.50\n");
 }
 
 TEST(Aggregate, Lets_the_uptime_go_on_while_a_node_is_stale) {
-  ClusterSnapshot cluster = Cluster({SmallNode(1)});
+  proc::ClusterSnapshot cluster = Cluster({SmallNode(1)});
   cluster.nodes[0].stale = true;
   cluster.nodes[0].age_ms = 90'000;
   EXPECT_EQ(Text(NodeFile::kUptime, cluster), "590.25 900.50\n");
@@ -95,16 +95,16 @@ TEST(Aggregate, Numbers_processors_and_sockets_through) {
 }
 
 TEST(Aggregate, Shows_the_version_of_the_asking_node) {
-  const ClusterSnapshot cluster = Cluster({SmallNode(1), SmallNode(2)});
+  const proc::ClusterSnapshot cluster = Cluster({SmallNode(1), SmallNode(2)});
   EXPECT_EQ(Text(NodeFile::kVersion, cluster), "Linux version 6.1.0-2 (builder) #1\n");
   EXPECT_EQ(OsRelease(*cluster.nodes[1].snapshot), "6.1.0-2\n");
-  EXPECT_EQ(OsRelease(NodeSnapshot()), "");
+  EXPECT_EQ(OsRelease(proc::NodeSnapshot()), "");
 }
 
 TEST(Aggregate, Leaves_out_a_node_whose_file_is_garbage) {
-  NodeSnapshot broken = SmallNode(2);
+  proc::NodeSnapshot broken = SmallNode(2);
   for (const NodeFileInfo& file : kNodeFiles) broken.*file.text = "cpu  x y\n(\n";
-  const ClusterSnapshot cluster = Cluster({SmallNode(1), broken});
+  const proc::ClusterSnapshot cluster = Cluster({SmallNode(1), broken});
   EXPECT_EQ(Text(NodeFile::kUptime, cluster), "500.25 900.50\n");
   EXPECT_EQ(Text(NodeFile::kVmstat, cluster), "pgpgin 5\npgpgout 6\n");
   EXPECT_EQ(Text(NodeFile::kLoadavg, cluster),
@@ -112,7 +112,7 @@ TEST(Aggregate, Leaves_out_a_node_whose_file_is_garbage) {
 }
 
 TEST(Aggregate, Says_unavailable_when_no_node_was_heard) {
-  ClusterSnapshot cluster;
+  proc::ClusterSnapshot cluster;
   cluster.nodes.emplace_back();
   for (const NodeFileInfo& file : kNodeFiles) {
     EXPECT_EQ(AggregateFile(file.file, cluster, MakeViewClock(cluster)).status().code(),
@@ -122,14 +122,14 @@ TEST(Aggregate, Says_unavailable_when_no_node_was_heard) {
 }
 
 TEST(Aggregate, Parsers_survive_every_truncation_of_recorded_files) {
-  const NodeSnapshot node = RecordedNode(3);
+  const proc::NodeSnapshot node = RecordedNode(3);
   for (size_t cut = 0; cut < 3000; ++cut) {
-    NodeSnapshot shorter;
+    proc::NodeSnapshot shorter;
     shorter.node = 2;
     for (const NodeFileInfo& file : kNodeFiles) {
       shorter.*file.text = (node.*file.text).substr(0, cut);
     }
-    const ClusterSnapshot cluster = Cluster({shorter});
+    const proc::ClusterSnapshot cluster = Cluster({shorter});
     const ViewClock clock = MakeViewClock(cluster);
     for (const NodeFileInfo& file : kNodeFiles) (void)AggregateFile(file.file, cluster, clock);
   }
@@ -141,9 +141,9 @@ TEST(Aggregate, Parsers_survive_every_truncation_of_recorded_files) {
 }
 
 TEST(ViewClock, Gives_a_process_its_own_start_time_on_the_clock_of_the_view) {
-  const ClusterSnapshot cluster = RecordedCluster();
+  const proc::ClusterSnapshot cluster = RecordedCluster();
   const ViewClock clock = MakeViewClock(cluster);
-  for (const NodeView& node : cluster.nodes) {
+  for (const proc::NodeView& node : cluster.nodes) {
     const uint64_t boot_s = ParseNodeStat(node.snapshot->stat)->boot_time_s;
     const auto own = ParseProcessStat(node.snapshot->processes.front().stat);
     const auto line = GlobalizeStat(node.snapshot->processes.front().stat, node.node,
@@ -157,7 +157,7 @@ TEST(ViewClock, Gives_a_process_its_own_start_time_on_the_clock_of_the_view) {
 }
 
 TEST(PidMax, Exceeds_every_global_pid_and_fits_an_int) {
-  ClusterSnapshot cluster = RecordedCluster();
+  proc::ClusterSnapshot cluster = RecordedCluster();
   EXPECT_GT(std::stoll(ViewPidMax(cluster)), GlobalPid(3, kLocalPidMask));
   cluster.nodes.back().node = kMaxNode;
   EXPECT_EQ(ViewPidMax(cluster), "2147483647\n");

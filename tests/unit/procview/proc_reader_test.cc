@@ -17,8 +17,8 @@
 namespace clustix::procview {
 namespace {
 
-const ProcessRecord* Find(const NodeSnapshot& snapshot, int32_t pid) {
-  for (const ProcessRecord& process : snapshot.processes) {
+const proc::ProcessRecord* Find(const proc::NodeSnapshot& snapshot, int32_t pid) {
+  for (const proc::ProcessRecord& process : snapshot.processes) {
     if (process.pid == pid) return &process;
   }
   return nullptr;
@@ -64,7 +64,7 @@ std::unique_ptr<ProcReader> RealProc() {
 }
 
 TEST(ProcReader, Reads_a_recorded_tree) {
-  const NodeSnapshot node = RecordedNode(1);
+  const proc::NodeSnapshot node = RecordedNode(1);
   EXPECT_EQ(node.hostname, "node1");
   EXPECT_EQ(node.processes.size(), 4u);
   ASSERT_NE(Find(node, 3), nullptr);
@@ -82,7 +82,7 @@ TEST(ProcReader, Cuts_a_huge_command_line_in_the_snapshot_only) {
 TEST(ProcReader, Finds_itself_in_the_real_proc_as_the_kernel_shows_it) {
   const auto snapshot = RealProc()->Collect(1);
   ASSERT_TRUE(snapshot.ok()) << snapshot.status();
-  const ProcessRecord* self = Find(*snapshot, getpid());
+  const proc::ProcessRecord* self = Find(*snapshot, getpid());
   ASSERT_NE(self, nullptr);
   EXPECT_EQ(self->uid, geteuid());
   EXPECT_EQ(self->gid, getegid());
@@ -114,7 +114,7 @@ TEST(ProcReader, Leaves_out_processes_that_exit_meanwhile) {
   while (waitpid(shell, nullptr, WNOHANG) == 0) {
     const auto snapshot = reader->Collect(1);
     ASSERT_TRUE(snapshot.ok()) << snapshot.status();
-    for (const ProcessRecord& process : snapshot->processes) {
+    for (const proc::ProcessRecord& process : snapshot->processes) {
       ASSERT_TRUE(ParseProcessStat(process.stat).ok()) << process.stat;
       ASSERT_TRUE(ParseProcessStatus(process.status).ok()) << process.status;
     }

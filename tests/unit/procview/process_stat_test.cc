@@ -125,7 +125,7 @@ TEST(ProcessStat, Hides_what_the_kernel_hides_from_others) {
 TEST(ProcessStat, Reads_every_recorded_process) {
   int kernel_threads = 0;
   for (uint16_t node : {1, 2, 3}) {
-    for (const ProcessRecord& process : RecordedNode(node).processes) {
+    for (const proc::ProcessRecord& process : RecordedNode(node).processes) {
       const auto stat = ParseProcessStat(process.stat);
       ASSERT_TRUE(stat.ok()) << process.stat;
       EXPECT_EQ(stat->pid, process.pid);

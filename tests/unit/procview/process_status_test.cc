@@ -49,7 +49,7 @@ TEST(ProcessStatus, Refuses_a_pid_that_is_not_a_number) {
 
 TEST(ProcessStatus, Reads_every_recorded_process) {
   for (uint16_t node : {1, 2, 3}) {
-    for (const ProcessRecord& process : RecordedNode(node).processes) {
+    for (const proc::ProcessRecord& process : RecordedNode(node).processes) {
       const auto status = ParseProcessStatus(process.status);
       ASSERT_TRUE(status.ok()) << process.status;
       EXPECT_EQ(status->pid, process.pid);

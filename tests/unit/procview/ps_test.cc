@@ -134,7 +134,7 @@ TEST(Ps, Knows_every_column_it_names) {
 }
 
 TEST(Ps, Marks_the_processes_of_a_stale_node_and_warns) {
-  ClusterSnapshot cluster = RecordedCluster();
+  proc::ClusterSnapshot cluster = RecordedCluster();
   cluster.nodes[1].stale = true;
   cluster.nodes[1].state = "suspect";
   cluster.nodes[1].age_ms = 12'300;
@@ -179,11 +179,11 @@ TEST(Ps, Speaks_json) {
 }
 
 TEST(Ps, Survives_a_command_line_that_is_no_text) {
-  ClusterSnapshot cluster = RecordedCluster();
-  NodeSnapshot node = *cluster.nodes[0].snapshot;
+  proc::ClusterSnapshot cluster = RecordedCluster();
+  proc::NodeSnapshot node = *cluster.nodes[0].snapshot;
   node.processes.resize(1);
   node.processes[0].cmdline = std::string("\xff\xfe\x1b[31m\0\xc2\x9b two\nlines\0\0", 22);
-  cluster.nodes[0].snapshot = std::make_shared<NodeSnapshot>(node);
+  cluster.nodes[0].snapshot = std::make_shared<proc::NodeSnapshot>(node);
   PsOptions options = Options();
   options.nodes = {"1"};
   options.columns = {"args="};
@@ -192,23 +192,23 @@ TEST(Ps, Survives_a_command_line_that_is_no_text) {
 }
 
 TEST(Ps, Leaves_out_a_record_that_cannot_be_parsed) {
-  ClusterSnapshot cluster = RecordedCluster();
-  NodeSnapshot node = *cluster.nodes[0].snapshot;
+  proc::ClusterSnapshot cluster = RecordedCluster();
+  proc::NodeSnapshot node = *cluster.nodes[0].snapshot;
   node.processes[1].stat = "3 (a) (b";
   node.processes[2].status = "";
   node.meminfo = node.stat = "";
-  cluster.nodes[0].snapshot = std::make_shared<NodeSnapshot>(node);
+  cluster.nodes[0].snapshot = std::make_shared<proc::NodeSnapshot>(node);
   PsOptions options = Options();
   options.nodes = {"1"};
   EXPECT_EQ(Lines(*RenderPsTable(cluster, options)).size(), 3u);
 }
 
 TEST(Ps, Cuts_lines_by_characters) {
-  ClusterSnapshot cluster = RecordedCluster();
-  NodeSnapshot node = *cluster.nodes[0].snapshot;
+  proc::ClusterSnapshot cluster = RecordedCluster();
+  proc::NodeSnapshot node = *cluster.nodes[0].snapshot;
   node.processes.resize(1);
   node.processes[0].cmdline = "h\xc3\xa9llo";
-  cluster.nodes[0].snapshot = std::make_shared<NodeSnapshot>(node);
+  cluster.nodes[0].snapshot = std::make_shared<proc::NodeSnapshot>(node);
   PsOptions options = Options();
   options.nodes = {"1"};
   options.columns = {"args="};

@@ -26,9 +26,9 @@ std::string RecordedPath(uint16_t node) {
   return std::string(CLUSTIX_RECORDED_DATA) + "/node" + std::to_string(node);
 }
 
-NodeSnapshot RecordedNode(uint16_t node) {
-  NodeSnapshot snapshot = OrDie(OrDie(ProcReader::Open(RecordedPath(node)))->Collect(node));
-  for (ProcessRecord& process : snapshot.processes) {
+proc::NodeSnapshot RecordedNode(uint16_t node) {
+  proc::NodeSnapshot snapshot = OrDie(OrDie(ProcReader::Open(RecordedPath(node)))->Collect(node));
+  for (proc::ProcessRecord& process : snapshot.processes) {
     const ProcessStatus status = OrDie(ParseProcessStatus(process.status));
     process.uid = status.uid.effective;
     process.gid = status.gid.effective;
@@ -36,16 +36,16 @@ NodeSnapshot RecordedNode(uint16_t node) {
   return snapshot;
 }
 
-ClusterSnapshot RecordedCluster() {
-  ClusterSnapshot cluster;
+proc::ClusterSnapshot RecordedCluster() {
+  proc::ClusterSnapshot cluster;
   cluster.self = 1;
   for (uint16_t id : {1, 2, 3}) {
-    NodeView node;
+    proc::NodeView node;
     node.node = id;
     node.name = "node" + std::to_string(id);
     node.address = "10.201.0." + std::to_string(id) + ":7400";
     node.state = id == cluster.self ? "self" : "up";
-    node.snapshot = std::make_shared<NodeSnapshot>(RecordedNode(id));
+    node.snapshot = std::make_shared<proc::NodeSnapshot>(RecordedNode(id));
     cluster.nodes.push_back(std::move(node));
   }
   return cluster;
@@ -56,7 +56,7 @@ RecordedView::RecordedView() {
   for (uint16_t id : {1, 2, 3}) readers_[id] = OrDie(ProcReader::Open(RecordedPath(id)));
 }
 
-std::shared_ptr<const ClusterSnapshot> RecordedView::Snapshot() {
+std::shared_ptr<const proc::ClusterSnapshot> RecordedView::Snapshot() {
   std::lock_guard lock(mutex_);
   return snapshot_;
 }
@@ -82,9 +82,9 @@ TaskList RecordedView::ListTasks(uint16_t node, int32_t pid) {
   return reader->second->ListTasks(pid);
 }
 
-void RecordedView::SetSnapshot(ClusterSnapshot snapshot) {
+void RecordedView::SetSnapshot(proc::ClusterSnapshot snapshot) {
   std::lock_guard lock(mutex_);
-  snapshot_ = std::make_shared<const ClusterSnapshot>(std::move(snapshot));
+  snapshot_ = std::make_shared<const proc::ClusterSnapshot>(std::move(snapshot));
 }
 
 void RecordedView::SetFile(uint16_t node, int32_t pid, const std::string& name, FileResult result) {

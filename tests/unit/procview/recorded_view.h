@@ -19,21 +19,21 @@ namespace clustix::procview {
 std::string RecordedPath(uint16_t node);
 
 // Owners are taken from the status files, since a checkout belongs to whoever made it.
-NodeSnapshot RecordedNode(uint16_t node);
+proc::NodeSnapshot RecordedNode(uint16_t node);
 
 // Nodes 1 (the asking one), 2 and 3, all answering.
-ClusterSnapshot RecordedCluster();
+proc::ClusterSnapshot RecordedCluster();
 
 // Serves a snapshot, and single files from the recorded trees. Thread-safe.
 class RecordedView : public ClusterView {
  public:
   RecordedView();
-  std::shared_ptr<const ClusterSnapshot> Snapshot() override;
+  std::shared_ptr<const proc::ClusterSnapshot> Snapshot() override;
   FileResult ReadProcessFile(uint16_t node, int32_t pid, int32_t tid, const std::string& name,
                              const Asker& asker) override;
   TaskList ListTasks(uint16_t node, int32_t pid) override;
 
-  void SetSnapshot(ClusterSnapshot snapshot);
+  void SetSnapshot(proc::ClusterSnapshot snapshot);
 
   // The answer to one ReadProcessFile(node, pid, 0, name) from now on.
   void SetFile(uint16_t node, int32_t pid, const std::string& name, FileResult result);
@@ -44,7 +44,7 @@ class RecordedView : public ClusterView {
 
  private:
   mutable std::mutex mutex_;
-  std::shared_ptr<const ClusterSnapshot> snapshot_;
+  std::shared_ptr<const proc::ClusterSnapshot> snapshot_;
   std::map<uint16_t, std::unique_ptr<ProcReader>> readers_;
   std::map<std::tuple<uint16_t, int32_t, std::string>, FileResult> files_;
   int calls_ = 0;

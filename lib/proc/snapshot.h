@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a node's /proc said at one moment, and what all nodes' said. Plain values: parsing,
-// aggregation and rendering are pure functions of these, so that they are tested on recorded ones.
-#ifndef CLUSTIX_LIB_PROCVIEW_SNAPSHOT_H_
-#define CLUSTIX_LIB_PROCVIEW_SNAPSHOT_H_
+// aggregation and rendering (lib/procview) are pure functions of these, so that they are tested on
+// recorded ones.
+#ifndef CLUSTIX_LIB_PROC_SNAPSHOT_H_
+#define CLUSTIX_LIB_PROC_SNAPSHOT_H_
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
-namespace clustix::procview {
+namespace clustix::proc {
 
 // Global pid = node * 2^22 + pid: pid_max is at most 2^22, and 511 nodes fit a positive int.
 inline constexpr int kGlobalPidShift = 22;
@@ -46,11 +47,17 @@ struct NodeView {
   std::shared_ptr<const NodeSnapshot> snapshot;  // nullptr: the node has never been heard
 };
 
+// A node without its processes, which are only counted: `view.snapshot` has none.
+struct NodeSummary {
+  NodeView view;
+  uint32_t process_count = 0;
+};
+
 struct ClusterSnapshot {
   uint16_t self = 0;
   std::vector<NodeView> nodes;  // by ascending id; every configured node
 };
 
-}  // namespace clustix::procview
+}  // namespace clustix::proc
 
-#endif  // CLUSTIX_LIB_PROCVIEW_SNAPSHOT_H_
+#endif  // CLUSTIX_LIB_PROC_SNAPSHOT_H_

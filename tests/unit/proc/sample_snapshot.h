@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Snapshots of a made-up node.
-#ifndef CLUSTIX_TESTS_UNIT_DAEMON_SAMPLE_SNAPSHOT_H_
-#define CLUSTIX_TESTS_UNIT_DAEMON_SAMPLE_SNAPSHOT_H_
+#ifndef CLUSTIX_TESTS_UNIT_PROC_SAMPLE_SNAPSHOT_H_
+#define CLUSTIX_TESTS_UNIT_PROC_SAMPLE_SNAPSHOT_H_
 
 #include <string>
 
-#include "lib/procview/snapshot.h"
+#include "lib/proc/snapshot.h"
 
 namespace clustix {
 
 // Processes have the pids 1, 3, 5, ... and `text_bytes` of command line each.
-inline procview::NodeSnapshot SampleSnapshot(uint16_t node, int processes, size_t text_bytes = 10) {
-  procview::NodeSnapshot snapshot;
+inline proc::NodeSnapshot SampleSnapshot(uint16_t node, int processes, size_t text_bytes = 10) {
+  proc::NodeSnapshot snapshot;
   snapshot.node = node;
   snapshot.hostname = "host" + std::to_string(node);
   snapshot.clock_ticks = 100;
@@ -25,7 +25,7 @@ inline procview::NodeSnapshot SampleSnapshot(uint16_t node, int processes, size_
   snapshot.cpuinfo = "processor: 0\n";
   snapshot.version = "Linux version 6.1\n";
   for (int i = 0; i < processes; ++i) {
-    procview::ProcessRecord process;
+    proc::ProcessRecord process;
     process.pid = 2 * i + 1;
     process.uid = 1000;
     process.gid = 100;
@@ -41,4 +41,4 @@ inline procview::NodeSnapshot SampleSnapshot(uint16_t node, int processes, size_
 
 }  // namespace clustix
 
-#endif  // CLUSTIX_TESTS_UNIT_DAEMON_SAMPLE_SNAPSHOT_H_
+#endif  // CLUSTIX_TESTS_UNIT_PROC_SAMPLE_SNAPSHOT_H_

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/snapshot_codec.h"
+#include "lib/proc/snapshot_codec.h"
 
 #include <capnp/message.h>
 #include <gtest/gtest.h>
 
 #include "proto/message.h"
-#include "tests/unit/daemon/sample_snapshot.h"
+#include "tests/unit/proc/sample_snapshot.h"
 
-namespace clustix::daemon {
+namespace clustix::proc {
 namespace {
-
-using procview::NodeSnapshot;
 
 struct Page {
   bool more = false;
@@ -59,6 +57,46 @@ TEST(SnapshotCodec, Brings_a_snapshot_across_in_pages_that_fit_a_message) {
   EXPECT_EQ(got.processes[999].pid, sent.processes[999].pid);
   EXPECT_EQ(got.processes[999].cmdline, sent.processes[999].cmdline);
   EXPECT_EQ(got.processes[999].uid, 1000u);
+}
+
+TEST(SnapshotCodec, Brings_a_cluster_across_to_a_client) {
+  ClusterSnapshot sent;
+  sent.self = 2;
+  sent.nodes.resize(2);
+  sent.nodes[0].node = 1;
+  sent.nodes[0].name = "one";
+  sent.nodes[0].state = "dead";
+  sent.nodes[0].stale = true;
+  sent.nodes[1].node = 2;
+  sent.nodes[1].name = "two";
+  sent.nodes[1].address = "b:1";
+  sent.nodes[1].state = "self";
+  sent.nodes[1].age_ms = 7;
+  sent.nodes[1].snapshot = std::make_shared<const NodeSnapshot>(SampleSnapshot(2, 3));
+  ClusterSnapshot got;
+  std::vector<std::byte> bytes = EncodeClusterReply(sent);
+  EXPECT_GE(bytes.size(), TextBytes(sent));
+  ASSERT_TRUE(proto::ReadMessage<proto::AdminReply>(bytes, [&](auto reply) {
+                got = DecodeCluster(reply.getSnapshot());
+                return absl::OkStatus();
+              }).ok());
+  EXPECT_EQ(got.self, 2);
+  ASSERT_EQ(got.nodes.size(), 2u);
+  EXPECT_EQ(got.nodes[0].snapshot, nullptr);
+  EXPECT_TRUE(got.nodes[0].stale);
+  EXPECT_EQ(got.nodes[0].state, "dead");
+  EXPECT_EQ(got.nodes[1].name, "two");
+  EXPECT_EQ(got.nodes[1].address, "b:1");
+  EXPECT_EQ(got.nodes[1].age_ms, 7u);
+  // Field by field, by encoding what came out once more.
+  EXPECT_EQ(EncodeClusterReply(got), bytes);
+  ASSERT_TRUE(proto::ReadMessage<proto::AdminReply>(EncodeNodesReply(sent), [](auto reply) {
+                std::vector<NodeSummary> nodes = DecodeNodes(reply.getNodes());
+                EXPECT_EQ(nodes.at(1).process_count, 3u);
+                EXPECT_EQ(nodes.at(1).view.snapshot->hostname, "host2");
+                EXPECT_TRUE(nodes.at(1).view.snapshot->processes.empty());
+                return absl::OkStatus();
+              }).ok());
 }
 
 TEST(SnapshotCodec, Sends_a_process_that_is_larger_than_a_page_by_itself) {
@@ -138,4 +176,4 @@ TEST(Message, Survives_any_flipped_byte) {
 }
 
 }  // namespace
-}  // namespace clustix::daemon
+}  // namespace clustix::proc

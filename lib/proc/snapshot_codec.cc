@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/snapshot_codec.h"
+#include "lib/proc/snapshot_codec.h"
 
 #include <capnp/message.h>
 
 #include <algorithm>
+#include <memory>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "lib/base/status.h"
 #include "proto/message.h"
 
-namespace clustix::daemon {
+namespace clustix::proc {
 namespace {
-
-using procview::NodeSnapshot;
-using procview::ProcessRecord;
 
 capnp::Data::Reader ToData(std::string_view text) {
   return {reinterpret_cast<const kj::byte*>(text.data()), text.size()};
@@ -101,6 +101,40 @@ ProcessRecord DecodeProcess(proto::Process::Reader from) {
   return process;
 }
 
+void EncodeNode(const NodeView& view, proto::Node::Builder to) {
+  to.setNode(view.node);
+  to.setName(view.name.c_str());
+  to.setAddress(view.address.c_str());
+  to.setState(view.state.c_str());
+  to.setStale(view.stale);
+  to.setAgeMs(view.age_ms);
+  to.setKnown(view.snapshot != nullptr);
+  if (view.snapshot == nullptr) return;
+  EncodeFiles(*view.snapshot, to.initFiles());
+  to.setProcessCount(static_cast<uint32_t>(view.snapshot->processes.size()));
+}
+
+// `processes` is empty for a summary.
+NodeView DecodeNode(proto::Node::Reader from, capnp::List<proto::Process>::Reader processes) {
+  NodeView view;
+  view.node = from.getNode();
+  view.name = from.getName().cStr();
+  view.address = from.getAddress().cStr();
+  view.state = from.getState().cStr();
+  view.stale = from.getStale();
+  view.age_ms = from.getAgeMs();
+  if (!from.getKnown()) return view;
+  auto snapshot = std::make_shared<NodeSnapshot>();
+  snapshot->node = view.node;
+  DecodeFiles(from.getFiles(), *snapshot);
+  snapshot->processes.reserve(processes.size());
+  for (proto::Process::Reader process : processes) {
+    snapshot->processes.push_back(DecodeProcess(process));
+  }
+  view.snapshot = std::move(snapshot);
+  return view;
+}
+
 }  // namespace
 
 std::vector<std::byte> EncodeSnapshotPage(const NodeSnapshot& snapshot, int32_t after_pid) {
@@ -150,7 +184,7 @@ absl::Status AppendSnapshotPage(proto::SnapshotPage::Reader page, NodeSnapshot& 
     last_pid = process.getPid();
     fetched.processes.push_back(DecodeProcess(process));
   }
-  if (last_pid >= 1 << procview::kGlobalPidShift) {
+  if (last_pid >= 1 << kGlobalPidShift) {
     return absl::InvalidArgumentError(absl::StrCat("pid ", last_pid, " is out of range"));
   }
   if (TextBytes(snapshot) + TextBytes(fetched) > proto::SNAPSHOT_BYTES_MAX) {
@@ -167,21 +201,53 @@ absl::Status AppendSnapshotPage(proto::SnapshotPage::Reader page, NodeSnapshot& 
   return absl::OkStatus();
 }
 
-void EncodeNode(const procview::NodeView& view, proto::Node::Builder to) {
-  to.setNode(view.node);
-  to.setName(view.name.c_str());
-  to.setAddress(view.address.c_str());
-  to.setState(view.state.c_str());
-  to.setStale(view.stale);
-  to.setAgeMs(view.age_ms);
-  to.setKnown(view.snapshot != nullptr);
-  if (view.snapshot == nullptr) return;
-  EncodeFiles(*view.snapshot, to.initFiles());
-  to.setProcessCount(static_cast<uint32_t>(view.snapshot->processes.size()));
+std::vector<std::byte> EncodeClusterReply(const ClusterSnapshot& cluster) {
+  capnp::MallocMessageBuilder message;
+  proto::ClusterSnapshot::Builder to = message.initRoot<proto::AdminReply>().initSnapshot();
+  to.setSelf(cluster.self);
+  auto nodes = to.initNodes(static_cast<unsigned>(cluster.nodes.size()));
+  for (unsigned i = 0; i < nodes.size(); ++i) {
+    const NodeView& view = cluster.nodes[i];
+    EncodeNode(view, nodes[i].initNode());
+    if (view.snapshot == nullptr) continue;
+    const std::vector<ProcessRecord>& from = view.snapshot->processes;
+    auto processes = nodes[i].initProcesses(static_cast<unsigned>(from.size()));
+    for (unsigned p = 0; p < processes.size(); ++p) EncodeProcess(from[p], processes[p]);
+  }
+  return proto::WriteMessage(message);
 }
 
-void EncodeProcesses(const NodeSnapshot& snapshot, capnp::List<proto::Process>::Builder to) {
-  for (unsigned i = 0; i < to.size(); ++i) EncodeProcess(snapshot.processes[i], to[i]);
+std::vector<std::byte> EncodeNodesReply(const ClusterSnapshot& cluster) {
+  capnp::MallocMessageBuilder message;
+  auto nodes =
+      message.initRoot<proto::AdminReply>().initNodes(static_cast<unsigned>(cluster.nodes.size()));
+  for (unsigned i = 0; i < nodes.size(); ++i) EncodeNode(cluster.nodes[i], nodes[i]);
+  return proto::WriteMessage(message);
 }
 
-}  // namespace clustix::daemon
+ClusterSnapshot DecodeCluster(proto::ClusterSnapshot::Reader from) {
+  ClusterSnapshot cluster;
+  cluster.self = from.getSelf();
+  for (proto::NodeProcesses::Reader node : from.getNodes()) {
+    cluster.nodes.push_back(DecodeNode(node.getNode(), node.getProcesses()));
+  }
+  return cluster;
+}
+
+std::vector<NodeSummary> DecodeNodes(capnp::List<proto::Node>::Reader from) {
+  std::vector<NodeSummary> nodes;
+  for (proto::Node::Reader node : from) {
+    nodes.push_back({DecodeNode(node, {}), node.getProcessCount()});
+  }
+  return nodes;
+}
+
+size_t TextBytes(const ClusterSnapshot& cluster) {
+  size_t bytes = 0;
+  for (const NodeView& node : cluster.nodes) {
+    if (node.snapshot != nullptr) bytes += TextBytes(*node.snapshot);
+  }
+  return bytes;
+}
+
+}  // namespace clustix::proc
