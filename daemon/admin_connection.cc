@@ -4,7 +4,10 @@
 #include <capnp/message.h>
 #include <endian.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
+#include <utility>
 
 #include "lib/base/status.h"
 #include "proto/message.h"
@@ -15,10 +18,10 @@ namespace {
 constexpr size_t kLengthBytes = sizeof(uint32_t);
 constexpr uint64_t kNsPerMs = 1'000'000;
 
-std::vector<std::byte> ErrorReply(const std::string& text) {
+ReplyBytes ErrorReply(const std::string& text) {
   capnp::MallocMessageBuilder message;
   message.initRoot<proto::AdminReply>().setError(text.c_str());
-  return proto::WriteMessage(message);
+  return std::make_shared<const std::vector<std::byte>>(proto::WriteMessage(message));
 }
 
 }  // namespace
@@ -64,23 +67,27 @@ void AdminConnection::Refuse(const std::string& why) {
   phase_ = Phase::kLastSending;
 }
 
-void AdminConnection::Reply(std::vector<std::byte> message) {
+void AdminConnection::Reply(ReplyBytes message) {
   if (phase_ != Phase::kInWork && phase_ != Phase::kReceiving) return;
-  if (message.size() > proto::ADMIN_REPLY_BYTES_MAX) {
-    message = ErrorReply("the answer is larger than a reply may be");
-  }
-  uint32_t length = htole32(static_cast<uint32_t>(message.size()));
-  output_.resize(kLengthBytes + message.size());
-  std::memcpy(output_.data(), &length, kLengthBytes);
-  std::memcpy(output_.data() + kLengthBytes, message.data(), message.size());
+  output_length_ = htole32(static_cast<uint32_t>(message->size()));
+  output_ = std::move(message);
   sent_ = 0;
   phase_ = Phase::kSending;
   SendMore();
 }
 
 void AdminConnection::SendMore() {
-  iovec rest{output_.data() + sent_, output_.size() - sent_};
-  service_.io_.Send(stream_, {&rest, 1});
+  // Io::Send() only reads, whatever iovec says.
+  std::array<iovec, 2> rest;
+  size_t stretches = 0;
+  if (sent_ < kLengthBytes) {
+    auto* length = reinterpret_cast<std::byte*>(&output_length_);
+    rest[stretches++] = {length + sent_, kLengthBytes - sent_};
+  }
+  const size_t body_sent = sent_ - std::min(sent_, kLengthBytes);
+  rest[stretches++] = {const_cast<std::byte*>(output_->data()) + body_sent,
+                       output_->size() - body_sent};
+  service_.io_.Send(stream_, {rest.data(), stretches});
   RestartIdleTimer();
 }
 
@@ -88,8 +95,8 @@ void AdminConnection::OnSent(size_t bytes, int error) {
   if (phase_ == Phase::kClosing) return;
   if (error != 0) return Close();
   sent_ += bytes;
-  if (sent_ < output_.size()) return SendMore();
-  output_ = {};  // a reply can be large, and the next may be long in coming
+  if (sent_ < kLengthBytes + output_->size()) return SendMore();
+  output_ = nullptr;  // a reply can be large, and the next may be long in coming
   if (phase_ == Phase::kLastSending) return Close();
   phase_ = Phase::kReceiving;
   service_.io_.ResumeReceive(stream_);

@@ -8,11 +8,13 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "daemon/admin_service.h"
+#include "daemon/reply_cache.h"
 #include "lib/io/io.h"
 
 namespace clustix::daemon {
@@ -22,9 +24,9 @@ class AdminConnection : public io::StreamHandler {
   AdminConnection(AdminService& service, io::StreamId stream, uid_t uid);
 
   uid_t uid() const { return uid_; }
-  // Sends the reply to the request in work and goes on with the next. At most ADMIN_REPLY_BYTES_MAX
-  // bytes.
-  void Reply(std::vector<std::byte> message);
+  // Sends the reply to the request in work, 1 to ADMIN_REPLY_BYTES_MAX bytes, and goes on with the
+  // next.
+  void Reply(ReplyBytes message);
 
   void OnConnected(int error) override {}
   void OnData(std::span<const std::byte> data) override;
@@ -53,8 +55,9 @@ class AdminConnection : public io::StreamHandler {
   const uid_t uid_;
   Phase phase_ = Phase::kReceiving;
   std::vector<std::byte> input_;
-  std::vector<std::byte> output_;  // length and reply
-  size_t sent_ = 0;
+  uint32_t output_length_ = 0;  // of output_, as it is sent before it
+  ReplyBytes output_;
+  size_t sent_ = 0;  // of both
   io::TimerId idle_timer_ = 0;
 };
 

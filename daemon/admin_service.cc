@@ -12,7 +12,6 @@
 #include "daemon/admin_connection.h"
 #include "lib/base/log.h"
 #include "lib/base/status.h"
-#include "lib/proc/snapshot_codec.h"
 #include "proto/message.h"
 
 namespace clustix::daemon {
@@ -21,8 +20,23 @@ namespace {
 constexpr mode_t kSocketMode = 0666;
 constexpr uint64_t kNsPerMs = 1'000'000;
 
+// For whom something is kept free that others cannot take.
+bool IsOwn(uid_t uid) { return uid == 0 || uid == geteuid(); }
+
+static_assert(AdminService::kReplyBytesMax / 2 >= proto::ADMIN_REPLY_BYTES_MAX,
+              "everybody must be able to get the largest reply");
 static_assert(proto::AWAIT_PEERS_MS_MAX < AdminService::kIdleMs,
               "a connection must not be taken for idle while its request waits");
+
+ReplyBytes Encoded(capnp::MessageBuilder& message) {
+  return std::make_shared<const std::vector<std::byte>>(proto::WriteMessage(message));
+}
+
+ReplyBytes ErrorReply(absl::string_view text) {
+  capnp::MallocMessageBuilder message;
+  message.initRoot<proto::AdminReply>().setError(std::string(text).c_str());
+  return Encoded(message);
+}
 
 }  // namespace
 
@@ -80,7 +94,7 @@ io::StreamHandler* AdminService::OnAccept(io::StreamId stream, const std::string
 
 bool AdminService::HasRoomFor(uid_t uid) const {
   if (connections_.size() >= kConnectionsMax) return false;
-  if (uid == 0 || uid == geteuid()) return true;
+  if (IsOwn(uid)) return true;
   if (connections_.size() >= kConnectionsMax - kConnectionsPerUser) return false;
   auto same = std::count_if(connections_.begin(), connections_.end(),
                             [uid](const auto& entry) { return entry.second->uid() == uid; });
@@ -98,10 +112,10 @@ absl::Status AdminService::Dispatch(io::StreamId stream, std::span<const std::by
             AnswerWhenPeersAreUp(stream, question.getAwaitPeers());
             return absl::OkStatus();
           case proto::AdminRequest::SNAPSHOT:
-            AnswerFromView(stream, [this] { return proc::EncodeClusterReply(*view_.Snapshot()); });
+            AnswerFromView(stream, ReplyCache::Question::kCluster);
             return absl::OkStatus();
           case proto::AdminRequest::NODES:
-            AnswerFromView(stream, [this] { return proc::EncodeNodesReply(*view_.Snapshot()); });
+            AnswerFromView(stream, ReplyCache::Question::kNodes);
             return absl::OkStatus();
         }
         return absl::InvalidArgumentError("unknown request: the client is newer than the daemon");
@@ -111,7 +125,7 @@ absl::Status AdminService::Dispatch(io::StreamId stream, std::span<const std::by
 void AdminService::AnswerWithStatus(io::StreamId stream) {
   capnp::MallocMessageBuilder message;
   hooks_.fill_status(message.initRoot<proto::AdminReply>().initStatus());
-  Reply(stream, proto::WriteMessage(message));
+  Reply(stream, Encoded(message));
 }
 
 void AdminService::AnswerWhenPeersAreUp(io::StreamId stream, uint32_t wait_ms) {
@@ -131,19 +145,22 @@ void AdminService::OnPeerState() {
   }
 }
 
-void AdminService::AnswerFromView(io::StreamId stream,
-                                  std::function<std::vector<std::byte>()> make) {
-  bool taken = workers_.Submit([this, stream, make = std::move(make)] {
-    io_.loop().Post([this, stream, message = make()] { Reply(stream, message); });
+void AdminService::AnswerFromView(io::StreamId stream, ReplyCache::Question question) {
+  const bool reserved = IsOwn(connections_.at(stream)->uid());
+  const size_t bytes_max = reserved ? kReplyBytesMax : kReplyBytesMax / 2;
+  bool taken = workers_.Submit([this, stream, question, bytes_max] {
+    absl::StatusOr<ReplyBytes> bytes = replies_.Get(question, view_.Snapshot(), bytes_max);
+    io_.loop().Post([this, stream, bytes = std::move(bytes)] {
+      if (!bytes.ok()) ++turned_away_;
+      Reply(stream, bytes.ok() ? *bytes : ErrorReply(bytes.status().message()));
+    });
   });
   if (taken) return;
   ++turned_away_;
-  capnp::MallocMessageBuilder message;
-  message.initRoot<proto::AdminReply>().setError("too many questions at once: try again");
-  Reply(stream, proto::WriteMessage(message));
+  Reply(stream, ErrorReply("too many questions at once: try again"));
 }
 
-void AdminService::Reply(io::StreamId stream, std::vector<std::byte> message) {
+void AdminService::Reply(io::StreamId stream, ReplyBytes message) {
   // The client may have gone meanwhile; ids are never used again.
   auto connection = connections_.find(stream);
   if (connection != connections_.end()) connection->second->Reply(std::move(message));

@@ -5,8 +5,8 @@
 //
 // A client can do no harm: a request is bounded, only one per connection is in work and nothing
 // more is read meanwhile, a reply is dropped with its connection, each user has a limited number of
-// connections and all of them together leave some to root and the daemon's own user, and one that
-// stays silent for kIdleMs is closed.
+// connections and all of them together leave some to root and the daemon's own user, replies are
+// shared and bounded (reply_cache.h), and one that stays silent for kIdleMs is closed.
 #ifndef CLUSTIX_DAEMON_ADMIN_SERVICE_H_
 #define CLUSTIX_DAEMON_ADMIN_SERVICE_H_
 
@@ -23,6 +23,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "daemon/reply_cache.h"
 #include "daemon/worker_pool.h"
 #include "lib/io/io.h"
 #include "lib/procview/cluster_view.h"
@@ -37,6 +38,9 @@ class AdminService : private io::ListenHandler {
   static constexpr size_t kConnectionsMax = 128;
   static constexpr size_t kConnectionsPerUser = 16;
   static constexpr uint64_t kIdleMs = 30'000;
+  // What clients that are slow to read may keep in memory together; half of it is left to root and
+  // the daemon's own user.
+  static constexpr size_t kReplyBytesMax = 256 << 20;
 
   // What it asks the daemon, on the loop's thread.
   struct Hooks {
@@ -63,6 +67,7 @@ class AdminService : private io::ListenHandler {
   // On the loop's thread.
   uint64_t bad_requests() const { return bad_requests_; }
   uint64_t turned_away() const { return turned_away_; }
+  size_t reply_bytes() const { return replies_.bytes_alive(); }
   size_t connections() const { return connections_.size(); }
 
  private:
@@ -76,8 +81,8 @@ class AdminService : private io::ListenHandler {
   absl::Status Dispatch(io::StreamId stream, std::span<const std::byte> request);
   void AnswerWithStatus(io::StreamId stream);
   void AnswerWhenPeersAreUp(io::StreamId stream, uint32_t wait_ms);
-  void AnswerFromView(io::StreamId stream, std::function<std::vector<std::byte>()> make);
-  void Reply(io::StreamId stream, std::vector<std::byte> message);
+  void AnswerFromView(io::StreamId stream, ReplyCache::Question question);
+  void Reply(io::StreamId stream, ReplyBytes message);
   void Forget(io::StreamId stream);
   void ReportIfClosed();
 
@@ -85,6 +90,7 @@ class AdminService : private io::ListenHandler {
   procview::ClusterView& view_;
   WorkerPool& workers_;
   const Hooks hooks_;
+  ReplyCache replies_;
   io::ListenerId listener_ = 0;
   bool stopped_ = false;
   std::function<void()> closed_;  // empty: nobody asked, or reported

@@ -22,6 +22,7 @@
 #include "lib/client/socket_path.h"
 #include "lib/client/unix_socket.h"
 #include "lib/io/uring_io.h"
+#include "lib/proc/snapshot_codec.h"
 #include "proto/message.h"
 #include "tests/unit/daemon/temp_dir.h"
 #include "tests/unit/proc/sample_snapshot.h"
@@ -290,6 +291,24 @@ TEST(Client, Names_the_process_of_a_daemon_that_hangs) {
   absl::Status hangs = client->GetStatus().status();
   EXPECT_THAT(std::string(base::ToStd(hangs.message())),
               HasSubstr("kill -CONT " + std::to_string(getpid())));
+}
+
+TEST_F(AdminServiceTest, Keeps_one_reply_for_any_number_of_clients_that_do_not_read_it) {
+  capnp::MallocMessageBuilder message;
+  message.initRoot<proto::AdminRequest>().setSnapshot();
+  std::vector<std::byte> bytes = proto::WriteMessage(message);
+  const std::string question = Framed({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  const size_t reply = proc::EncodeClusterReply(*view_.Snapshot()).size();
+  std::vector<base::UniqueFd> clients;
+  for (int i = 0; i < 40; ++i) {
+    clients.push_back(Connect());
+    Send(clients.back(), question);
+    char byte;
+    ASSERT_EQ(recv(clients.back().get(), &byte, 1, 0), 1);  // the reply has begun
+    EXPECT_EQ(service_->reply_bytes(), reply);
+  }
+  clients.clear();
+  EXPECT_TRUE(client::Client::Connect(path_)->GetStatus().ok());
 }
 
 TEST_F(AdminServiceTest, Reports_when_the_last_connection_has_closed) {
