@@ -18,9 +18,9 @@ constexpr double kFineDecadesMax = 2.5;
 
 // 1, 2 or 5 times a power of ten, in order: NiceValue(0) is 1, (1) is 2, (3) is 10, (-1) is 0.5.
 double NiceValue(int index) {
-  constexpr double kSteps[] = {1, 2, 5};
-  int decade = index >= 0 ? index / 3 : -((2 - index) / 3);
-  return kSteps[index - decade * 3] * std::pow(10, decade);
+  int step = (index % 3 + 3) % 3;
+  double power = std::pow(10, (index - step) / 3);
+  return step == 0 ? power : step == 1 ? 2 * power : 5 * power;
 }
 
 // The largest index whose value is at most `value`, as far as rounding lets one tell.
