@@ -83,7 +83,7 @@ struct PeerInfo {
   PeerState state;
   uint64_t incarnation;  // 0: never heard
   uint64_t queued_messages;
-  uint64_t queue_memory_bytes;  // held for unacknowledged messages, and a block or two in reserve
+  uint64_t queue_memory_bytes;  // of unacknowledged messages, and a block or two in reserve
   // Counters, since this messenger started; names as in lib/session's kccm_peer_counters.
   uint64_t messages_sent, messages_received, bytes_sent, bytes_received;
   uint64_t resent, duplicates, connects, disconnects, dials_failed, reboots, outcomes_unknown;
@@ -116,6 +116,13 @@ class Messenger {
   // queued and `done` never runs.
   virtual Outcome Send(NodeId to, Port port, Bytes payload, Lane lane = Lane::kControl,
                        SentCallback done = nullptr) = 0;
+
+  // As Send(), without a copy: for payloads of some 16 KiB and more. The payload stays the caller's
+  // and must not change until `done` has run, which comes when the peer has accepted it or will
+  // not, and nothing reads it any more. A write that is in flight when the messenger ends may read
+  // it for longer than that: `done` then runs when the connection has closed.
+  virtual Outcome SendInPlace(NodeId to, Port port, Bytes payload, Lane lane = Lane::kBulk,
+                              SentCallback done = nullptr) = 0;
 
   // Queues a call; `done` runs exactly once if and only if kOk is returned. `id` may be null.
   virtual Outcome Call(NodeId to, Port port, Bytes payload, const CallOptions& options,

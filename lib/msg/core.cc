@@ -104,7 +104,8 @@ const kccm_ops& Core::Ops() {
         return Of(ctx).Deliver(PeerOf(peer), *message);
       },
       .sent = [](void* ctx, kccm_peer*, uint64_t cookie,
-                 int error) { Of(ctx).sent_.Take(cookie)(OutcomeOfError(error)); },
+                 int error) { Of(ctx).Sent(cookie, OutcomeOfError(error)); },
+      .released = [](void* ctx, uint64_t cookie) { Of(ctx).Released(cookie); },
       .called =
           [](void* ctx, kccm_peer*, uint64_t cookie, int error, const kccm_message* reply) {
             Reply answer{.outcome = OutcomeOfError(error), .status = 0, .payload = {}};
@@ -383,11 +384,36 @@ Outcome Core::Send(NodeId to, Port port, Bytes payload, Lane lane, Messenger::Se
   if (peer == nullptr) return Outcome::kNoSuchPeer;
   if (payload.size() > KCCM_PAYLOAD_MAX) return Outcome::kTooLarge;
   const kccm_message message = MakeMessage(KCCM_FRAME_MESSAGE, lane, port, 0, payload);
-  const uint64_t cookie = done ? sent_.Put(std::move(done)) : 0;
+  const uint64_t cookie = done ? sent_.Put({std::move(done), false, Outcome::kOk}) : 0;
   const int error = kccm_send(peer->session, &message, cookie, Now());
   if (error != 0 && cookie != 0) sent_.Take(cookie);
   Touch();
   return OutcomeOfError(error);
+}
+
+Outcome Core::SendInPlace(NodeId to, Port port, Bytes payload, Lane lane,
+                          Messenger::SentCallback done) {
+  Peer* peer = Find(to);
+  if (peer == nullptr) return Outcome::kNoSuchPeer;
+  if (payload.size() > KCCM_PAYLOAD_MAX) return Outcome::kTooLarge;
+  if (payload.empty()) return Send(to, port, payload, lane, std::move(done));
+  const kccm_message message = MakeMessage(KCCM_FRAME_MESSAGE, lane, port, 0, payload);
+  const uint64_t cookie = sent_.Put({std::move(done), true, Outcome::kOk});
+  const int error = kccm_send_in_place(peer->session, &message, cookie, Now());
+  if (error != 0) sent_.Take(cookie);
+  Touch();
+  return OutcomeOfError(error);
+}
+
+void Core::Sent(uint64_t cookie, Outcome outcome) {
+  PendingSend& send = *sent_.Find(cookie);
+  send.outcome = outcome;
+  if (!send.in_place) sent_.Take(cookie).done(outcome);
+}
+
+void Core::Released(uint64_t cookie) {
+  const PendingSend send = sent_.Take(cookie);
+  if (send.done) send.done(send.outcome);
 }
 
 Outcome Core::Call(NodeId to, Port port, Bytes payload, const CallOptions& options,

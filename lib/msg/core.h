@@ -69,6 +69,7 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
   // --- for the messenger; as in clustix/messenger.h
   std::string address() const { return io_.LocalAddress(listener_); }
   Outcome Send(NodeId to, Port port, Bytes payload, Lane lane, Messenger::SentCallback done);
+  Outcome SendInPlace(NodeId to, Port port, Bytes payload, Lane lane, Messenger::SentCallback done);
   Outcome Call(NodeId to, Port port, Bytes payload, const CallOptions& options,
                Messenger::ReplyCallback done, CallId* id);
   bool Cancel(const CallId& id);
@@ -148,7 +149,16 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
   // Deques: a callback that adds another one stays where it is.
   std::deque<Messenger::EventCallback> on_event_;
   std::deque<Messenger::WritableCallback> on_writable_;
-  Slots<Messenger::SentCallback> sent_;
+  // A send whose completion somebody waits for. In place: the payload may be read for longer than
+  // the outcome is open, and `done` runs when both are over.
+  struct PendingSend {
+    Messenger::SentCallback done;
+    bool in_place;
+    Outcome outcome;
+  };
+  void Sent(uint64_t cookie, Outcome outcome);
+  void Released(uint64_t cookie);
+  Slots<PendingSend> sent_;
   Slots<Messenger::ReplyCallback> called_;
   base::LogLimiter log_limiter_;
 };

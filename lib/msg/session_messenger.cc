@@ -20,6 +20,9 @@ class SessionMessenger final : public Messenger {
   Outcome Send(NodeId to, Port port, Bytes payload, Lane lane, SentCallback done) override {
     return core_->Send(to, port, payload, lane, std::move(done));
   }
+  Outcome SendInPlace(NodeId to, Port port, Bytes payload, Lane lane, SentCallback done) override {
+    return core_->SendInPlace(to, port, payload, lane, std::move(done));
+  }
   Outcome Call(NodeId to, Port port, Bytes payload, const CallOptions& options, ReplyCallback done,
                CallId* id) override {
     return core_->Call(to, port, payload, options, std::move(done), id);

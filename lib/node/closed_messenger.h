@@ -17,6 +17,9 @@ class ClosedMessenger final : public Messenger {
   size_t max_payload() const override { return 0; }
   std::string address() const override { return ""; }
   Outcome Send(NodeId, Port, Bytes, Lane, SentCallback) override { return Outcome::kNoSuchPeer; }
+  Outcome SendInPlace(NodeId, Port, Bytes, Lane, SentCallback) override {
+    return Outcome::kNoSuchPeer;
+  }
   Outcome Call(NodeId, Port, Bytes, const CallOptions&, ReplyCallback, CallId*) override {
     return Outcome::kNoSuchPeer;
   }

@@ -28,9 +28,11 @@ struct kccm_conn *kccm_conn_new(struct kccm_endpoint *endpoint, void *user, uint
 
 static void free_body(struct kccm_conn *conn)
 {
-	if (conn->body && conn->body != conn->control_body)
-		conn->endpoint->ops->free(conn->endpoint->ctx, conn->body, conn->body_size);
-	conn->body = NULL;
+	if (conn->message_body)
+		conn->endpoint->ops->free(conn->endpoint->ctx, conn->message_body,
+					  conn->message_body_size);
+	conn->message_body = NULL;
+	conn->message_body_size = 0;
 }
 
 bool kccm_conn_alive(const struct kccm_conn *conn, uint64_t tolerance_ns, uint64_t now_ns)
@@ -380,19 +382,31 @@ static uint32_t body_bytes(const struct kccm_frame *frame)
 	return frame->length + (frame->flags & KCCM_FLAG_PAYLOAD_CRC ? KCCM_CRC_BYTES : 0);
 }
 
-/* A body that arrives in pieces needs a place to grow. */
-static bool start_body(struct kccm_conn *conn, uint64_t now_ns)
+/* Large messages mostly come in a row: the memory of one is kept for the next. */
+static uint8_t *body_of_message(struct kccm_conn *conn, uint32_t bytes)
 {
 	struct kccm_endpoint *endpoint = conn->endpoint;
 
+	if (conn->message_body_size >= bytes)
+		return conn->message_body;
+	free_body(conn);
+	conn->message_body = endpoint->ops->alloc(endpoint->ctx, bytes);
+	if (conn->message_body)
+		conn->message_body_size = bytes;
+	return conn->message_body;
+}
+
+/* A body that arrives in pieces needs a place to grow. */
+static bool start_body(struct kccm_conn *conn, uint64_t now_ns)
+{
 	conn->body_size = body_bytes(&conn->frame);
 	conn->body_used = 0;
-	conn->body = conn->control_body;
-	if (conn->body_size > sizeof(conn->control_body))
-		conn->body = endpoint->ops->alloc(endpoint->ctx, conn->body_size);
+	conn->body = conn->body_size <= sizeof(conn->control_body)
+			     ? conn->control_body
+			     : body_of_message(conn, conn->body_size);
 	if (conn->body)
 		return true;
-	endpoint->stats.out_of_memory++;
+	conn->endpoint->stats.out_of_memory++;
 	kccm_conn_drop(conn, 0, now_ns);
 	return false;
 }
@@ -401,7 +415,6 @@ static bool start_body(struct kccm_conn *conn, uint64_t now_ns)
 static size_t feed_body(struct kccm_conn *conn, const uint8_t *data, size_t bytes, uint64_t now_ns)
 {
 	size_t step = conn->body_size - conn->body_used;
-	bool ok;
 
 	if (step > bytes)
 		step = bytes;
@@ -409,9 +422,9 @@ static size_t feed_body(struct kccm_conn *conn, const uint8_t *data, size_t byte
 	conn->body_used += (uint32_t)step;
 	if (conn->body_used < conn->body_size)
 		return step;
-	ok = frame_received(conn, conn->body, now_ns);
-	free_body(conn);
-	return ok ? step : 0;
+	data = conn->body;
+	conn->body = NULL;
+	return frame_received(conn, data, now_ns) ? step : 0;
 }
 
 /* Takes bytes at the start of a frame; returns how many, or 0 after a drop. */

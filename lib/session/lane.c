@@ -92,7 +92,7 @@ void kccm_lane_unpin(struct kccm_conn *conn)
 		struct kccm_block *block = lane->orphans;
 
 		lane->orphans = block->next;
-		peer->endpoint->ops->free(peer->endpoint->ctx, block, block->size + sizeof(*block));
+		kccm_block_free(kccm_memory_of(peer->endpoint), block);
 	}
 	kccm_lane_reap(peer, lane);
 }

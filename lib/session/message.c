@@ -2,7 +2,8 @@
 /* What an application asks of a peer: sends, calls, replies. */
 #include "state.h"
 
-static int push(struct kccm_peer *peer, const struct kccm_message *message, uint64_t cookie)
+static int push(struct kccm_peer *peer, const struct kccm_message *message, uint64_t cookie,
+		bool in_place)
 {
 	const struct kccm_config *config = &peer->endpoint->config;
 	struct kccm_lane *lane;
@@ -15,7 +16,7 @@ static int push(struct kccm_peer *peer, const struct kccm_message *message, uint
 	if (message->length > config->payload_max)
 		return -EMSGSIZE;
 	lane = &peer->lanes[message->lane];
-	error = kccm_queue_push(&lane->queue, message, cookie, config->payload_crc);
+	error = kccm_queue_push(&lane->queue, message, cookie, config->payload_crc, in_place);
 	if (error == -EAGAIN)
 		lane->starved = true;
 	if (error)
@@ -31,7 +32,16 @@ int kccm_send(struct kccm_peer *peer, const struct kccm_message *message, uint64
 	(void)now_ns;
 	if (message->type != KCCM_FRAME_MESSAGE)
 		return -EINVAL;
-	return push(peer, message, cookie);
+	return push(peer, message, cookie, false);
+}
+
+int kccm_send_in_place(struct kccm_peer *peer, const struct kccm_message *message, uint64_t cookie,
+		       uint64_t now_ns)
+{
+	(void)now_ns;
+	if (message->type != KCCM_FRAME_MESSAGE || !cookie || !message->length)
+		return -EINVAL;
+	return push(peer, message, cookie, true);
 }
 
 int kccm_reply(struct kccm_peer *peer, const struct kccm_message *message, uint64_t now_ns)
@@ -39,7 +49,7 @@ int kccm_reply(struct kccm_peer *peer, const struct kccm_message *message, uint6
 	(void)now_ns;
 	if (message->type != KCCM_FRAME_REPLY)
 		return -EINVAL;
-	return push(peer, message, 0);
+	return push(peer, message, 0, false);
 }
 
 int kccm_call(struct kccm_peer *peer, const struct kccm_message *message, uint64_t cookie,
@@ -57,7 +67,7 @@ int kccm_call(struct kccm_peer *peer, const struct kccm_message *message, uint64
 	if (!slot)
 		return error;
 	numbered.request = slot->request;
-	error = push(peer, &numbered, 0);
+	error = push(peer, &numbered, 0, false);
 	if (error) {
 		kccm_calls_release(calls, slot);
 		return error;

@@ -22,12 +22,27 @@ void kccm_queue_init(struct kccm_queue *queue, struct kccm_memory memory, uint32
 	queue->sent_end = 1;
 }
 
+/* What the block counts for against bytes_max. */
+static uint64_t block_bytes(const struct kccm_block *block)
+{
+	return block->size + sizeof(*block) + block->in_place_bytes;
+}
+
+void kccm_block_free(struct kccm_memory memory, struct kccm_block *block)
+{
+	bool in_place = block->in_place;
+	uint64_t cookie = block->cookie;
+
+	memory.ops->free(memory.ctx, block, block->size + sizeof(*block));
+	if (in_place)
+		memory.ops->released(memory.ctx, cookie);
+}
+
+/* The block is in no list any more: the application may send from within. */
 static void block_free(struct kccm_queue *queue, struct kccm_block *block)
 {
-	uint32_t bytes = block->size + (uint32_t)sizeof(*block);
-
-	queue->block_bytes -= bytes;
-	queue->memory.ops->free(queue->memory.ctx, block, bytes);
+	queue->block_bytes -= block_bytes(block);
+	kccm_block_free(queue->memory, block);
 }
 
 void kccm_queue_free(struct kccm_queue *queue)
@@ -67,27 +82,8 @@ static int grow_entries(struct kccm_queue *queue)
 	return 0;
 }
 
-/* Makes the tail a block with room for a frame of `bytes`. */
-static int make_room(struct kccm_queue *queue, uint32_t bytes, uint64_t bytes_max)
+static void append_block(struct kccm_queue *queue, struct kccm_block *block)
 {
-	uint32_t size = KCCM_BLOCK_BYTES - (uint32_t)sizeof(struct kccm_block);
-	struct kccm_block *block = queue->spare;
-
-	if (queue->tail && queue->tail->size - queue->tail->used >= bytes)
-		return 0;
-	if (bytes > size)
-		size = bytes;
-	if (block && block->size >= bytes) {
-		queue->spare = NULL;
-	} else {
-		if (queue->block_bytes + size + sizeof(*block) > bytes_max)
-			return -EAGAIN;
-		block = queue->memory.ops->alloc(queue->memory.ctx, size + sizeof(*block));
-		if (!block)
-			return -ENOMEM;
-		block->size = size;
-		queue->block_bytes += size + sizeof(*block);
-	}
 	block->next = NULL;
 	block->used = 0;
 	if (queue->tail)
@@ -95,14 +91,50 @@ static int make_room(struct kccm_queue *queue, uint32_t bytes, uint64_t bytes_ma
 	else
 		queue->head = block;
 	queue->tail = block;
+}
+
+/* Appends a new block of `size` bytes, for `in_place` (which may be NULL) or for frames whole. */
+static int add_block(struct kccm_queue *queue, uint32_t size, const struct kccm_message *in_place,
+		     uint64_t cookie, uint64_t bytes_max)
+{
+	struct kccm_block *block;
+	uint32_t outside = in_place ? in_place->length : 0;
+
+	if (queue->block_bytes + size + sizeof(*block) + outside > bytes_max)
+		return -EAGAIN;
+	block = queue->memory.ops->alloc(queue->memory.ctx, size + sizeof(*block));
+	if (!block)
+		return -ENOMEM;
+	block->size = size;
+	block->in_place = in_place ? in_place->payload : NULL;
+	block->in_place_bytes = outside;
+	block->cookie = cookie;
+	queue->block_bytes += block_bytes(block);
+	append_block(queue, block);
 	return 0;
 }
 
-int kccm_queue_push(struct kccm_queue *queue, const struct kccm_message *message, uint64_t cookie,
-		    bool payload_crc)
+/* Makes the tail a block with room for a frame of `bytes`. */
+static int make_room(struct kccm_queue *queue, uint32_t bytes, uint64_t bytes_max)
+{
+	uint32_t size = KCCM_BLOCK_BYTES - (uint32_t)sizeof(struct kccm_block);
+
+	if (queue->tail && queue->tail->size - queue->tail->used >= bytes)
+		return 0;
+	if (queue->spare && queue->spare->size >= bytes) {
+		append_block(queue, queue->spare);
+		queue->spare = NULL;
+		return 0;
+	}
+	return add_block(queue, bytes > size ? bytes : size, NULL, 0, bytes_max);
+}
+
+/* Writes the message to the end of the tail, and there to the end of its bytes. */
+static void put_frame(struct kccm_queue *queue, const struct kccm_message *message,
+		      bool payload_crc, bool in_place)
 {
 	const struct kccm_ops *ops = queue->memory.ops;
-	uint32_t bytes = KCCM_FRAME_BYTES + message->length + (payload_crc ? KCCM_CRC_BYTES : 0);
+	struct kccm_block *tail = queue->tail;
 	struct kccm_frame frame = {
 		.length = message->length,
 		.type = message->type,
@@ -112,9 +144,27 @@ int kccm_queue_push(struct kccm_queue *queue, const struct kccm_message *message
 		.seq = queue->next,
 		.request = message->request,
 	};
+
+	kccm_frame_encode(ops, &frame, tail->data + tail->used);
+	tail->used += KCCM_FRAME_BYTES;
+	if (!in_place && message->length) {
+		memcpy(tail->data + tail->used, message->payload, message->length);
+		tail->used += message->length;
+	}
+	if (payload_crc) {
+		kccm_put32(tail->data + tail->used, ops->crc32c(message->payload, message->length));
+		tail->used += KCCM_CRC_BYTES;
+	}
+	tail->last_seq = queue->next;
+}
+
+int kccm_queue_push(struct kccm_queue *queue, const struct kccm_message *message, uint64_t cookie,
+		    bool payload_crc, bool in_place)
+{
+	uint32_t envelope = KCCM_FRAME_BYTES + (payload_crc ? KCCM_CRC_BYTES : 0);
 	bool reply = message->type == KCCM_FRAME_REPLY;
+	uint64_t bytes_max = reply ? UINT64_MAX : queue->bytes_max;
 	struct kccm_entry *entry;
-	uint8_t *to;
 	int error;
 
 	if (queue->next - queue->base >=
@@ -125,7 +175,8 @@ int kccm_queue_push(struct kccm_queue *queue, const struct kccm_message *message
 		if (error)
 			return error;
 	}
-	error = make_room(queue, bytes, reply ? UINT64_MAX : queue->bytes_max);
+	error = in_place ? add_block(queue, envelope, message, cookie, bytes_max)
+			 : make_room(queue, envelope + message->length, bytes_max);
 	if (error)
 		return error;
 
@@ -133,17 +184,9 @@ int kccm_queue_push(struct kccm_queue *queue, const struct kccm_message *message
 	entry->cookie = cookie;
 	entry->block = queue->tail;
 	entry->offset = queue->tail->used;
-	entry->frame = bytes;
+	entry->frame = envelope + message->length;
 	entry->length = message->length;
-	to = queue->tail->data + queue->tail->used;
-	kccm_frame_encode(ops, &frame, to);
-	if (message->length)
-		memcpy(to + KCCM_FRAME_BYTES, message->payload, message->length);
-	if (payload_crc)
-		kccm_put32(to + KCCM_FRAME_BYTES + message->length,
-			   ops->crc32c(message->payload, message->length));
-	queue->tail->used += bytes;
-	queue->tail->last_seq = queue->next;
+	put_frame(queue, message, payload_crc, in_place);
 	queue->next++;
 	return 0;
 }
@@ -152,6 +195,23 @@ void kccm_queue_rewind(struct kccm_queue *queue)
 {
 	queue->cursor = queue->base;
 	queue->cursor_bytes = queue->base_bytes;
+}
+
+/* A frame in up to three stretches: header, payload, CRC. */
+static unsigned gather_in_place(const struct kccm_entry *entry, struct kccm_vec *vecs)
+{
+	const struct kccm_block *block = entry->block;
+	unsigned used = 0;
+
+	vecs[used].data = block->data;
+	vecs[used++].bytes = KCCM_FRAME_BYTES;
+	vecs[used].data = block->in_place;
+	vecs[used++].bytes = entry->length;
+	if (block->used > KCCM_FRAME_BYTES) {
+		vecs[used].data = block->data + KCCM_FRAME_BYTES;
+		vecs[used++].bytes = block->used - KCCM_FRAME_BYTES;
+	}
+	return used;
 }
 
 unsigned kccm_queue_gather(struct kccm_queue *queue, struct kccm_vec *vecs, unsigned max,
@@ -166,15 +226,21 @@ unsigned kccm_queue_gather(struct kccm_queue *queue, struct kccm_vec *vecs, unsi
 
 		if (bytes && bytes + entry->frame > bytes_max)
 			break;
-		if (entry->block != block) {
+		if (entry->block->in_place) {
+			if (used + 3 > max)
+				break;
+			used += gather_in_place(entry, vecs + used);
+			block = NULL;
+		} else if (entry->block != block) {
 			if (used == max)
 				break;
 			block = entry->block;
 			vecs[used].data = block->data + entry->offset;
-			vecs[used].bytes = 0;
+			vecs[used].bytes = entry->frame;
 			used++;
+		} else {
+			vecs[used - 1].bytes += entry->frame;
 		}
-		vecs[used - 1].bytes += entry->frame;
 		bytes += entry->frame;
 		queue->cursor++;
 		queue->cursor_bytes += entry->length;
@@ -205,8 +271,9 @@ void kccm_queue_reap(struct kccm_queue *queue, uint64_t flight)
 		struct kccm_block *block = queue->head;
 
 		if (block == queue->tail) {
-			/* Everything is accepted: start the block anew, unless it is oversized. */
-			if (block->size > KCCM_BLOCK_BYTES) {
+			/* Everything is accepted: start the block anew, unless it is of an odd
+			 * size. */
+			if (block->size > KCCM_BLOCK_BYTES || block->in_place) {
 				queue->head = NULL;
 				queue->tail = NULL;
 				block_free(queue, block);
@@ -216,7 +283,7 @@ void kccm_queue_reap(struct kccm_queue *queue, uint64_t flight)
 			return;
 		}
 		queue->head = block->next;
-		if (!queue->spare && block->size <= KCCM_BLOCK_BYTES)
+		if (!queue->spare && block->size <= KCCM_BLOCK_BYTES && !block->in_place)
 			queue->spare = block;
 		else
 			block_free(queue, block);

@@ -8,7 +8,9 @@
  *	accepted | written, not accepted | written on an older connection | never written
  *
  * Frames stand whole in blocks of KCCM_BLOCK_BYTES (or one block of their own, if larger),
- * which are freed as the peer accepts them; `entries` finds the frame of a sequence number.
+ * which are freed as the peer accepts them; `entries` finds the frame of a sequence number. A
+ * payload that is sent in place stands where the application keeps it, and its header in a block of
+ * its own.
  * Memory is bounded by queue_bytes (blocks) and queue_messages (entries), but for replies: see
  * `replies_max`.
  */
@@ -31,6 +33,13 @@ struct kccm_block {
 	uint64_t last_seq; /* of the newest frame in it */
 	uint32_t size;	   /* bytes of `data` */
 	uint32_t used;
+	/*
+	 * Not NULL: the payload of the one message whose header, and CRC, `data` holds. It is the
+	 * application's, which hears of `cookie` when the block is freed.
+	 */
+	const uint8_t *in_place;
+	uint32_t in_place_bytes;
+	uint64_t cookie;
 	uint8_t data[];
 };
 
@@ -38,7 +47,7 @@ struct kccm_entry {
 	uint64_t cookie;
 	struct kccm_block *block;
 	uint32_t offset; /* of the frame in the block */
-	uint32_t frame;	 /* bytes of the frame */
+	uint32_t frame;	 /* bytes of the frame, wherever they stand */
 	uint32_t length; /* bytes of its payload */
 };
 
@@ -57,7 +66,7 @@ struct kccm_queue {
 	 * each other would wait for ever.
 	 */
 	uint32_t replies_max;
-	uint64_t block_bytes; /* allocated in blocks, the spare included */
+	uint64_t block_bytes; /* in blocks, the spare included, and in payloads in place */
 	uint64_t base;	      /* oldest sequence number not accepted */
 	uint64_t next;	      /* the one the next message gets */
 	uint64_t cursor;      /* the next to write on the current connection */
@@ -71,10 +80,14 @@ struct kccm_queue {
 void kccm_queue_init(struct kccm_queue *queue, struct kccm_memory memory, uint32_t messages_max,
 		     uint64_t bytes_max);
 void kccm_queue_free(struct kccm_queue *queue);
+void kccm_block_free(struct kccm_memory memory, struct kccm_block *block);
 
-/* Appends a message and gives it the next sequence number. 0, -EAGAIN (full) or -ENOMEM. */
+/*
+ * Appends a message and gives it the next sequence number. 0, -EAGAIN (full) or -ENOMEM. In place:
+ * the payload is not copied, and kccm_ops::released follows when nothing reads it any more.
+ */
 int kccm_queue_push(struct kccm_queue *queue, const struct kccm_message *message, uint64_t cookie,
-		    bool payload_crc);
+		    bool payload_crc, bool in_place);
 
 /* A new connection: everything from `base` on is written again. */
 void kccm_queue_rewind(struct kccm_queue *queue);

@@ -119,6 +119,11 @@ struct kccm_ops {
 	/* A message with a cookie is settled: 0 accepted by the peer, or an error as above. */
 	void (*sent)(void *ctx, struct kccm_peer *peer, uint64_t cookie, int error);
 	/*
+	 * Nothing reads the payload of an in-place message any more. Follows on its `sent`; at
+	 * once, or, if a write that was given up still reads it, when its connection has closed.
+	 */
+	void (*released)(void *ctx, uint64_t cookie);
+	/*
 	 * A call is over. error 0: `reply` is the answer and reply->port its status, valid during
 	 * the call. -ETIMEDOUT: the deadline passed (the outcome is unknown). -ECANCELED and
 	 * -EREMOTEIO as above. Otherwise `reply` is NULL.
@@ -232,6 +237,13 @@ void kccm_peer_usage(const struct kccm_peer *peer, uint64_t *messages, uint64_t 
  */
 int kccm_send(struct kccm_peer *peer, const struct kccm_message *message, uint64_t cookie,
 	      uint64_t now_ns);
+
+/*
+ * As kccm_send, but the payload, of at least one byte, is not copied: it must stay as it is until
+ * kccm_ops::released reports the cookie, which must not be 0.
+ */
+int kccm_send_in_place(struct kccm_peer *peer, const struct kccm_message *message, uint64_t cookie,
+		       uint64_t now_ns);
 
 /*
  * Queues a request; kccm_ops::called follows exactly once with `cookie`. deadline_ns: UINT64_MAX

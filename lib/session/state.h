@@ -59,9 +59,11 @@ struct kccm_conn {
 	uint8_t head[KCCM_FRAME_BYTES];
 	unsigned head_used;
 	struct kccm_frame frame; /* decoded from `head` once that is full */
-	uint8_t *body;		 /* `control_body`, or allocated for a message */
+	uint8_t *body;		 /* `control_body` or `message_body`; NULL: a header is next */
 	uint32_t body_size;
 	uint32_t body_used;
+	uint8_t *message_body; /* NULL: none has been needed */
+	uint32_t message_body_size;
 	uint8_t control_body[KCCM_CONTROL_BODY_MAX + KCCM_CRC_BYTES];
 
 	/* Output: control frames that wait, and the batch being written. */

@@ -171,6 +171,7 @@ const kccm_ops& Target::Ops() {
         return 0;
       },
       .sent = [](void*, kccm_peer*, uint64_t, int) {},
+      .released = [](void*, uint64_t) {},
       .called = [](void*, kccm_peer*, uint64_t, int, const kccm_message*) {},
       .writable = [](void*, kccm_peer*, unsigned) {},
       .event = [](void*, kccm_peer*, kccm_event) {},
@@ -279,7 +280,8 @@ void Target::Step(Input& input) {
                                     .request = 0,
                                     .payload = "0123456789abcdef",
                                     .length = static_cast<uint32_t>(kind >> 4)};
-      kccm_send(peers_[kind >> 3 & 1], &message, 1, now_);
+      kccm_peer* const peer = peers_[kind >> 3 & 1];
+      (input.Byte() % 4 == 0 ? kccm_send_in_place : kccm_send)(peer, &message, 1, now_);
       return;
     }
     case 3: {

@@ -2,6 +2,7 @@
 #include "tests/sim/process.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 namespace clustix::sim {
@@ -105,19 +106,28 @@ void Process::SendOne(NodeId to, Lane lane, Port port, uint32_t bytes, bool want
   message.bytes = bytes;
   message.sent_at = Now();
   const MessageId id = checker_.Prepare(message);
-  const std::vector<std::byte> payload = PayloadOf(id, false, bytes);
+  const auto payload = std::make_shared<std::vector<std::byte>>(PayloadOf(id, false, bytes));
+  const bool in_place = wants_outcome && prng_.Chance(1, 3);
   Messenger::SentCallback done;
   if (wants_outcome) {
-    done = [this, id](Outcome outcome) {
+    done = [this, id, payload, in_place](Outcome outcome) {
+      if (in_place && io_.IsReading(*payload)) {
+        checker_.Fail("released while a write may read it: " + checker_.Describe(id));
+      }
       if (in_call_) checker_.Fail("called back from inside the call: " + checker_.Describe(id));
       trace_.Note(options_.host, "outcome", id, static_cast<uint64_t>(outcome));
+      // It is ours again: whoever still reads it sends something else.
+      std::fill(payload->begin(), payload->end(), std::byte{0xdd});
       checker_.SentOutcome(id, outcome);
     };
   }
   in_call_ = true;
-  const Outcome outcome = messenger_->Send(to, port, payload, lane, std::move(done));
+  const Outcome outcome = in_place
+                              ? messenger_->SendInPlace(to, port, *payload, lane, std::move(done))
+                              : messenger_->Send(to, port, *payload, lane, std::move(done));
   in_call_ = false;
-  trace_.Note(options_.host, "message", id, to, static_cast<uint64_t>(outcome));
+  trace_.Note(options_.host, in_place ? "message in place" : "message", id, to,
+              static_cast<uint64_t>(outcome));
   if (outcome == Outcome::kOk) return checker_.Accepted(id);
   NotAccepted(id, outcome);
 }

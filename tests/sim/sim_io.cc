@@ -203,6 +203,18 @@ void SimIo::TakeOutput(io::StreamId id) {
   CompleteLater({Kind::kSent, id, take, 0, nullptr});
 }
 
+bool SimIo::IsReading(std::span<const std::byte> bytes) const {
+  if (killed_) return false;
+  for (const auto& [id, stream] : streams_) {
+    if (!stream->sending) continue;
+    for (const iovec& vec : stream->vecs) {
+      const auto* from = static_cast<const std::byte*>(vec.iov_base);
+      if (from < bytes.data() + bytes.size() && bytes.data() < from + vec.iov_len) return true;
+    }
+  }
+  return false;
+}
+
 void SimIo::PauseReceive(io::StreamId id) {
   if (Stream* stream = Find(id)) stream->paused = true;
 }

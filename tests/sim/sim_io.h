@@ -62,6 +62,9 @@ class SimIo final : public io::Io, private io::Loop {
   // is closed, so that handlers free themselves.
   void Bury();
 
+  // Whether a Send() that has not been reported may look at any of these bytes.
+  bool IsReading(std::span<const std::byte> bytes) const;
+
   bool stopped() const { return stopped_; }
   size_t open_streams() const { return streams_.size(); }
   size_t open_listeners() const { return listeners_.size(); }

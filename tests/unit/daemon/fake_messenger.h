@@ -90,6 +90,9 @@ class FakeMessenger : public Messenger {
   size_t max_payload() const override { return 1 << 20; }
   std::string address() const override { return "127.0.0.1:7400"; }
   Outcome Send(NodeId, Port, Bytes, Lane, SentCallback) override { return Outcome::kNoSuchPeer; }
+  Outcome SendInPlace(NodeId, Port, Bytes, Lane, SentCallback) override {
+    return Outcome::kNoSuchPeer;
+  }
   Outcome Call(NodeId to, Port, Bytes payload, const CallOptions&, ReplyCallback done,
                CallId*) override {
     if (refuse_calls) return *refuse_calls;

@@ -150,6 +150,43 @@ TEST_F(SessionMessenger, One_way_messages_arrive_in_order_and_are_reported) {
   EXPECT_EQ(arrived, sent);
 }
 
+TEST_F(SessionMessenger, Large_messages_are_sent_in_place) {
+  StartPair();
+  std::vector<std::string> arrived;
+  nodes_[2]->Handle(kPort,
+                    [&](const Incoming& message) { arrived.push_back(AsText(message.payload)); });
+  std::vector<std::string> sent;
+  for (int i = 0; i < 30; ++i)
+    sent.push_back(std::string(1 + i * 5000, static_cast<char>('a' + i)));
+  std::vector<std::string> buffers = sent;
+  int given_back = 0;
+  for (std::string& buffer : buffers) {
+    ASSERT_EQ(nodes_[1]->SendInPlace(2, kPort, AsBytes(buffer), Lane::kBulk,
+                                     [&](Outcome outcome) {
+                                       EXPECT_EQ(outcome, Outcome::kOk);
+                                       buffer.assign(buffer.size(), '#');
+                                       ++given_back;
+                                     }),
+              Outcome::kOk);
+  }
+  ASSERT_TRUE(RunUntil([&] { return given_back == 30; }));
+  EXPECT_EQ(arrived, sent);
+  EXPECT_EQ(nodes_[1]->SendInPlace(9, kPort, AsBytes(sent[0])), Outcome::kNoSuchPeer);
+}
+
+TEST_F(SessionMessenger, Every_buffer_comes_back_when_the_messenger_ends) {
+  Start(Config(1, {2}));  // nobody answers
+  const std::string buffer(100'000, 'x');
+  std::vector<Outcome> outcomes;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(nodes_[1]->SendInPlace(2, kPort, AsBytes(buffer), Lane::kBulk,
+                                     [&](Outcome outcome) { outcomes.push_back(outcome); }),
+              Outcome::kOk);
+  }
+  nodes_.erase(1);
+  EXPECT_EQ(outcomes, std::vector<Outcome>(3, Outcome::kNotDelivered));
+}
+
 TEST_F(SessionMessenger, A_node_that_listens_on_any_port_says_on_which) {
   MessengerConfig server = Config(2, {1});
   server.listen_address = "127.0.0.1:0";

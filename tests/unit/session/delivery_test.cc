@@ -204,6 +204,75 @@ TEST(Delivery, Payload_checksums_are_carried_when_asked_for) {
   EXPECT_THAT(pair.two().Payloads(), ElementsAre("checked", ""));
 }
 
+TEST(Delivery, A_payload_in_place_is_released_after_it_was_accepted) {
+  for (const bool payload_crc : {false, true}) {
+    Pair pair;
+    pair.Start(1, [&](kccm_config& config) { config.payload_crc = payload_crc; });
+    pair.Settle();
+    pair.one().order.clear();
+    const std::string large(100'000, 'x');
+    ASSERT_EQ(pair.one().SendInPlace(large, 7), 0);
+    EXPECT_TRUE(pair.one().released.empty());
+    pair.Advance(10 * kMs);
+    EXPECT_THAT(pair.two().Payloads(), ElementsAre(large));
+    EXPECT_THAT(pair.one().order, ElementsAre("sent", "released"));
+    EXPECT_THAT(pair.one().released, ElementsAre(7));
+  }
+}
+
+TEST(Delivery, Payloads_in_place_keep_their_order_among_others_across_cuts) {
+  Pair pair;
+  pair.chunk = 100;
+  pair.write_limit = 61;
+  std::vector<std::string> texts;
+  for (int i = 0; i < 60; ++i)
+    texts.push_back(std::string(i * 7 + 1, static_cast<char>('a' + i % 26)));
+  for (size_t i = 0; i < texts.size(); ++i) {
+    ASSERT_EQ(
+        i % 3 == 0 ? pair.one().Send(texts[i], i + 1) : pair.one().SendInPlace(texts[i], i + 1), 0);
+  }
+  for (int cut = 0; cut < 20; ++cut) {
+    pair.cut_after = 700 + 31 * cut;
+    pair.Advance(200 * kMs);
+  }
+  pair.cut_after = -1;
+  pair.Advance(3000 * kMs);
+  EXPECT_EQ(pair.two().Payloads(), texts);
+  EXPECT_EQ(pair.one().released.size(), 40u);
+  EXPECT_EQ(pair.one().sent.size(), 60u);
+}
+
+TEST(Delivery, A_payload_in_place_is_released_when_its_outcome_is_unknown) {
+  Pair pair;
+  pair.Settle();
+  pair.two().refuse_delivery = true;
+  const std::string payload(1000, 'x');
+  ASSERT_EQ(pair.one().SendInPlace(payload, 7), 0);
+  pair.Settle();
+  pair.Stop(2);
+  EXPECT_TRUE(pair.one().released.empty());
+  pair.Start(2);
+  pair.Advance(3000 * kMs);
+  ASSERT_EQ(pair.one().sent.size(), 1u);
+  EXPECT_EQ(pair.one().sent[0].error, -EREMOTEIO);
+  EXPECT_THAT(pair.one().released, ElementsAre(7));
+}
+
+TEST(Delivery, Payloads_in_place_count_as_what_the_queue_holds) {
+  Pair pair;  // not connected
+  const std::string payload(500'000, 'x');
+  uint64_t cookie = 0;
+  while (pair.one().SendInPlace(payload, ++cookie) == 0) ASSERT_LE(cookie, 100u);
+  EXPECT_EQ(cookie, KCCM_QUEUE_BYTES / payload.size() + 1);
+  uint64_t messages = 0;
+  uint64_t bytes = 0;
+  kccm_peer_usage(pair.one().peer, &messages, &bytes);
+  EXPECT_LE(bytes, uint64_t{KCCM_QUEUE_BYTES});
+  EXPECT_GE(bytes, (cookie - 1) * payload.size());
+  EXPECT_EQ(pair.one().SendInPlace(payload, 0), -EINVAL);
+  EXPECT_EQ(pair.one().SendInPlace("", 1), -EINVAL);
+}
+
 TEST(Delivery, Without_memory_nothing_is_lost_and_nothing_half_queued) {
   for (int allowed = 0; allowed < 40; ++allowed) {
     Pair pair;

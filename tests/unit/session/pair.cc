@@ -76,6 +76,11 @@ const kccm_ops& Pair::Ops() {
             NodeOf(ctx).sent.push_back({cookie, error, ""});
             NodeOf(ctx).order.push_back("sent");
           },
+      .released =
+          [](void* ctx, uint64_t cookie) {
+            NodeOf(ctx).released.push_back(cookie);
+            NodeOf(ctx).order.push_back("released");
+          },
       .called =
           [](void* ctx, kccm_peer*, uint64_t cookie, int error, const kccm_message* reply) {
             NodeOf(ctx).called.push_back({cookie, error, reply ? Text(*reply) : ""});
@@ -117,6 +122,12 @@ int Node::Send(const std::string& payload, uint64_t cookie, uint8_t lane) {
   const kccm_message message = {
       KCCM_FRAME_MESSAGE, lane, 7, 0, 0, payload.data(), static_cast<uint32_t>(payload.size())};
   return kccm_send(peer, &message, cookie, pair->now);
+}
+
+int Node::SendInPlace(const std::string& payload, uint64_t cookie, uint8_t lane) {
+  const kccm_message message = {
+      KCCM_FRAME_MESSAGE, lane, 7, 0, 0, payload.data(), static_cast<uint32_t>(payload.size())};
+  return kccm_send_in_place(peer, &message, cookie, pair->now);
 }
 
 int Node::Call(const std::string& payload, uint64_t cookie, uint64_t deadline_ns,

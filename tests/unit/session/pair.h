@@ -57,6 +57,8 @@ class Node {
 
   kccm_peer* AddPeer(uint16_t node);
   int Send(const std::string& payload, uint64_t cookie = 0, uint8_t lane = KCCM_LANE_CONTROL);
+  // `payload` must live until its cookie is in `released`.
+  int SendInPlace(const std::string& payload, uint64_t cookie, uint8_t lane = KCCM_LANE_CONTROL);
   int Call(const std::string& payload, uint64_t cookie, uint64_t deadline_ns = UINT64_MAX,
            uint64_t* request = nullptr);
   int Reply(const Delivered& request, const std::string& payload);
@@ -71,11 +73,12 @@ class Node {
   kccm_peer* peer = nullptr;  // the other one
   std::vector<Delivered> delivered;
   std::vector<Settled> sent;
+  std::vector<uint64_t> released;
   std::vector<Settled> called;
   std::vector<kccm_event> events;
   std::vector<kccm_refusal> told_refused;  // by the other side
   std::vector<unsigned> writable;
-  std::vector<std::string> order;  // names of events, "sent" and "writable" as they came
+  std::vector<std::string> order;  // names of events, "sent", "released" and "writable"
   bool auto_consume = true;
   bool refuse_delivery = false;  // kccm_ops::deliver answers -ENOMEM
   std::function<void(const Delivered&)> on_deliver;
