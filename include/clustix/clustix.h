@@ -234,9 +234,9 @@ struct clustix_call_id {
 
 /*
  * Calls and waits for the answer, turning the loop, so that callbacks run meanwhile; ends with the
- * answer or the deadline, not by clustix_stop(). options may be NULL for the defaults. Returns
- * reply->result too. The answer is valid until the node's next clustix_call() or clustix_close().
- * reply may be NULL. Not in callbacks: CLUSTIX_IN_CALLBACK.
+ * answer or the deadline, not by clustix_stop(). options may be NULL for the defaults, and reply if
+ * nobody wants it; what is returned is reply->result. The answer is valid until the node's next
+ * clustix_call() or clustix_close(). Not in callbacks: CLUSTIX_IN_CALLBACK.
  */
 int clustix_call(struct clustix_node* node, uint16_t to, uint16_t port, const void* payload,
                  size_t bytes, const struct clustix_call_options* options,

@@ -37,6 +37,19 @@ int CheckRequest(const clustix_request* request, uint16_t status) {
   return CLUSTIX_OK;
 }
 
+int CallAndWait(clustix_node* node, uint16_t to, uint16_t port, const void* payload, size_t bytes,
+                const clustix_call_options* options, clustix_reply* reply) {
+  constexpr const char* kFunction = "clustix_call";
+  CallOptions taken;
+  if (const int result = CheckMayTurn(node, kFunction)) return result;
+  if (const int result = CheckMessage(to, port, payload, bytes, kFunction)) return result;
+  if (const int result = TakeCallOptions(options, kFunction, &taken)) return result;
+  return Guarded([&]() -> int {
+    *reply = ToReply(node->node->CallAndWait(to, port, AsBytes(payload, bytes), taken));
+    return reply->result;
+  });
+}
+
 constexpr auto* kAnsweredOrOver = "the request was answered, was one-way, or its caller restarted";
 
 }  // namespace
@@ -62,17 +75,10 @@ int clustix_send(clustix_node* node, uint16_t to, uint16_t port, const void* pay
 
 int clustix_call(clustix_node* node, uint16_t to, uint16_t port, const void* payload, size_t bytes,
                  const clustix_call_options* options, clustix_reply* reply) {
-  constexpr const char* kFunction = "clustix_call";
-  clustix::CallOptions taken;
-  if (const int result = CheckMayTurn(node, kFunction)) return result;
-  if (const int result = CheckMessage(to, port, payload, bytes, kFunction)) return result;
-  if (const int result = TakeCallOptions(options, kFunction, &taken)) return result;
-  return Guarded([&]() -> int {
-    const clustix_reply answer =
-        ToReply(node->node->CallAndWait(to, port, AsBytes(payload, bytes), taken));
-    if (reply != nullptr) *reply = answer;
-    return answer.result;
-  });
+  clustix_reply answer = {};
+  answer.result = CallAndWait(node, to, port, payload, bytes, options, &answer);
+  if (reply != nullptr) *reply = answer;
+  return answer.result;
 }
 
 int clustix_call_async(clustix_node* node, uint16_t to, uint16_t port, const void* payload,

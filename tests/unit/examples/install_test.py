@@ -5,6 +5,7 @@
 import argparse
 import glob
 import os
+import re
 import subprocess
 import tempfile
 
@@ -13,6 +14,19 @@ def output(*command, **environment):
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True,
                           env={**os.environ, **environment})
     return done.stdout.strip()
+
+
+def check_symbols(library, header):
+    """The library shows the functions of clustix.h, classes of the C++ API, and nothing else."""
+    symbols = output("nm", "-D", "--defined-only", library).splitlines()
+    shown = {line.split()[-1].split("@")[0] for line in symbols}
+    with open(header, encoding="utf-8") as file:
+        declared = set(re.findall(r"^(?!typedef)[a-z_ ]+\*? (clustix_\w+)\(", file.read(), re.MULTILINE))
+    shown -= {"CLUSTIX_0", "CLUSTIX_CXX_0"}
+    functions = {name for name in shown if not name.startswith("_Z")}
+    assert functions == declared, functions ^ declared
+    foreign = [name for name in shown - functions if not re.match(r"_ZN?K?7clustix", name)]
+    assert not foreign, foreign
 
 
 def main():
@@ -28,6 +42,8 @@ def main():
                        PKG_CONFIG_PATH=os.path.dirname(pc)).split()
         library = output("pkg-config", "--variable=libdir", "clustix",
                          PKG_CONFIG_PATH=os.path.dirname(pc))
+        check_symbols(os.path.join(library, "libclustix.so"),
+                      os.path.join(prefix, "include", "clustix", "clustix.h"))
         strict = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
         for compiler, standard, name in ((args.cc, "c11", "sync_call.c"), (args.cxx, "c++20", "async_call.cc")):
             program = os.path.join(folder, "program")

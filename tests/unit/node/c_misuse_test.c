@@ -70,6 +70,7 @@ void Arguments_are_refused_with_their_name(void) {
   struct clustix_node* node = client_open(nowhere);
   struct clustix_call_options options = CLUSTIX_CALL_OPTIONS_INIT;
   struct clustix_request request = {0};
+  struct clustix_reply reply;
   struct clustix_peer_info info = CLUSTIX_PEER_INFO_INIT;
   const int control = CLUSTIX_LANE_CONTROL, wrong = 2;
 
@@ -87,7 +88,8 @@ void Arguments_are_refused_with_their_name(void) {
   options.lane = wrong;
   CHECK_ERROR(CLUSTIX_INVALID, "clustix_call: lane is 2",
               clustix_call(node, 2, 1000, "", 0, &options, NULL));
-  CHECK_ERROR(CLUSTIX_INVALID, "port is 0", clustix_call(node, 2, 0, "", 0, NULL, NULL));
+  CHECK_ERROR(CLUSTIX_INVALID, "port is 0", clustix_call(node, 2, 0, "", 0, NULL, &reply));
+  CHECK(reply.result == CLUSTIX_INVALID && reply.payload == NULL && reply.bytes == 0);
   CHECK_ERROR(CLUSTIX_INVALID, "clustix_call_async: done is NULL",
               clustix_call_async(node, 2, 1000, "", 0, NULL, NULL, NULL, NULL));
   CHECK_ERROR(CLUSTIX_INVALID, "clustix_call_async: node is 0",
