@@ -42,11 +42,13 @@ absl::StatusOr<std::unique_ptr<NodeCore>> NodeCore::Open(const msg::MessengerCon
   return core;
 }
 
-// 1. What is pending ends; its callbacks find a messenger that takes nothing more. 2. Connections
-// close, which they do as the loop turns. What was posted and has not run goes with the loop.
+// 1. Who is about to leave Stop() or Post() leaves. 2. What is pending ends; its callbacks find a
+// messenger that takes nothing more. 3. Connections close, which they do as the loop turns. What
+// was posted and has not run goes with the loop.
 void NodeCore::Close() {
   CheckMayTurn("Node::Close()");
   if (std::exchange(closing_, true)) return;
+  { base::MutexLock lock(from_outside_); }
   turning_ = true;
   owned_messenger_.reset();
   messenger_ = &closed_messenger_;
@@ -72,11 +74,13 @@ void NodeCore::CheckMayTurn(const char* function) const {
 }
 
 void NodeCore::Stop() {
+  base::MutexLock lock(from_outside_);
   stop_ = true;
   io_->Stop();
 }
 
 void NodeCore::Post(std::function<void()> task) {
+  base::MutexLock lock(from_outside_);
   io_->loop().Post([this, task = std::move(task)] {
     if (!closing_) task();
   });

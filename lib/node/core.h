@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "clustix/messenger.h"
 #include "clustix/node.h"
+#include "lib/base/mutex.h"
 #include "lib/io/uring_io.h"
 #include "lib/msg/session_messenger.h"
 #include "lib/node/closed_messenger.h"
@@ -56,6 +57,9 @@ class NodeCore {
   explicit NodeCore(std::unique_ptr<io::UringIo> io) : io_(std::move(io)) {}
   void TurnWhatIsReady();
 
+  // Held by other threads while they reach into the loop. Close() takes it once: whoever made the
+  // node's thread end has left it then, and what it has reached into may go.
+  base::Mutex from_outside_;
   const std::thread::id thread_ = std::this_thread::get_id();
   std::atomic<bool> stop_ = false;  // Stop() was called, and nobody has heeded it
   bool turning_ = false;            // callbacks may be running
