@@ -209,6 +209,15 @@ typedef void clustix_sent_fn(int result, void* user);
 int clustix_send(struct clustix_node* node, uint16_t to, uint16_t port, const void* payload,
                  size_t bytes, int lane, clustix_sent_fn* done, void* user);
 
+/*
+ * As clustix_send(), without a copy: for payloads of some 16 KiB and more. The payload stays the
+ * caller's, and must not change until done, which may not be NULL, has run: in clustix_close() at
+ * the latest.
+ */
+int clustix_send_in_place(struct clustix_node* node, uint16_t to, uint16_t port,
+                          const void* payload, size_t bytes, int lane, clustix_sent_fn* done,
+                          void* user);
+
 struct clustix_call_options {
   size_t size;         /* of this structure */
   int lane;            /* enum clustix_lane, of request and answer */
@@ -272,6 +281,11 @@ int clustix_queue_call(struct clustix_queue* queue, uint16_t to, uint16_t port, 
                        struct clustix_call_id* id);
 int clustix_queue_send(struct clustix_queue* queue, uint16_t to, uint16_t port, const void* payload,
                        size_t bytes, int lane, uint64_t tag);
+
+/* As clustix_send_in_place(): the payload must not change until its completion is harvested, or the
+ * node is closed. */
+int clustix_queue_send_in_place(struct clustix_queue* queue, uint16_t to, uint16_t port,
+                                const void* payload, size_t bytes, int lane, uint64_t tag);
 
 struct clustix_completion {
   uint64_t tag;

@@ -47,6 +47,8 @@ class CompletionQueue {
   Outcome Call(NodeId to, Port port, Bytes payload, const CallOptions& options, uint64_t tag,
                CallId* id = nullptr);
   Outcome Send(NodeId to, Port port, Bytes payload, Lane lane, uint64_t tag);
+  // The payload must not change until its completion has been harvested, or the node is closed.
+  Outcome SendInPlace(NodeId to, Port port, Bytes payload, Lane lane, uint64_t tag);
 
   // Gives a call of this queue up: no completion follows. False: it has ended, and its completion
   // is in the queue or has been harvested.

@@ -73,6 +73,20 @@ int clustix_send(clustix_node* node, uint16_t to, uint16_t port, const void* pay
   });
 }
 
+int clustix_send_in_place(clustix_node* node, uint16_t to, uint16_t port, const void* payload,
+                          size_t bytes, int lane, clustix_sent_fn* done, void* user) {
+  constexpr const char* kFunction = "clustix_send_in_place";
+  if (const int result = CheckNode(node, kFunction)) return result;
+  if (const int result = CheckMessage(to, port, payload, bytes, kFunction)) return result;
+  if (const int result = CheckLane(lane, kFunction)) return result;
+  if (done == nullptr) return Fail(CLUSTIX_INVALID, kFunction, "done is NULL");
+  return Guarded([&]() -> int {
+    return AsResult(node->node->messenger().SendInPlace(
+        to, port, AsBytes(payload, bytes), static_cast<clustix::Lane>(lane),
+        [done, user](clustix::Outcome outcome) { done(AsResult(outcome), user); }));
+  });
+}
+
 int clustix_call(clustix_node* node, uint16_t to, uint16_t port, const void* payload, size_t bytes,
                  const clustix_call_options* options, clustix_reply* reply) {
   clustix_reply answer = {};

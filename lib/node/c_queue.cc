@@ -97,6 +97,18 @@ int clustix_queue_send(clustix_queue* queue, uint16_t to, uint16_t port, const v
   });
 }
 
+int clustix_queue_send_in_place(clustix_queue* queue, uint16_t to, uint16_t port,
+                                const void* payload, size_t bytes, int lane, uint64_t tag) {
+  constexpr const char* kFunction = "clustix_queue_send_in_place";
+  if (const int result = CheckQueue(queue, kFunction)) return result;
+  if (const int result = CheckMessage(to, port, payload, bytes, kFunction)) return result;
+  if (const int result = CheckLane(lane, kFunction)) return result;
+  return Guarded([&]() -> int {
+    return AsResult(queue->queue.SendInPlace(to, port, AsBytes(payload, bytes),
+                                             static_cast<clustix::Lane>(lane), tag));
+  });
+}
+
 int clustix_queue_next(clustix_queue* queue, clustix_completion* completions, size_t max,
                        int64_t timeout_ms, size_t* count) {
   if (const int result = CheckNext(queue, completions, max, timeout_ms, count)) return result;

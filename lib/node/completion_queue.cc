@@ -36,6 +36,14 @@ Outcome CompletionQueue::Send(NodeId to, Port port, Bytes payload, Lane lane, ui
   return queued;
 }
 
+Outcome CompletionQueue::SendInPlace(NodeId to, Port port, Bytes payload, Lane lane, uint64_t tag) {
+  const Outcome queued = core_.messenger().SendInPlace(
+      to, port, payload, lane,
+      [state = state_, tag](Outcome outcome) { state->Done(tag, outcome, 0, {}); });
+  if (queued == Outcome::kOk) state_->Begin();
+  return queued;
+}
+
 bool CompletionQueue::Cancel(const CallId& id) {
   const bool cancelled = core_.messenger().Cancel(id);
   if (cancelled) state_->Cancelled();

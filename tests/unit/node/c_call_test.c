@@ -261,6 +261,45 @@ void One_way_messages_arrive_in_order_on_each_lane(void) {
   end(&world);
 }
 
+void Large_payloads_are_sent_in_place(void) {
+  enum { MESSAGES = 6, BYTES = 512 * 1024 };
+  struct world world;
+  struct told told = {0};
+  struct clustix_reply reply;
+  struct clustix_queue* queue = NULL;
+  struct clustix_completion done[MESSAGES];
+  size_t count = 0, harvested = 0;
+  uint32_t counted = 0;
+  begin(&world);
+  CHECK_RESULT(CLUSTIX_OK, clustix_queue_open(world.node, &queue));
+  unsigned char* const payloads = calloc(2 * MESSAGES, BYTES);
+  for (uint32_t i = 0; i < 2 * MESSAGES; i++) {
+    unsigned char* const payload = payloads + (size_t)i * BYTES;
+    memcpy(payload, &i, sizeof i);
+    CHECK_RESULT(CLUSTIX_OK, i % 2 == 0
+                                 ? clustix_send_in_place(world.node, SERVER, PORT_COUNT, payload,
+                                                         BYTES, CLUSTIX_LANE_BULK, note_sent, &told)
+                                 : clustix_queue_send_in_place(queue, SERVER, PORT_COUNT, payload,
+                                                               BYTES, CLUSTIX_LANE_BULK, i));
+  }
+  for (; harvested < MESSAGES; harvested += count) {
+    CHECK_RESULT(CLUSTIX_OK, clustix_queue_next(queue, done, MESSAGES, 20000, &count));
+    if (count == 0) break;
+    for (size_t i = 0; i < count; i++) {
+      CHECK_RESULT(CLUSTIX_OK, done[i].result);
+      CHECK(done[i].tag == 2 * (harvested + i) + 1);
+    }
+  }
+  run_until(world.node, &told.times, MESSAGES);
+  CHECK_RESULT(CLUSTIX_OK, told.result);
+  free(payloads);
+  CHECK_RESULT(CLUSTIX_OK, clustix_call(world.node, SERVER, PORT_COUNTED, NULL, 0, NULL, &reply));
+  CHECK(reply.bytes == sizeof counted);
+  memcpy(&counted, reply.payload, sizeof counted);
+  CHECK(counted == 2 * MESSAGES);
+  end(&world);
+}
+
 void Unknown_peers_and_large_payloads_are_refused(void) {
   struct world world;
   struct told told = {0};
@@ -394,6 +433,7 @@ static void never(void* user) { CHECK(user == NULL); }
 void Closing_ends_what_is_pending(void) {
   struct world world;
   struct closing delivered = {0}, unsent = {0};
+  struct told in_place = {0};
   begin(&world);
   delivered.node = unsent.node = world.node;
   CHECK_RESULT(CLUSTIX_OK, clustix_queue_open(world.node, &delivered.queue));
@@ -404,7 +444,10 @@ void Closing_ends_what_is_pending(void) {
   CHECK_RESULT(CLUSTIX_OK, clustix_call_async(world.node, SERVER, PORT_ECHO, NULL, 0, NULL,
                                               note_reply_at_the_end, &unsent, NULL));
   CHECK_RESULT(CLUSTIX_OK, clustix_post(world.node, never, &world));
+  CHECK_RESULT(CLUSTIX_OK, clustix_send_in_place(world.node, SERVER, PORT_KEEP, "x", 1,
+                                                 CLUSTIX_LANE_BULK, note_sent, &in_place));
   end(&world);
+  CHECK(in_place.times == 1 && in_place.result != CLUSTIX_OK);
   CHECK(delivered.told.times == 1 && unsent.told.times == 1);
   CHECK_RESULT(CLUSTIX_UNKNOWN, delivered.told.result);
   CHECK_RESULT(CLUSTIX_NOT_DELIVERED, unsent.told.result);

@@ -18,6 +18,7 @@
   X(A_port_without_handler_says_so)                  \
   X(A_call_may_be_answered_later)                    \
   X(One_way_messages_arrive_in_order_on_each_lane)   \
+  X(Large_payloads_are_sent_in_place)                \
   X(Unknown_peers_and_large_payloads_are_refused)    \
   X(A_full_queue_is_busy_and_later_writable)         \
   X(The_end_and_the_return_of_a_peer_are_told)       \

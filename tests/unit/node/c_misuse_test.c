@@ -85,6 +85,9 @@ void Arguments_are_refused_with_their_name(void) {
               clustix_send(node, 2, 1000, NULL, 3, control, NULL, NULL));
   CHECK_ERROR(CLUSTIX_INVALID, "lane is 2", clustix_send(node, 2, 1000, "", 0, wrong, NULL, NULL));
 
+  CHECK_ERROR(CLUSTIX_INVALID, "clustix_send_in_place: done is NULL",
+              clustix_send_in_place(node, 2, 1000, "x", 1, control, NULL, NULL));
+
   options.lane = wrong;
   CHECK_ERROR(CLUSTIX_INVALID, "clustix_call: lane is 2",
               clustix_call(node, 2, 1000, "", 0, &options, NULL));
