@@ -10,18 +10,19 @@
  * What is promised, between two programs that live: a message that was taken (CLUSTIX_OK) arrives
  * exactly once, and in order per lane, however often the connection breaks. When the peer has
  * restarted, what it may or may not have got ends with CLUSTIX_UNKNOWN, never with silence and
- *never with a duplicate.
+ * never with a duplicate.
  *
  * Threads. A node belongs to the thread that opens it, and so do its queues; any other gets
- * CLUSTIX_WRONG_THREAD from every function but clustix_stop() and clustix_post(), which are for
- * all. Nothing is sent, received or timed but while the loop turns: in clustix_run(),
- *clustix_call() and clustix_queue_next(). A node that is not turned for longer than its tolerance
- *is suspected by its peers: a program that is busy elsewhere gives it a thread of its own.
+ * CLUSTIX_WRONG_THREAD from every function but clustix_stop(), clustix_post() and
+ * clustix_address(). Nothing is sent, received or timed but while the loop turns: in clustix_run(),
+ * clustix_call() and clustix_queue_next(). A node that is not turned for longer than its tolerance
+ * is suspected by its peers: a program that is busy elsewhere gives it a thread of its own. No
+ * function is for signal handlers, and a child after fork() leaves its parent's nodes alone.
  *
  * Callbacks run on that thread while the loop turns, and in clustix_close(). They may call every
  * function but those that turn the loop or end what may be running: clustix_run, clustix_call,
  * clustix_queue_next, clustix_queue_close and clustix_close answer CLUSTIX_IN_CALLBACK there. What
- *a callback is given is valid until it returns.
+ * a callback is given is valid until it returns.
  *
  * Results. Functions return CLUSTIX_OK or another enum clustix_result. For those from
  * CLUSTIX_INVALID on, clustix_error() has a text for people that names the function and the cause.
@@ -271,8 +272,7 @@ int clustix_cancel(struct clustix_node* node, const struct clustix_call_id* id);
 /* A node may have many. */
 int clustix_queue_open(struct clustix_node* node, struct clustix_queue** queue);
 
-/* Drops what was not harvested; the calls go on. clustix_close() closes those left. NULL is fine.
- */
+/* Drops what was not harvested; the calls go on. clustix_close() closes what is left. */
 int clustix_queue_close(struct clustix_queue* queue);
 
 /* As clustix_call_async() and clustix_send(); one completion with `tag` follows. */
@@ -282,8 +282,10 @@ int clustix_queue_call(struct clustix_queue* queue, uint16_t to, uint16_t port, 
 int clustix_queue_send(struct clustix_queue* queue, uint16_t to, uint16_t port, const void* payload,
                        size_t bytes, int lane, uint64_t tag);
 
-/* As clustix_send_in_place(): the payload must not change until its completion is harvested, or the
- * node is closed. */
+/*
+ * As clustix_send_in_place(): the payload must not change until its completion is harvested or the
+ * node is closed.
+ */
 int clustix_queue_send_in_place(struct clustix_queue* queue, uint16_t to, uint16_t port,
                                 const void* payload, size_t bytes, int lane, uint64_t tag);
 
