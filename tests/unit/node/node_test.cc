@@ -97,6 +97,22 @@ TEST(Node, A_stop_during_a_sync_call_ends_the_next_run) {
   EXPECT_FALSE(node->RunFor(0));
 }
 
+// Seen by ThreadSanitizer: the one that stops it is still at that while the node goes.
+TEST(Node, May_go_as_soon_as_another_thread_has_stopped_it) {
+  for (int i = 0; i < 20; ++i) {
+    Server stopped_by_stop;
+    std::promise<Node*> opened;
+    std::thread thread([&] {
+      const std::unique_ptr<Node> node = Open(Options(1, {2, "127.0.0.1:1"}));
+      opened.set_value(node.get());
+      node->Run();
+    });
+    Node* const stopped_by_post = opened.get_future().get();
+    stopped_by_post->Post([stopped_by_post] { stopped_by_post->Stop(); });
+    thread.join();
+  }
+}
+
 TEST(Node, Posted_tasks_run_in_order_or_never) {
   std::unique_ptr<Node> node = Open(Options(1, {2, "127.0.0.1:1"}));
   std::string ran;
