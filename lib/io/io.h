@@ -111,6 +111,9 @@ class Io {
   // the call. One Send() in flight per stream; at most kMaxVecs stretches. Does nothing for a
   // stream that has ended.
   virtual void Send(StreamId stream, std::span<const iovec> vecs) = 0;
+  // This stream carries large transfers: what it receives in one turn is bounded, so that others do
+  // not wait for it.
+  virtual void SetBulk(StreamId) {}
   // Stops and resumes OnData(). Data may still come for what had already been received.
   virtual void PauseReceive(StreamId stream) = 0;
   virtual void ResumeReceive(StreamId stream) = 0;

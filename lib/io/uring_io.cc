@@ -55,6 +55,7 @@ struct Stream {
   bool receive_cancelled = false;  // the receive in flight has been told to end
   bool open = false;               // connected, so that bytes may be received
   bool paused = false;
+  bool bulk = false;
   bool closing = false;
   bool finishing = false;  // its Finish() is deferred
   int close_error = 0;
@@ -123,6 +124,7 @@ class UringIoImpl final : public UringIo {
   absl::StatusOr<StreamId> Connect(const std::string& address, const std::string& bind_address,
                                    const StreamOptions& options, StreamHandler* handler) override;
   void Send(StreamId stream, std::span<const iovec> vecs) override;
+  void SetBulk(StreamId stream) override;
   void PauseReceive(StreamId stream) override;
   void ResumeReceive(StreamId stream) override;
   void Close(StreamId stream) override;
@@ -365,7 +367,7 @@ void UringIoImpl::OnConnect(Stream& stream, const Completion& completion) {
 
 void UringIoImpl::Receive(Stream& stream) {
   stream.receiving = true;
-  ring_.QueueReceive(stream.id, stream.fd.get());
+  ring_.QueueReceive(stream.id, stream.fd.get(), stream.bulk);
 }
 
 void UringIoImpl::CancelReceive(Stream& stream) {
@@ -389,6 +391,14 @@ void UringIoImpl::OnReceive(Stream& stream, const Completion& completion) {
   } else if (!stream.receiving && !stream.paused) {
     Receive(stream);
   }
+}
+
+// The receive in flight ends, and begins again with other buffers.
+void UringIoImpl::SetBulk(StreamId id) {
+  Stream* stream = FindStream(id);
+  if (stream == nullptr || stream->closing || stream->bulk) return;
+  stream->bulk = true;
+  CancelReceive(*stream);
 }
 
 // What the kernel has received goes on into the socket's buffer, which fills, and TCP tells the

@@ -89,7 +89,7 @@ void UringLoop::Run() {
     Turn();
     const bool stop = stop_.exchange(false);
     const bool sleep = !stop && !HasTasks();
-    if (!stop && !sleep && ++turns < kTurnsPerEntry) continue;
+    if (!stop && !sleep && !ring_->has_news() && ++turns < kTurnsPerEntry) continue;
     turns = 0;
     if (!Wait(sleep)) {
       base::Log(base::LogLevel::kError, "io", "Run() was called on a second thread");

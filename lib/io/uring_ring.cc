@@ -23,10 +23,21 @@ constexpr unsigned kCompletionEntries = 8192;
 
 // 128 x 32 KiB: enough that a turn's worth of traffic from many peers finds a buffer, and a buffer
 // large enough that a bulk transfer takes few completions. Pages are only used once written to.
-constexpr unsigned kBuffers = 128;
+// Bulk streams share four: the kernel goes on receiving for one stream as long as it finds a
+// buffer, and 128 KiB take it some 40 us.
 constexpr size_t kBufferBytes = 32 * 1024;
-constexpr uint16_t kBufferGroup = 0;
-static_assert((kBuffers & (kBuffers - 1)) == 0, "the kernel wants a power of two");
+struct Group {
+  unsigned first;  // id of its first buffer
+  unsigned buffers;
+};
+constexpr Group kBufferGroups[] = {{.first = 0, .buffers = 128}, {.first = 128, .buffers = 4}};
+constexpr unsigned kBuffers = 132;
+constexpr unsigned kBulkGroup = 1;
+// The kernel wants each group's ring page-aligned, whatever a page is, and a power of two of
+// entries.
+constexpr size_t kRingBytes = 64 * 1024;
+
+unsigned GroupOf(unsigned buffer) { return buffer >= kBufferGroups[kBulkGroup].first ? 1 : 0; }
 
 constexpr TimeNs kSecondNs = 1'000'000'000;
 // How long to leave the kernel alone when it has no memory for operations.
@@ -90,33 +101,44 @@ int UringRing::SetUp(unsigned flags) {
 }
 
 int UringRing::SetUpBuffers() {
-  // The kernel wants the ring page-aligned; one mapping holds ring and buffers.
-  void* memory = mmap(nullptr, kBuffers * (sizeof(io_uring_buf) + kBufferBytes),
+  void* memory = mmap(nullptr, kGroups * kRingBytes + kBuffers * kBufferBytes,
                       PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return -errno;
-  buffer_ring_ = static_cast<io_uring_buf_ring*>(memory);
-  buffers_ = static_cast<std::byte*>(memory) + kBuffers * sizeof(io_uring_buf);
+  buffers_ = static_cast<std::byte*>(memory) + kGroups * kRingBytes;
+  for (unsigned group = 0; group < kGroups; ++group) {
+    buffer_rings_[group] =
+        reinterpret_cast<io_uring_buf_ring*>(static_cast<std::byte*>(memory) + group * kRingBytes);
+    if (const int error = SetUpGroup(group); error < 0) return error;
+  }
+  return 0;
+}
+
+int UringRing::SetUpGroup(unsigned group) {
+  const auto [first, buffers] = kBufferGroups[group];
   io_uring_buf_reg registration = {};
-  registration.ring_addr = reinterpret_cast<uintptr_t>(buffer_ring_);
-  registration.ring_entries = kBuffers;
-  registration.bgid = kBufferGroup;
+  registration.ring_addr = reinterpret_cast<uintptr_t>(buffer_rings_[group]);
+  registration.ring_entries = buffers;
+  registration.bgid = static_cast<uint16_t>(group);
   if (const int error = io_uring_register_buf_ring(&ring_, &registration, 0); error < 0) {
     return error;
   }
-  io_uring_buf_ring_init(buffer_ring_);
-  for (unsigned i = 0; i < kBuffers; ++i) {
-    io_uring_buf_ring_add(buffer_ring_, buffers_ + i * kBufferBytes, kBufferBytes,
-                          static_cast<uint16_t>(i), io_uring_buf_ring_mask(kBuffers),
-                          static_cast<int>(i));
-  }
-  io_uring_buf_ring_advance(buffer_ring_, kBuffers);
+  io_uring_buf_ring_init(buffer_rings_[group]);
+  for (unsigned i = 0; i < buffers; ++i) AddBuffer(first + i);
   return 0;
+}
+
+void UringRing::AddBuffer(unsigned buffer) {
+  const unsigned group = GroupOf(buffer);
+  const int mask = io_uring_buf_ring_mask(kBufferGroups[group].buffers);
+  io_uring_buf_ring_add(buffer_rings_[group], buffers_ + buffer * kBufferBytes, kBufferBytes,
+                        static_cast<uint16_t>(buffer), mask, 0);
+  io_uring_buf_ring_advance(buffer_rings_[group], 1);
 }
 
 UringRing::~UringRing() {
   if (made_) io_uring_queue_exit(&ring_);  // before the buffers, which the kernel may still know
-  if (buffer_ring_ != nullptr) {
-    munmap(buffer_ring_, kBuffers * (sizeof(io_uring_buf) + kBufferBytes));
+  if (buffers_ != nullptr) {
+    munmap(buffers_ - kGroups * kRingBytes, kGroups * kRingBytes + kBuffers * kBufferBytes);
   }
 }
 
@@ -148,11 +170,11 @@ void UringRing::MoveOverflow() {
   }
 }
 
-void UringRing::QueueReceive(uint64_t id, int fd) {
-  Queue(Op::kReceive, id, [fd](io_uring_sqe* sqe) {
+void UringRing::QueueReceive(uint64_t id, int fd, bool bulk) {
+  Queue(Op::kReceive, id, [fd, bulk](io_uring_sqe* sqe) {
     io_uring_prep_recv_multishot(sqe, fd, nullptr, 0, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = kBufferGroup;
+    sqe->buf_group = bulk ? kBulkGroup : 0;
   });
 }
 
@@ -227,11 +249,9 @@ std::span<const std::byte> UringRing::Received(const Completion& completion) con
 }
 
 void UringRing::GiveBack(const Completion& completion) {
-  if ((completion.flags & IORING_CQE_F_BUFFER) == 0) return;
-  const unsigned buffer = completion.flags >> IORING_CQE_BUFFER_SHIFT;
-  io_uring_buf_ring_add(buffer_ring_, buffers_ + buffer * kBufferBytes, kBufferBytes,
-                        static_cast<uint16_t>(buffer), io_uring_buf_ring_mask(kBuffers), 0);
-  io_uring_buf_ring_advance(buffer_ring_, 1);
+  if ((completion.flags & IORING_CQE_F_BUFFER) != 0) {
+    AddBuffer(completion.flags >> IORING_CQE_BUFFER_SHIFT);
+  }
 }
 
 }  // namespace clustix::io

@@ -11,6 +11,7 @@
 
 #include <liburing.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -70,8 +71,9 @@ class UringRing {
     sqe->user_data = UserData(op, id);
     ++in_flight_;
   }
-  // Queues a multishot receive into the ring's buffers.
-  void QueueReceive(uint64_t id, int fd);
+  // Queues a multishot receive into the ring's buffers; `bulk`: into the few that are set apart for
+  // large transfers, which bound what one entry into the kernel receives.
+  void QueueReceive(uint64_t id, int fd, bool bulk);
   // Queues the cancellation of an operation, which still ends by its own completion. The request to
   // cancel completes too, and that must be looked at: see MissedCancel.
   void QueueCancel(Op op, uint64_t id);
@@ -105,6 +107,8 @@ class UringRing {
 
   int SetUp(unsigned flags);
   int SetUpBuffers();
+  int SetUpGroup(unsigned group);
+  void AddBuffer(unsigned buffer);
   io_uring_sqe* NextSqe();
   void MoveOverflow();
   int Enter(TimeNs now, TimeNs until);
@@ -116,8 +120,9 @@ class UringRing {
   // Operations that found the submission queue full: it is emptied once per turn, when all have
   // been queued, and a turn may queue more than it holds.
   std::deque<io_uring_sqe> overflow_;
-  io_uring_buf_ring* buffer_ring_ = nullptr;
-  std::byte* buffers_ = nullptr;
+  static constexpr size_t kGroups = 2;
+  std::array<io_uring_buf_ring*, kGroups> buffer_rings_ = {};
+  std::byte* buffers_ = nullptr;  // of all groups; a buffer's id is its index
 };
 
 }  // namespace clustix::io

@@ -331,11 +331,12 @@ io::StreamHandler* Core::OnAccept(io::StreamId stream, const std::string& peer_a
 void Core::Remove(Link* link) {
   std::erase(links_, link);
   std::erase(dirty_, link);
+  std::erase(dirty_bulk_, link);
   ReportIfClosed();
 }
 
 void Core::MarkDirty(Link* link) {
-  dirty_.push_back(link);
+  (link->bulk() ? dirty_bulk_ : dirty_).push_back(link);
   Touch();
 }
 
@@ -348,11 +349,19 @@ void Core::BeginTurn() {
 void Core::EndTurn() {
   handlers_.Sweep();
   if (!stopped_) FlushAllAnswers();
-  // Writing may make more links dirty, never delete one: streams close in a later turn.
-  for (size_t i = 0; i < dirty_.size(); ++i) dirty_[i]->Flush();
-  dirty_.clear();
+  FlushLinks();
   turn_pending_ = false;
   if (!stopped_) Rearm();
+}
+
+// Writing may make more links dirty, never delete one: streams close in a later turn.
+void Core::FlushLinks() {
+  while (!dirty_.empty() || !dirty_bulk_.empty()) {
+    std::vector<Link*>& first = dirty_.empty() ? dirty_bulk_ : dirty_;
+    Link* link = first.back();
+    first.pop_back();
+    link->Flush();
+  }
 }
 
 void Core::Rearm() {

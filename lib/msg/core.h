@@ -119,6 +119,7 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
   void Refused(kccm_conn* conn, uint16_t node, kccm_refusal reason, bool by_peer);
   void BeginTurn();
   void EndTurn();
+  void FlushLinks();
   void Rearm();
   void Tick();
   void ReportIfClosed();
@@ -137,7 +138,8 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
   std::map<NodeId, Peer> peers_;  // nodes never move: kccm_peer_user() points at them
   std::array<Peer*, KCCM_NODE_MAX + 1> peer_of_node_ = {};
   std::vector<Link*> links_;  // in the order of their making, so that Stop() is reproducible
-  std::vector<Link*> dirty_;
+  // Links that have something to write; those of the bulk lane come last.
+  std::vector<Link*> dirty_, dirty_bulk_;
   bool turn_pending_ = false;
   io::TimeNs now_ = 0;
   io::TimerId timer_ = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/msg/link.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -11,6 +12,8 @@ namespace {
 
 // The kernel alone would try for two minutes.
 constexpr io::TimeNs kConnectTimeoutNs = KCCM_HANDSHAKE_MS * uint64_t{1'000'000};
+// What one write carries at most: it takes the kernel some 25 us, for which the other lane waits.
+constexpr size_t kWriteBytes = 64 * 1024;
 // How long a refusal may take to leave before the connection is closed without it.
 constexpr io::TimeNs kLastWordNs = 1'000'000'000;
 
@@ -81,7 +84,13 @@ void Link::OnConnected(int error) {
 void Link::OnData(std::span<const std::byte> data) {
   if (closing_ || conn_ == nullptr) return;
   kccm_conn_input(conn_, data.data(), data.size(), core_->Now());
+  if (!bulk_) LearnLane();
   core_->Touch();
+}
+
+void Link::LearnLane() {
+  bulk_ = kccm_conn_peer(conn_) != nullptr && kccm_conn_lane(conn_) == KCCM_LANE_BULK;
+  if (bulk_) core_->io().SetBulk(stream_);
 }
 
 void Link::OnSent(size_t bytes, int error) {
@@ -125,11 +134,15 @@ void Link::Write() {
   const unsigned count = kccm_conn_output(conn_, vecs.data(), vecs.size(), core_->Now());
   if (count == 0) return;
   std::array<iovec, KCCM_WRITE_VECS> out;
-  for (unsigned i = 0; i < count; ++i) {
-    out[i] = {.iov_base = const_cast<void*>(vecs[i].data), .iov_len = vecs[i].bytes};
+  size_t room = kWriteBytes;
+  unsigned used = 0;
+  for (; used < count && room > 0; ++used) {
+    const size_t bytes = std::min(vecs[used].bytes, room);
+    out[used] = {.iov_base = const_cast<void*>(vecs[used].data), .iov_len = bytes};
+    room -= bytes;
   }
   sending_ = true;
-  core_->io().Send(stream_, {out.data(), count});
+  core_->io().Send(stream_, {out.data(), used});
 }
 
 void Link::Flush() {

@@ -36,6 +36,7 @@ class Link final : public io::StreamHandler {
   void CloseNow();
 
   const std::string& address() const { return address_; }
+  bool bulk() const { return bulk_; }
 
   void OnConnected(int error) override;
   void OnData(std::span<const std::byte> data) override;
@@ -47,6 +48,7 @@ class Link final : public io::StreamHandler {
   ~Link() override;
 
   void Write();
+  void LearnLane();
   void AbandonDial();
   void CancelTimer();
 
@@ -55,6 +57,7 @@ class Link final : public io::StreamHandler {
   io::StreamId stream_ = 0;
   kccm_conn* conn_ = nullptr;
   bool sending_ = false;
+  bool bulk_ = false;     // carries the bulk lane
   bool closing_ = false;  // the session wants no more of it
   bool dirty_ = false;    // in the core's list for the end of the turn
   io::TimerId timer_ = 0;

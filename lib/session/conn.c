@@ -546,6 +546,11 @@ void *kccm_conn_user(const struct kccm_conn *conn)
 	return conn->user;
 }
 
+unsigned kccm_conn_lane(const struct kccm_conn *conn)
+{
+	return conn->lane;
+}
+
 struct kccm_peer *kccm_conn_peer(const struct kccm_conn *conn)
 {
 	return conn->proven ? conn->peer : NULL;

@@ -308,6 +308,8 @@ void kccm_conn_closed(struct kccm_conn *conn, uint64_t now_ns);
 void *kccm_conn_user(const struct kccm_conn *conn);
 /* The peer that the connection speaks to; NULL while it has not proven itself. */
 struct kccm_peer *kccm_conn_peer(const struct kccm_conn *conn);
+/* The lane that it carries, once it has a peer. */
+unsigned kccm_conn_lane(const struct kccm_conn *conn);
 
 const char *kccm_refusal_name(unsigned reason);
 const char *kccm_event_name(enum kccm_event event);

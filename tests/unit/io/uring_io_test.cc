@@ -127,6 +127,26 @@ TEST_F(UringIoTest, Carries_a_large_send_whole_and_in_order) {
   EXPECT_EQ(crc, base::Crc32c(bytes.data(), bytes.size()));
 }
 
+TEST_F(UringIoTest, A_bulk_stream_receives_all_of_it_but_not_at_once) {
+  Listen("unix:" + Directory() + "/socket");  // whose buffer does not depend on the path's speed
+  auto client = ConnectAndAccept();
+  Recorder& bulk = accepted();
+  io_->SetBulk(bulk.stream);
+  const std::string bytes = RandomBytes(8 * kMiB);
+  size_t most = 0;
+  size_t before = 0;
+  std::function<void()> look = [&] {
+    most = std::max(most, bulk.received - before);
+    before = bulk.received;
+    if (bulk.received < bytes.size()) io_->loop().AtEndOfTurn(look);
+  };
+  Send(client->stream, bytes);
+  look();
+  ASSERT_TRUE(RunUntil([&] { return bulk.received == bytes.size(); }));
+  EXPECT_EQ(bulk.data, bytes);
+  EXPECT_LE(most, 128u * 1024);
+}
+
 TEST_F(UringIoTest, Carries_as_many_stretches_as_the_contract_allows) {
   Listen();
   auto client = ConnectAndAccept();
