@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The peers of `clustix bench msg`: which there are, which are built, and how to get the others.
+#ifndef CLUSTIX_DAEMON_BENCH_PEERS_H_
+#define CLUSTIX_DAEMON_BENCH_PEERS_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "daemon/bench/peer_output.h"
+
+namespace clustix::bench {
+
+struct KnownPeer {
+  std::string_view name;
+  std::string_view title;
+  bool by_default;            // built by every build, and measured without being asked for
+  std::string_view packages;  // Debian's, that the build needs for it
+};
+
+// In the order in which they are measured and listed.
+const std::vector<KnownPeer>& KnownPeers();
+
+// One that is there.
+struct BuiltPeer {
+  PeerDescription description;
+  std::string program;  // its path
+};
+
+// Where the program of a peer is, or would be: in ../libexec/clustix beside `clustix` itself.
+std::string ProgramOfPeer(std::string_view name);
+bool IsBuilt(const KnownPeer& peer);
+// "grpc is not built (apt-get install ...; cmake ...)"
+std::string HowToBuild(const KnownPeer& peer);
+
+struct ChosenPeers {
+  std::vector<BuiltPeer> peers;
+  std::vector<const KnownPeer*> not_built;  // that "all" left out
+};
+
+// `choice`: "default", "all", or names with commas between them. kInvalidArgument for a name that
+// is none; kFailedPrecondition for a peer asked for that is not built. Runs each with `describe`.
+absl::StatusOr<ChosenPeers> ChoosePeers(const std::string& choice);
+
+}  // namespace clustix::bench
+
+#endif  // CLUSTIX_DAEMON_BENCH_PEERS_H_
