@@ -33,9 +33,11 @@ absl::StatusOr<BuiltPeer> Describe(const KnownPeer& peer) {
   const Deadline deadline = cluster::After(kDescribePatience);
   ASSIGN_OR_RETURN(const std::string line, child->ReadLine(deadline));
   RETURN_IF_ERROR(child->Finish(deadline));
-  ASSIGN_OR_RETURN(built.description, ParseDescription(line));
+  absl::StatusOr<PeerDescription> description = ParseDescription(line);
+  if (!description.ok()) return absl::InternalError(description.status().message());
+  built.description = *std::move(description);
   if (built.description.name != peer.name) {
-    return absl::InvalidArgumentError(
+    return absl::InternalError(
         absl::StrCat(built.program, " says that it is ", built.description.name));
   }
   return built;

@@ -34,16 +34,19 @@ absl::StatusOr<std::unique_ptr<ClustixNode>> ClustixNode::Start(const PeerOption
   ASSIGN_OR_RETURN(node->io_, MakeLoop(options));
   msg::MessengerConfig config = MakeConfig(options, self, listen_address);
   config.peers = {peer};
-  ASSIGN_OR_RETURN(node->messenger_,
-                   msg::StartSessionMessenger(*node->io_, config, msg::SystemRandom(),
-                                              [io = node->io_.get()] { io->Stop(); }));
+  ASSIGN_OR_RETURN(
+      node->messenger_,
+      msg::StartSessionMessenger(*node->io_, config, msg::SystemRandom(), [node = node.get()] {
+        node->closed_ = true;
+        node->io_->Stop();
+      }));
   return node;
 }
 
 ClustixNode::~ClustixNode() {
   if (messenger_ == nullptr) return;
   messenger_.reset();
-  io_->Run();
+  while (!closed_) io_->Run();
 }
 
 }  // namespace clustix::bench

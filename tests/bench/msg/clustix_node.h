@@ -44,6 +44,7 @@ class ClustixNode {
  private:
   std::unique_ptr<io::UringIo> io_;
   std::unique_ptr<Messenger> messenger_;
+  bool closed_ = false;
 };
 
 std::unique_ptr<Server> MakeClustixServer();
