@@ -25,6 +25,8 @@ inline constexpr int kExitUsage = 2;
 struct Context {
   // --socket; empty: client::FindSocket() decides.
   std::string socket;
+  // As it was typed.
+  std::string command_line;
   // The chosen command; returns the exit code. Set by the callback of its subcommand.
   std::function<int()> run;
 };
@@ -37,6 +39,7 @@ int Fail(const absl::Status& status);
 // "clustix 1.2.3 (wire protocol 1)"
 std::string VersionLine();
 
+void AddBenchCommand(CLI::App& app, Context& context);
 void AddDownCommand(CLI::App& app, Context& context);
 void AddInitCommand(CLI::App& app, Context& context);
 void AddNodeInitCommand(CLI::App& app, Context& context);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_join.h"
 #include "daemon/command/command.h"
 
 namespace clustix::command {
@@ -18,7 +19,7 @@ using AddCommand = void (*)(CLI::App&, Context&);
 // In the order in which --help shows them.
 constexpr AddCommand kCommands[] = {
     AddUpCommand,    AddDownCommand, AddShellCommand, AddNodeInitCommand, AddStatusCommand,
-    AddNodesCommand, AddPsCommand,   AddInitCommand,  AddVersionCommand,
+    AddNodesCommand, AddPsCommand,   AddInitCommand,  AddBenchCommand,    AddVersionCommand,
 };
 
 // Usage errors have their own exit code; --help is no error.
@@ -55,6 +56,7 @@ int Main(int argc, char** argv) {
   app.fallthrough();  // --socket may follow the command, too
   app.set_version_flag("--version", VersionLine());
   Context context;
+  context.command_line = absl::StrJoin(argv, argv + argc, " ");
   app.add_option("--socket", context.socket,
                  "Socket of the daemon to talk to (default: $CLUSTIX_SOCKET, else the first "
                  "daemon that runs on this machine)")

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `clustix bench msg`: messaging beside other ways of sending messages; needs no daemon.
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "daemon/bench/floors.h"
+#include "daemon/bench/machine.h"
+#include "daemon/bench/peers.h"
+#include "daemon/bench/plot.h"
+#include "daemon/bench/report.h"
+#include "daemon/bench/run_file.h"
+#include "daemon/bench/runner.h"
+#include "daemon/command/bench_plot.h"
+#include "daemon/command/bench_soak.h"
+#include "daemon/command/command.h"
+#include "daemon/command/table.h"
+#include "lib/base/status.h"
+
+namespace clustix::command {
+namespace {
+
+using bench::Mode;
+
+struct Arguments {
+  std::string peers = "default";
+  bench::CaseChoice cases{.modes = {Mode::kSync, Mode::kAsync, Mode::kOneway},
+                          .sizes_bytes = {64, 4096, 65536, 1048576},
+                          .windows = {64, 1024}};
+  uint32_t rounds = 5;
+  uint32_t duration_ms = 250;
+  std::string congestion;
+  uint32_t spin_us = 50;
+  std::string json, plot;
+  bool no_pin = false, quick = false, list_peers = false;
+  uint32_t cut_ms = 0;   // 0: compare peers
+  uint32_t seconds = 0;  // 0: 60 with --cut, 5 with --peers-at-once
+  uint32_t peers_at_once = 0;
+};
+
+// A look at everything rather than a measurement: about 20 s with the peers of the build. What was
+// asked for stays.
+void MakeQuick(const CLI::App& command, Arguments& arguments) {
+  if (command.count("--rounds") == 0) arguments.rounds = 1;
+  if (command.count("--sizes") == 0) arguments.cases.sizes_bytes = {64, 65536};
+}
+
+// Ctrl-C and SIGTERM end the measurement that runs, and what is there by then is shown. The second
+// time they end this program at once; its children end with it.
+int interrupt_fd = -1;
+
+void OnInterrupt(int) { eventfd_write(interrupt_fd, 1); }
+
+void CatchInterrupts() {
+  interrupt_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  struct sigaction action = {};
+  action.sa_handler = OnInterrupt;
+  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+// One line on stderr, rewritten in place on a terminal.
+class Progress {
+ public:
+  void Next(const bench::Step& step) {
+    const auto now = std::chrono::steady_clock::now();
+    std::string left;
+    if (step.done > 0) {
+      const auto spent = std::chrono::duration_cast<std::chrono::milliseconds>(now - start_);
+      const auto left_ms = static_cast<uint64_t>(spent.count()) * (step.total - step.done) /
+                           static_cast<uint64_t>(step.done);
+      left = ", " + FormatDuration(left_ms) + " left";
+    }
+    Show(absl::StrCat("round ", step.round + 1, ", ", step.peer->description.name, ", ",
+                      bench::CaseTitle(step.test), " (", step.done + 1, " of ", step.total, left,
+                      ")"));
+  }
+  // Stands by itself, above the line.
+  void Say(const std::string& message) {
+    Clear();
+    std::fprintf(stderr, "clustix: %s\n", message.c_str());
+  }
+  void Clear() {
+    if (terminal_) std::fputs("\r\033[K", stderr);
+  }
+
+ private:
+  void Show(const std::string& line) {
+    if (!terminal_) {
+      std::fprintf(stderr, "%s\n", line.c_str());
+      return;
+    }
+    // A line that wraps could not be rewritten.
+    winsize size = {};
+    const size_t columns =
+        ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
+    std::fprintf(stderr, "\r\033[K%s", line.substr(0, columns - 1).c_str());
+    std::fflush(stderr);
+  }
+
+  const bool terminal_ = isatty(STDERR_FILENO) == 1;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+size_t OutputColumns() {
+  constexpr size_t kWithoutTerminal = 120;
+  winsize size = {};
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col
+                                                                         : kWithoutTerminal;
+}
+
+int ListPeers() {
+  Table table({{"PEER"}, {"WHAT"}, {"BUILT"}, {"NEEDS"}});
+  for (const bench::KnownPeer& peer : bench::KnownPeers()) {
+    table.Add({std::string(peer.name), std::string(peer.title), bench::IsBuilt(peer) ? "yes" : "no",
+               std::string(peer.packages)});
+  }
+  std::fputs(table.Render().c_str(), stdout);
+  return kExitOk;
+}
+
+absl::Status Write(const Arguments& arguments, const bench::Run& run) {
+  if (!arguments.json.empty()) RETURN_IF_ERROR(bench::SaveRun(run, arguments.json));
+  if (!arguments.plot.empty()) RETURN_IF_ERROR(bench::WritePlots(run, arguments.plot));
+  return absl::OkStatus();
+}
+
+int RunSoak(const Arguments& arguments) {
+  constexpr uint32_t kCutSeconds = 60, kManySeconds = 5;
+  constexpr uint32_t kManyWindow = 16;
+  CatchInterrupts();
+  const bench::SoakPlan plan{.congestion = arguments.congestion,
+                             .spin_us = arguments.spin_us,
+                             .pin = !arguments.no_pin,
+                             .interrupt_fd = interrupt_fd};
+  if (arguments.cut_ms > 0) {
+    return RunCutCommand(plan, arguments.cut_ms,
+                         arguments.seconds > 0 ? arguments.seconds : kCutSeconds);
+  }
+  const uint32_t seconds = arguments.seconds > 0 ? arguments.seconds : kManySeconds;
+  return RunManyCommand(plan, arguments.peers_at_once, kManyWindow, seconds * 1000);
+}
+
+int RunBenchMsg(const Arguments& arguments, const std::string& command_line) {
+  if (arguments.list_peers) return ListPeers();
+  if (absl::Status status = bench::CheckCongestion(arguments.congestion); !status.ok()) {
+    return Fail(status);
+  }
+  if (arguments.cut_ms > 0 || arguments.peers_at_once > 0) return RunSoak(arguments);
+  const absl::StatusOr<bench::ChosenPeers> chosen = bench::ChoosePeers(arguments.peers);
+  if (!chosen.ok()) {
+    const int code = Fail(chosen.status());
+    return absl::IsInvalidArgument(chosen.status()) ? kExitUsage : code;
+  }
+  Progress progress;
+  for (const bench::KnownPeer* peer : chosen->not_built) {
+    progress.Say("without " + bench::HowToBuild(*peer));
+  }
+  CatchInterrupts();
+  const bench::Plan plan{.peers = chosen->peers,
+                         .cases = bench::CasesOf(arguments.cases),
+                         .rounds = arguments.rounds,
+                         .duration_ms = arguments.duration_ms,
+                         .congestion = arguments.congestion,
+                         .spin_us = arguments.spin_us,
+                         .pin = !arguments.no_pin,
+                         .interrupt_fd = interrupt_fd};
+  bench::Run run{.machine = bench::DescribeMachine(arguments.congestion),
+                 .date = bench::DateNow(),
+                 .command_line = command_line,
+                 .rows = {}};
+  const bench::RunResult result = bench::RunPlan(
+      plan, [&](const bench::Step& step) { progress.Next(step); },
+      [&](const bench::Failure& failure) {
+        progress.Say(absl::StrCat(failure.peer, " failed in round ", failure.round + 1, ", ",
+                                  bench::CaseTitle(failure.test), ": ", failure.reason));
+      });
+  progress.Clear();
+  run.rows = result.rows;
+  std::fputs(bench::RenderText(run, OutputColumns()).c_str(), stdout);
+  if (std::any_of(run.rows.begin(), run.rows.end(),
+                  [](const bench::Row& row) { return row.peer == bench::kOurs; })) {
+    std::printf("\n%s", bench::RenderFloors(bench::CheckFloors(run.rows)).c_str());
+  }
+  if (absl::Status status = Write(arguments, run); !status.ok()) return Fail(status);
+  if (result.interrupted) return Fail("interrupted: what is shown had been measured by then");
+  if (result.failures.empty()) return kExitOk;
+  return Fail(absl::StrCat(result.failures.size(), " measurements failed (see above)"));
+}
+
+void AddCaseOptions(CLI::App* command, Arguments& arguments) {
+  constexpr size_t kLargestBytes = 1024 * 1024;
+  constexpr size_t kLargestWindow = 16384;
+  CLI::Validator modes = CLI::CheckedTransformer(std::map<std::string, Mode>{
+      {"sync", Mode::kSync}, {"async", Mode::kAsync}, {"oneway", Mode::kOneway}});
+  modes.description("");  // else --help would show the numbers
+  command
+      ->add_option("--peers", arguments.peers,
+                   "Names with commas between them, `default` (those of every build) or `all` "
+                   "that are built")
+      ->type_name("NAMES");
+  command
+      ->add_option("--modes", arguments.cases.modes,
+                   "sync: one call at a time; async: many outstanding; oneway: no replies")
+      ->type_name("MODES")
+      ->delimiter(',')
+      ->transform(modes);
+  command->add_option("--sizes", arguments.cases.sizes_bytes, "Bytes of a payload")
+      ->type_name("BYTES")
+      ->delimiter(',')
+      ->check(CLI::Range(size_t{1}, kLargestBytes));
+  command->add_option("--windows", arguments.cases.windows, "Calls outstanding in async")
+      ->type_name("COUNTS")
+      ->delimiter(',')
+      ->check(CLI::Range(size_t{1}, kLargestWindow));
+}
+
+void AddRunOptions(CLI::App* command, Arguments& arguments) {
+  constexpr uint32_t kMostRounds = 1000;
+  constexpr uint32_t kLongestMs = 600'000;
+  constexpr uint32_t kLongestSpinUs = 10'000;
+  command->add_option("--rounds", arguments.rounds, "Rounds; figures are medians (default: 5)")
+      ->type_name("N")
+      ->check(CLI::Range(1u, kMostRounds));
+  command
+      ->add_option("--duration-ms", arguments.duration_ms,
+                   "Measured time of each peer in each case of a round (default: 250)")
+      ->type_name("MS")
+      ->check(CLI::Range(1u, kLongestMs));
+  command
+      ->add_option("--congestion", arguments.congestion,
+                   "Congestion control of all peers' TCP connections (default: the system's)")
+      ->type_name("NAME");
+  command
+      ->add_option("--spin-us", arguments.spin_us,
+                   "How long peers that can look out before they sleep (default: 50; 0: never)")
+      ->type_name("US")
+      ->check(CLI::Range(0u, kLongestSpinUs));
+  command->add_flag("--no-pin", arguments.no_pin, "Let the sides run on any core");
+  command->add_flag("--quick", arguments.quick, "One round of fewer sizes: a look, in 20 s");
+  command->add_option("--json", arguments.json, "Write all rows to this file")->type_name("FILE");
+  command->add_option("--plot", arguments.plot, "Draw plots into this folder")->type_name("DIR");
+  command->add_flag("--list-peers", arguments.list_peers, "List the peers, and what each needs");
+}
+
+void AddSoakOptions(CLI::App* command, Arguments& arguments) {
+  constexpr uint32_t kMostPeers = 500;
+  constexpr uint32_t kLongestSeconds = 86'400;
+  CLI::Option* cut =
+      command
+          ->add_option("--cut", arguments.cut_ms,
+                       "Clustix alone: reset connections under load, that often on average, and "
+                       "check that everything arrives once and in order")
+          ->type_name("TIME")
+          ->transform(
+              CLI::AsNumberWithUnit(std::map<std::string, uint32_t>{{"ms", 1}, {"s", 1000}}))
+          ->check(CLI::PositiveNumber);
+  command
+      ->add_option("--peers-at-once", arguments.peers_at_once,
+                   "Clustix alone: calls to that many nodes at once, and what each of them gets")
+      ->type_name("N")
+      ->check(CLI::Range(1u, kMostPeers))
+      ->excludes(cut);
+  command
+      ->add_option("--seconds", arguments.seconds,
+                   "How long, with --cut (default: 60) and --peers-at-once (default: 5)")
+      ->type_name("N")
+      ->check(CLI::Range(1u, kLongestSeconds));
+}
+
+void AddBenchMsgCommand(CLI::App& bench, Context& context) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = bench.add_subcommand("msg", "Messages between two processes");
+  command->footer(
+      "Every peer is measured by the same code, in rounds in which all take turns; the server runs "
+      "on one core,\nthe client on another. Without options: 3 minutes.\n"
+      "Examples:\n"
+      "  clustix bench msg --quick\n"
+      "  clustix bench msg --peers clustix,raw-spin,grpc --modes sync --sizes 64 --rounds 9\n"
+      "  clustix bench msg --peers all --json run.json --plot plots\n"
+      "  clustix bench msg --cut 100ms --seconds 10\n"
+      "  clustix bench msg --peers-at-once 64");
+  AddCaseOptions(command, *arguments);
+  AddRunOptions(command, *arguments);
+  AddSoakOptions(command, *arguments);
+  command->callback([&context, arguments, command] {
+    if (arguments->quick) MakeQuick(*command, *arguments);
+    context.run = [&context, arguments] { return RunBenchMsg(*arguments, context.command_line); };
+  });
+}
+
+}  // namespace
+
+void AddBenchCommand(CLI::App& app, Context& context) {
+  CLI::App* bench = app.add_subcommand("bench", "Measure Clustix beside others on this machine");
+  bench->require_subcommand(1);
+  AddBenchMsgCommand(*bench, context);
+  AddBenchPlotCommand(*bench, context);
+  AddBenchShowCommand(*bench, context);
+}
+
+}  // namespace clustix::command
