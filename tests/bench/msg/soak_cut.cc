@@ -115,7 +115,7 @@ class SoakSender {
 // connection and what is queued on it, and send a RST.
 class Cutter {
  public:
-  explicit Cutter(io::SocketAddress server) : server_(std::move(server)) {}
+  explicit Cutter(const io::SocketAddress& server) : server_(server) {}
 
   bool CutOne(base::Prng& random) {
     std::vector<int> connected;
@@ -138,10 +138,10 @@ class Cutter {
 
 class CutSoak {
  public:
-  CutSoak(SoakClient& client, io::SocketAddress server, uint32_t cut_ms)
+  CutSoak(SoakClient& client, const io::SocketAddress& server, uint32_t cut_ms)
       : client_(client),
         loop_(client.io().loop()),
-        cutter_(std::move(server)),
+        cutter_(server),
         random_(base::RandomId()),
         cut_ms_(cut_ms) {
     for (Lane lane : {Lane::kControl, Lane::kBulk}) {
@@ -274,9 +274,9 @@ void CutSoak::Print() const {
 
 absl::Status RunCut(const PeerOptions& options, const std::vector<std::string>& addresses,
                     uint32_t cut_ms, uint32_t seconds) {
-  ASSIGN_OR_RETURN(io::SocketAddress server, io::ParseAddress(addresses[0]));
+  ASSIGN_OR_RETURN(const io::SocketAddress server, io::ParseAddress(addresses[0]));
   ASSIGN_OR_RETURN(std::unique_ptr<SoakClient> client, SoakClient::Connect(options, addresses));
-  auto soak = std::make_unique<CutSoak>(*client, std::move(server), cut_ms);
+  auto soak = std::make_unique<CutSoak>(*client, server, cut_ms);
   const absl::Status status = soak->Run(seconds);
   if (status.ok()) soak->Print();
   // Callbacks of what is still in flight run while the messenger ends, and name the soak.
