@@ -79,11 +79,14 @@ std::string HowToBuild(const KnownPeer& peer) {
     return absl::StrCat(base::ToAbsl(peer.name), " is not built: there is no ",
                         ProgramOfPeer(peer.name), " (build: cmake --build build)");
   }
-  return absl::StrCat(base::ToAbsl(peer.name),
-                      " is not built: it is only on request (run: apt-get install ",
-                      base::ToAbsl(peer.packages),
-                      " && cmake -S . -B build -DCLUSTIX_BENCH_PEERS=ON && cmake --build build "
-                      "--target bench_peers)");
+  return absl::StrCat(
+      base::ToAbsl(peer.name),
+      " is not built: it is made of other libraries (run: ./up --bench-peers; or for "
+      "this one: apt-get install ",
+      base::ToAbsl(peer.packages),
+      " && cmake -S . -B build -DCLUSTIX_BENCH_PEERS=ON && cmake --build build "
+      "--target bench-msg-",
+      base::ToAbsl(peer.name), ")");
 }
 
 absl::StatusOr<ChosenPeers> ChoosePeers(const std::string& choice) {

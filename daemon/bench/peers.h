@@ -32,7 +32,8 @@ struct BuiltPeer {
 // Where the program of a peer is, or would be: in ../libexec/clustix beside `clustix` itself.
 std::string ProgramOfPeer(std::string_view name);
 bool IsBuilt(const KnownPeer& peer);
-// "grpc is not built (apt-get install ...; cmake ...)"
+// "grpc is not built: it is made of ... (run: ./up --bench-peers; or for this one: apt-get install
+// ...)"
 std::string HowToBuild(const KnownPeer& peer);
 
 struct ChosenPeers {

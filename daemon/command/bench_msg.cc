@@ -133,6 +133,12 @@ int ListPeers() {
   return kExitOk;
 }
 
+std::vector<std::string> NamesOf(const std::vector<const bench::KnownPeer*>& peers) {
+  std::vector<std::string> names;
+  for (const bench::KnownPeer* peer : peers) names.emplace_back(peer->name);
+  return names;
+}
+
 absl::Status Write(const Arguments& arguments, const bench::Run& run) {
   if (!arguments.json.empty()) RETURN_IF_ERROR(bench::SaveRun(run, arguments.json));
   if (!arguments.plot.empty()) RETURN_IF_ERROR(bench::WritePlots(run, arguments.plot));
@@ -167,8 +173,9 @@ int RunBenchMsg(const Arguments& arguments, const std::string& command_line) {
     return absl::IsInvalidArgument(chosen.status()) ? kExitUsage : code;
   }
   Progress progress;
-  for (const bench::KnownPeer* peer : chosen->not_built) {
-    progress.Say("without " + bench::HowToBuild(*peer));
+  if (!chosen->not_built.empty()) {
+    progress.Say(absl::StrCat("without ", absl::StrJoin(NamesOf(chosen->not_built), ", "),
+                              ": not built (run: ./up --bench-peers)"));
   }
   CatchInterrupts();
   const bench::Plan plan{.peers = chosen->peers,
