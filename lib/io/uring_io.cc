@@ -53,6 +53,7 @@ struct Stream {
   bool reporting = false;  // the write is over, and its report deferred
 
   bool receive_cancelled = false;  // the receive in flight has been told to end
+  bool fed = false;                // the receive in flight, or the last one, has brought bytes
   bool open = false;               // connected, so that bytes may be received
   bool paused = false;
   bool bulk = false;
@@ -149,6 +150,7 @@ class UringIoImpl final : public UringIo {
   Stream& AddStream(UniqueFd fd, StreamHandler* handler, bool is_unix);
   Stream* FindStream(StreamId id);
   void Receive(Stream& stream);
+  void ReceiveAgain(Stream& stream);
   void CancelReceive(Stream& stream);
   void BeginClose(Stream& stream, int error);
   void FinishIfIdle(Stream& stream);
@@ -367,7 +369,21 @@ void UringIoImpl::OnConnect(Stream& stream, const Completion& completion) {
 
 void UringIoImpl::Receive(Stream& stream) {
   stream.receiving = true;
+  stream.fed = false;
   ring_.QueueReceive(stream.id, stream.fd.get(), stream.bulk);
+}
+
+// The kernel serves receives in the order in which they are queued, and the first may take every
+// buffer: whoever has been fed queues behind those that found none.
+void UringIoImpl::ReceiveAgain(Stream& stream) {
+  if (!stream.fed) {
+    Receive(stream);
+    return;
+  }
+  loop_->Defer([this, id = stream.id] {
+    Stream* fed = FindStream(id);
+    if (fed != nullptr && !fed->closing && !fed->paused && !fed->receiving) Receive(*fed);
+  });
 }
 
 void UringIoImpl::CancelReceive(Stream& stream) {
@@ -380,6 +396,7 @@ void UringIoImpl::OnReceive(Stream& stream, const Completion& completion) {
   if (!completion.more()) stream.receiving = stream.receive_cancelled = false;
   if (!stream.closing) {
     if (completion.result > 0) {
+      stream.fed = true;
       stream.handler->OnData(ring_.Received(completion));
     } else if (!IsNoEnd(-completion.result)) {
       BeginClose(stream, -completion.result);
@@ -389,7 +406,7 @@ void UringIoImpl::OnReceive(Stream& stream, const Completion& completion) {
   if (stream.closing) {
     FinishIfIdle(stream);
   } else if (!stream.receiving && !stream.paused) {
-    Receive(stream);
+    ReceiveAgain(stream);
   }
 }
 

@@ -147,6 +147,38 @@ TEST_F(UringIoTest, A_bulk_stream_receives_all_of_it_but_not_at_once) {
   EXPECT_LE(most, 128u * 1024);
 }
 
+TEST_F(UringIoTest, A_bulk_stream_that_never_runs_dry_does_not_starve_the_others) {
+  Listen();
+  constexpr size_t kStreams = 4;
+  const std::string bytes(4 * kMiB, 'x');
+  std::vector<std::unique_ptr<Recorder>> clients;
+  for (size_t i = 0; i < kStreams; ++i) {
+    clients.push_back(ConnectAndAccept());
+    Recorder& client = *clients.back();
+    accepted().keep_data = false;
+    io_->SetBulk(accepted().stream);
+    client.on_sent = [&, stream = client.stream] {  // never runs out of bytes
+      const iovec vec = {.iov_base = const_cast<char*>(bytes.data()), .iov_len = bytes.size()};
+      io_->Send(stream, {&vec, 1});
+    };
+    io_->PauseReceive(accepted().stream);
+    client.on_sent();
+  }
+  RunTurns(100);  // the sockets fill
+  for (const auto& stream : acceptor_.streams) io_->ResumeReceive(stream->stream);
+  size_t most = 0;
+  ASSERT_TRUE(RunUntil([&] {
+    most = 0;
+    size_t least = SIZE_MAX;
+    for (const auto& stream : acceptor_.streams) {
+      most = std::max(most, stream->received);
+      least = std::min(least, stream->received);
+    }
+    return most >= 256 * kMiB || least >= 4 * kMiB;
+  }));
+  for (const auto& stream : acceptor_.streams) EXPECT_GE(stream->received, 4 * kMiB);
+}
+
 TEST_F(UringIoTest, Carries_as_many_stretches_as_the_contract_allows) {
   Listen();
   auto client = ConnectAndAccept();
