@@ -92,17 +92,19 @@ static void tick_handshakes(struct kccm_endpoint *endpoint, uint64_t now_ns)
 
 /*
  * This node itself did not run for a while (stopped, starved, suspended): what its peers sent
- * meanwhile may wait in the sockets, so their silence is measured from now on.
+ * meanwhile may wait in the sockets, and nobody has dialed those without a connection, so their
+ * silence is measured from now on.
  */
 static void forgive_silence(struct kccm_endpoint *endpoint, uint64_t now_ns)
 {
 	struct kccm_conn *conn;
+	unsigned node;
 
-	for (conn = endpoint->conns; conn; conn = conn->next) {
+	for (conn = endpoint->conns; conn; conn = conn->next)
 		conn->received_ns = now_ns;
-		if (conn->proven)
-			conn->peer->heard_ns = now_ns;
-	}
+	for (node = KCCM_NODE_MIN; node <= KCCM_NODE_MAX; node++)
+		if (endpoint->peers[node])
+			endpoint->peers[node]->heard_ns = now_ns;
 }
 
 void kccm_tick(struct kccm_endpoint *endpoint, uint64_t now_ns)

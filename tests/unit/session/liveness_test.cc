@@ -61,6 +61,19 @@ TEST(Liveness, A_node_that_was_stopped_does_not_blame_its_peers) {
   EXPECT_THAT(pair.one().events, ElementsAre(KCCM_EVENT_UP));
 }
 
+TEST(Liveness, A_node_that_did_not_run_does_not_blame_peers_it_has_no_connection_to) {
+  Pair pair;
+  pair.now += 10'000 * kMs;  // from adding the peers to the first turn
+  pair.Settle();
+  EXPECT_THAT(pair.one().events, ElementsAre(KCCM_EVENT_UP));
+  EXPECT_THAT(pair.two().events, ElementsAre(KCCM_EVENT_UP));
+  pair.Cut();
+  pair.now += 10'000 * kMs;
+  pair.Settle();
+  EXPECT_THAT(pair.one().events, ElementsAre(KCCM_EVENT_UP, KCCM_EVENT_PATH_DOWN, KCCM_EVENT_UP));
+  EXPECT_THAT(pair.two().events, ElementsAre(KCCM_EVENT_UP, KCCM_EVENT_PATH_DOWN, KCCM_EVENT_UP));
+}
+
 TEST(Liveness, Dials_back_off_to_two_seconds_and_start_over_after_success) {
   Pair pair;
   pair.refuse_dials = true;
