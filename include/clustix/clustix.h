@@ -238,7 +238,7 @@ struct clustix_reply {
 /* Names a call that is under way. */
 struct clustix_call_id {
   uint64_t request;
-  struct clustix_queue* queue; /* NULL: the answer goes to a callback */
+  uint64_t queue; /* the number of its queue; 0: the answer goes to a callback */
   uint16_t node;
 };
 

@@ -17,8 +17,10 @@
 #include "clustix/node.h"
 
 struct clustix_queue {
-  clustix_queue(clustix_node* its_node, clustix::Node& node) : owner(its_node), queue(node) {}
+  clustix_queue(clustix_node* its_node, uint64_t its_number, clustix::Node& node)
+      : owner(its_node), number(its_number), queue(node) {}
   clustix_node* const owner;
+  const uint64_t number;  // of no other queue of the node, before or after
   clustix::CompletionQueue queue;
   std::vector<clustix::Completion> harvest;  // room for one clustix_queue_next()
 };
@@ -36,6 +38,7 @@ struct clustix_node {
 
   clustix::Node* const node;
   std::list<clustix_queue> queues;
+  uint64_t queues_opened = 0;
 };
 
 namespace clustix::c_api {

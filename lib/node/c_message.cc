@@ -113,7 +113,7 @@ int clustix_call_async(clustix_node* node, uint16_t to, uint16_t port, const voi
     const clustix::Outcome queued =
         node->node->messenger().Call(to, port, AsBytes(payload, bytes), taken, callback, &made);
     if (queued == clustix::Outcome::kOk && id != nullptr) {
-      *id = {.request = made.request, .queue = nullptr, .node = made.node};
+      *id = {.request = made.request, .queue = 0, .node = made.node};
     }
     return AsResult(queued);
   });
@@ -125,12 +125,13 @@ int clustix_cancel(clustix_node* node, const clustix_call_id* id) {
   if (id == nullptr) return Fail(CLUSTIX_INVALID, kFunction, "id is NULL");
   const clustix::CallId call = {.node = id->node, .request = id->request};
   bool cancelled;
-  if (id->queue == nullptr) {
+  if (id->queue == 0) {
     cancelled = node->node->messenger().Cancel(call);
   } else {
-    // A queue that was closed has no more to tell, and is not to be touched.
-    const auto queue = std::find_if(node->queues.begin(), node->queues.end(),
-                                    [&](const clustix_queue& open) { return &open == id->queue; });
+    // By its number: one that was closed has no more to tell, and another may be at its address.
+    const auto queue =
+        std::find_if(node->queues.begin(), node->queues.end(),
+                     [&](const clustix_queue& open) { return open.number == id->queue; });
     cancelled = queue != node->queues.end() && queue->queue.Cancel(call);
   }
   return cancelled ? CLUSTIX_OK : Fail(CLUSTIX_NOT_FOUND, kFunction, "the call has ended");

@@ -54,7 +54,7 @@ int clustix_queue_open(clustix_node* node, clustix_queue** queue) {
     return Fail(CLUSTIX_INVALID, "clustix_queue_open", "there is no room for a queue");
   }
   return Guarded([&]() -> int {
-    *queue = &node->queues.emplace_back(node, *node->node);
+    *queue = &node->queues.emplace_back(node, ++node->queues_opened, *node->node);
     return CLUSTIX_OK;
   });
 }
@@ -79,7 +79,7 @@ int clustix_queue_call(clustix_queue* queue, uint16_t to, uint16_t port, const v
     const clustix::Outcome queued =
         queue->queue.Call(to, port, AsBytes(payload, bytes), taken, tag, &made);
     if (queued == clustix::Outcome::kOk && id != nullptr) {
-      *id = {.request = made.request, .queue = queue, .node = made.node};
+      *id = {.request = made.request, .queue = queue->number, .node = made.node};
     }
     return AsResult(queued);
   });

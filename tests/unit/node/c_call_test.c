@@ -169,6 +169,20 @@ void A_queue_that_is_closed_forgets_its_calls(void) {
   end(&world);
 }
 
+void A_new_queue_knows_nothing_of_the_calls_of_one_that_was_closed(void) {
+  struct world world;
+  struct clustix_queue* queue = NULL;
+  struct clustix_call_id id;
+  begin(&world);
+  CHECK_RESULT(CLUSTIX_OK, clustix_queue_open(world.node, &queue));
+  CHECK_RESULT(CLUSTIX_OK, clustix_queue_call(queue, SERVER, PORT_ECHO, "ping", 4, NULL, 0, &id));
+  CHECK_RESULT(CLUSTIX_OK, clustix_queue_close(queue));
+  CHECK_RESULT(CLUSTIX_OK, clustix_queue_open(world.node, &queue)); /* may have its address */
+  CHECK_ERROR(CLUSTIX_NOT_FOUND, "has ended", clustix_cancel(world.node, &id));
+  CHECK(clustix_queue_outstanding(queue) == 0);
+  end(&world);
+}
+
 void A_cancelled_call_stays_silent(void) {
   struct world world;
   struct told told = {0};
