@@ -30,7 +30,8 @@ struct kccm_calls {
 	uint32_t limit;
 	uint32_t free_head;
 	uint32_t waiting;
-	uint64_t deadline_ns; /* no call's deadline is earlier; may be earlier than all */
+	uint8_t refused_lanes; /* on which a call found no slot: a bit each */
+	uint64_t deadline_ns;  /* no call's deadline is earlier; may be earlier than all */
 };
 
 void kccm_calls_init(struct kccm_calls *calls, struct kccm_memory memory, uint32_t limit);

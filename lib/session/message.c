@@ -64,8 +64,11 @@ int kccm_call(struct kccm_peer *peer, const struct kccm_message *message, uint64
 	if (message->type != KCCM_FRAME_REQUEST)
 		return -EINVAL;
 	slot = kccm_calls_take(calls, &error);
-	if (!slot)
+	if (!slot) {
+		if (error == -ENOBUFS && message->lane < KCCM_LANES)
+			calls->refused_lanes |= 1u << message->lane;
 		return error;
+	}
 	numbered.request = slot->request;
 	error = push(peer, &numbered, 0, false);
 	if (error) {
@@ -96,6 +99,21 @@ int kccm_cancel(struct kccm_peer *peer, uint64_t request, uint64_t *cookie)
 	return 0;
 }
 
+/* Not at the first slot that is free, as in kccm_lane_reap(). */
+void kccm_calls_writable(struct kccm_peer *peer)
+{
+	struct kccm_calls *calls = &peer->calls;
+	unsigned lanes = calls->refused_lanes;
+	unsigned i;
+
+	if (!lanes || calls->waiting > calls->limit / 2)
+		return;
+	calls->refused_lanes = 0;
+	for (i = 0; i < KCCM_LANES; i++)
+		if (lanes & 1u << i)
+			peer->endpoint->ops->writable(peer->endpoint->ctx, peer, i);
+}
+
 void kccm_call_replied(struct kccm_peer *peer, const struct kccm_message *reply)
 {
 	struct kccm_call_slot *slot = kccm_calls_find(&peer->calls, reply->request);
@@ -108,6 +126,7 @@ void kccm_call_replied(struct kccm_peer *peer, const struct kccm_message *reply)
 	cookie = slot->cookie;
 	kccm_calls_release(&peer->calls, slot);
 	peer->endpoint->ops->called(peer->endpoint->ctx, peer, cookie, 0, reply);
+	kccm_calls_writable(peer);
 }
 
 /*

@@ -161,6 +161,8 @@ void kccm_peer_reset(struct kccm_peer *peer, struct kccm_conn *keep, uint64_t ne
 		if (starved[i] && !peer->removed)
 			endpoint->ops->writable(endpoint->ctx, peer, i);
 	}
+	if (!peer->removed)
+		kccm_calls_writable(peer);
 }
 
 /* --- liveness --------------------------------------------------------------------------------- */
@@ -365,6 +367,7 @@ void kccm_peer_tick(struct kccm_peer *peer, uint64_t now_ns)
 		tick_knock(peer, now_ns);
 	judge_silence(peer, now_ns);
 	kccm_calls_expire(peer, now_ns);
+	kccm_calls_writable(peer); /* after calls that expired, or were cancelled meanwhile */
 }
 
 /* --- questions -------------------------------------------------------------------------------- */

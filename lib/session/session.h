@@ -130,7 +130,8 @@ struct kccm_ops {
 	 */
 	void (*called)(void *ctx, struct kccm_peer *peer, uint64_t cookie, int error,
 		       const struct kccm_message *reply);
-	/* A send was answered -EAGAIN on this lane, and there is room again. */
+	/* A send was answered -EAGAIN, or a call -ENOBUFS, on this lane, and there is room again.
+	 */
 	void (*writable)(void *ctx, struct kccm_peer *peer, unsigned lane);
 	void (*event)(void *ctx, struct kccm_peer *peer, enum kccm_event event);
 	/*
@@ -248,7 +249,7 @@ int kccm_send_in_place(struct kccm_peer *peer, const struct kccm_message *messag
 /*
  * Queues a request; kccm_ops::called follows exactly once with `cookie`. deadline_ns: UINT64_MAX
  * for none. *request receives the id for kccm_cancel(). Errors as kccm_send, and -ENOBUFS: `calls`
- * requests are outstanding already.
+ * requests are outstanding already (kccm_ops::writable follows).
  */
 int kccm_call(struct kccm_peer *peer, const struct kccm_message *message, uint64_t cookie,
 	      uint64_t deadline_ns, uint64_t now_ns, uint64_t *request);

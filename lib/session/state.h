@@ -219,5 +219,7 @@ bool kccm_peer_alive(const struct kccm_peer *peer, uint64_t now_ns);
 uint64_t kccm_new_session(const struct kccm_endpoint *endpoint);
 void kccm_call_replied(struct kccm_peer *peer, const struct kccm_message *reply);
 void kccm_calls_expire(struct kccm_peer *peer, uint64_t now_ns);
+/* Tells who found too many calls outstanding once half of them are over. */
+void kccm_calls_writable(struct kccm_peer *peer);
 
 #endif

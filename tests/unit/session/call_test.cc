@@ -11,6 +11,7 @@ namespace clustix::session_test {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 void Echo(Node& node) {
   node.on_deliver = [&node](const Delivered& request) {
@@ -164,6 +165,38 @@ TEST(Call, The_number_of_open_calls_is_bounded) {
   Echo(pair.two());
   pair.Advance(10 * kMs);
   EXPECT_EQ(pair.one().Call("", 101), 0);
+}
+
+TEST(Call, Who_found_too_many_calls_open_hears_when_there_are_fewer) {
+  Pair pair;
+  pair.Start(1, [](kccm_config& config) { config.calls = 4; });
+  pair.Settle();
+  Node& one = pair.one();
+  uint64_t requests[4];
+  const auto fill = [&] {
+    for (uint64_t& request : requests) ASSERT_EQ(one.Call("", 1, UINT64_MAX, &request), 0);
+    ASSERT_EQ(one.Call("", 1), -ENOBUFS);
+    pair.Advance(10 * kMs);  // every request has been accepted: the queue has nothing more to tell
+    ASSERT_THAT(one.writable, IsEmpty());
+  };
+  fill();
+  for (const Delivered& request : pair.two().delivered) pair.two().Reply(request, "");
+  pair.Settle();
+  EXPECT_THAT(one.writable, ElementsAre(KCCM_LANE_CONTROL)) << "after replies";
+
+  one.writable.clear();
+  fill();
+  uint64_t cookie;
+  for (const uint64_t request : requests) kccm_cancel(one.peer, request, &cookie);
+  EXPECT_THAT(one.writable, IsEmpty()) << "not from within";
+  pair.Advance(KCCM_PROBE_MAX_MS * kMs);
+  EXPECT_THAT(one.writable, ElementsAre(KCCM_LANE_CONTROL)) << "after they were given up";
+
+  one.writable.clear();
+  fill();
+  pair.Start(2);
+  pair.Advance(100 * kMs);
+  EXPECT_THAT(one.writable, ElementsAre(KCCM_LANE_CONTROL)) << "after a restart of the peer";
 }
 
 TEST(Call, A_reply_to_nobody_is_counted_and_dropped) {
