@@ -14,7 +14,7 @@
 
 namespace clustix::msg {
 
-template <typename Value>
+template <typename Value, unsigned kIndexBits = 24>
 class Slots {
  public:
   uint64_t Put(Value value) {
@@ -26,6 +26,7 @@ class Slots {
     Slot& slot = slots_[free_];
     free_ = slot.next_free;
     slot.id += kIndexMask + 1;
+    if (slot.id <= kIndexMask) slot.id += kIndexMask + 1;  // all counts were used: 0 stays nobody's
     slot.taken = true;
     slot.value = std::move(value);
     return slot.id;
@@ -57,7 +58,7 @@ class Slots {
 
  private:
   // The low bits of an id are the slot's index, the high bits count its uses.
-  static constexpr uint64_t kIndexMask = (uint64_t{1} << 24) - 1;
+  static constexpr uint64_t kIndexMask = (uint64_t{1} << kIndexBits) - 1;
   static constexpr uint32_t kNone = UINT32_MAX;
 
   struct Slot {

@@ -35,6 +35,15 @@ TEST(Slots, Never_use_an_id_again) {
   for (const uint64_t id : ids) EXPECT_EQ(slots.Find(id), nullptr);
 }
 
+TEST(Slots, Have_no_id_0_even_when_they_have_counted_through) {
+  Slots<int, 61> slots;  // 3 bits are left to count a slot's uses
+  for (int i = 0; i < 20; ++i) {
+    const uint64_t id = slots.Put(i);
+    EXPECT_NE(id, 0u);
+    EXPECT_EQ(slots.Take(id), i);
+  }
+}
+
 TEST(Slots, Release_what_a_value_holds_when_it_is_taken_or_cleared) {
   Slots<std::shared_ptr<int>> slots;
   const auto value = std::make_shared<int>(1);
