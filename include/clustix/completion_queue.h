@@ -37,7 +37,8 @@ class CompletionQueue {
  public:
   // The node must outlive the queue.
   explicit CompletionQueue(Node& node);
-  // Completions that have not been harvested are dropped; the calls go on.
+  // Completions that have not been harvested are dropped; the calls go on. Not from within a
+  // callback that this queue's own Next() runs.
   ~CompletionQueue();
   CompletionQueue(const CompletionQueue&) = delete;
   CompletionQueue& operator=(const CompletionQueue&) = delete;

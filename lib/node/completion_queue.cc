@@ -12,6 +12,7 @@ CompletionQueue::CompletionQueue(Node& node) : core_(*node.core_), state_(node.c
 
 CompletionQueue::~CompletionQueue() {
   core_.CheckThread("~CompletionQueue()");
+  if (state_->waiting()) core_.CheckMayTurn("~CompletionQueue(), of one whose Next() waits,");
   state_->Abandon();
 }
 

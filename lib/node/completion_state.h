@@ -40,6 +40,7 @@ class CompletionState {
   // Waits for the first completion: Done() sets this and ends the turn.
   const bool& Await();
   void StopWaiting() { waiting_ = false; }
+  bool waiting() const { return waiting_; }
 
   // Its queue is gone. Deletes itself once nothing is to come.
   void Abandon();

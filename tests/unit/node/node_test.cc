@@ -163,6 +163,14 @@ TEST(NodeDeathTest, Misuse_ends_the_process_and_names_the_function) {
       },
       "Node::CallAndWait.*from within one of the node's callbacks");
   EXPECT_DEATH(std::thread([&] { node->Run(); }).join(), "Node::RunFor.*another thread");
+  EXPECT_DEATH(
+      {
+        auto queue = std::make_unique<CompletionQueue>(*node);
+        Completion done;
+        node->Post([&] { queue.reset(); });
+        queue->Next(std::span(&done, 1), 1);
+      },
+      "~CompletionQueue.*from within one of the node's callbacks");
 }
 
 TEST(CompletionQueue, Forgets_its_calls_when_it_goes) {
