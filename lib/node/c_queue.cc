@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The C API: completion queues.
+#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -8,6 +9,9 @@
 
 namespace clustix::c_api {
 namespace {
+
+// Harvested at once, whatever the caller has room for: that may be more than fits in memory twice.
+constexpr size_t kHarvestMost = 4096;
 
 int CheckQueue(const clustix_queue* queue, const char* function) {
   if (queue == nullptr) return Fail(CLUSTIX_INVALID, function, "queue is NULL");
@@ -28,6 +32,7 @@ int CheckNext(const clustix_queue* queue, const clustix_completion* completions,
 int Next(clustix_queue* queue, clustix_completion* completions, size_t max, int64_t timeout_ms,
          size_t* count) {
   *count = 0;
+  max = std::min(max, kHarvestMost);
   if (queue->harvest.size() < max) queue->harvest.resize(max);
   bool stopped = false;
   *count = queue->queue.Next(std::span(queue->harvest).first(max), AsTimeout(timeout_ms), &stopped);

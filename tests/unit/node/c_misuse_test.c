@@ -143,6 +143,7 @@ void Queues_refuse_what_they_cannot_do(void) {
   CHECK(clustix_queue_outstanding(queue) == 0 && clustix_queue_outstanding(NULL) == SIZE_MAX);
   CHECK_RESULT(CLUSTIX_TIMEOUT, clustix_queue_next(queue, &done, 1, 10, &count));
   CHECK(count == 0);
+  CHECK_RESULT(CLUSTIX_TIMEOUT, clustix_queue_next(queue, &done, SIZE_MAX, 0, &count));
   CHECK_RESULT(CLUSTIX_OK, clustix_stop(node));
   CHECK_RESULT(CLUSTIX_STOPPED, clustix_queue_next(queue, &done, 1, CLUSTIX_FOREVER, &count));
   CHECK_RESULT(CLUSTIX_OK, clustix_queue_close(NULL));
