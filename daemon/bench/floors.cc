@@ -29,6 +29,7 @@ constexpr std::string_view kCallSpin = "call, 64 B, one outstanding, adaptive sp
 constexpr std::string_view kCallBlocking = "call, 64 B, one outstanding, blocking";
 constexpr std::string_view kCallFew = "async call, 64 B, 64 outstanding";
 constexpr std::string_view kCallMany = "async call, 64 B, 1024 outstanding";
+constexpr std::string_view kSyscallsMany = "system calls per message, 64 B, 1024 outstanding";
 constexpr std::string_view kStream = "one way, 64 B";
 constexpr std::string_view kStreamLarge = "one way, 64 KiB";
 
@@ -40,6 +41,8 @@ double FigureOf(const Row& row, Measure measure) {
       return row.mb_per_s;
     case Measure::kP50:
       return row.p50_us;
+    case Measure::kSyscallsPerMessage:
+      return row.syscalls_per_msg;
   }
   return 0;
 }
@@ -53,9 +56,11 @@ const Row* Find(const std::vector<Row>& rows, std::string_view peer, const Case&
   return found == rows.end() ? nullptr : &*found;
 }
 
-bool IsBetter(double a, double b, Measure measure) {
-  return measure == Measure::kP50 ? a < b : a > b;
+bool LessIsBetter(Measure measure) {
+  return measure == Measure::kP50 || measure == Measure::kSyscallsPerMessage;
 }
+
+bool IsBetter(double a, double b, Measure measure) { return LessIsBetter(measure) ? a < b : a > b; }
 
 std::vector<std::string> PeersOf(const Floor& floor) {
   std::vector<std::string> names;
@@ -65,6 +70,25 @@ std::vector<std::string> PeersOf(const Floor& floor) {
   return names;
 }
 
+Verdict VerdictOf(const Floor& floor, double measured) {
+  const bool reached =
+      LessIsBetter(floor.measure) ? measured <= floor.bound : measured >= floor.bound;
+  return reached ? Verdict::kReached : Verdict::kMissed;
+}
+
+// Of a floor without peers.
+FloorResult CheckAlone(const Floor& floor, const Row& ours) {
+  FloorResult result{.floor = &floor, .against = "-"};
+  const double figure = FigureOf(ours, floor.measure);
+  if (figure > 0) {
+    result.ratio = figure;
+    result.verdict = VerdictOf(floor, figure);
+  } else {
+    result.reason = absl::StrCat(base::ToAbsl(floor.ours), " has no such figure");
+  }
+  return result;
+}
+
 FloorResult Check(const Floor& floor, const std::vector<Row>& rows) {
   FloorResult result{.floor = &floor, .against = absl::StrJoin(PeersOf(floor), ", ")};
   const Row* ours = Find(rows, floor.ours, floor.test);
@@ -72,6 +96,7 @@ FloorResult Check(const Floor& floor, const std::vector<Row>& rows) {
     result.reason = absl::StrCat("no row of ", base::ToAbsl(floor.ours));
     return result;
   }
+  if (PeersOf(floor).empty()) return CheckAlone(floor, *ours);
   const Row* best = nullptr;
   for (const std::string& name : PeersOf(floor)) {
     const Row* peer = Find(rows, name, floor.test);
@@ -91,9 +116,7 @@ FloorResult Check(const Floor& floor, const std::vector<Row>& rows) {
     result.reason = absl::StrCat(base::ToAbsl(floor.ours), " has no such figure");
     return result;
   }
-  bool reached =
-      floor.measure == Measure::kP50 ? *result.ratio <= floor.bound : *result.ratio >= floor.bound;
-  result.verdict = reached ? Verdict::kReached : Verdict::kMissed;
+  result.verdict = VerdictOf(floor, *result.ratio);
   return result;
 }
 
@@ -105,8 +128,16 @@ std::string BoundTitle(const Floor& floor) {
       return absl::StrFormat("at least %gx MB/s", floor.bound);
     case Measure::kP50:
       return absl::StrFormat("at most %gx p50", floor.bound);
+    case Measure::kSyscallsPerMessage:
+      return absl::StrFormat("at most %g", floor.bound);
   }
   return "";
+}
+
+std::string MeasuredTitle(const FloorResult& result) {
+  if (!result.ratio) return "-";
+  const bool alone = result.floor->measure == Measure::kSyscallsPerMessage;
+  return alone ? absl::StrFormat("%.4f", *result.ratio) : absl::StrFormat("%.2fx", *result.ratio);
 }
 
 std::string VerdictTitle(const FloorResult& result) {
@@ -143,6 +174,7 @@ const std::vector<Floor>& Floors() {
       {kCallMany, kOurs, kMany64, kRate, {"grpc", "grpc-stream"}, 40},
       {kCallMany, kOurs, kMany64, kRate, {"nng"}, 40},
       {kCallMany, kOurs, kMany64, kRate, {"capnp"}, 40},
+      {kSyscallsMany, kOurs, kMany64, Measure::kSyscallsPerMessage, {}, 0.02},
       {kStream, kOurs, kOneway64, kRate, {"raw-epoll"}, 0.5},
       {kStream, kOurs, kOneway64, kRate, {"zeromq"}, 2},
       {kStream, kOurs, kOneway64, kRate, {"sunrpc-batched"}, 5},
@@ -167,7 +199,7 @@ std::string RenderFloors(const std::vector<FloorResult>& results) {
   Table table({{"FLOOR"}, {"AGAINST"}, {"BOUND"}, {"MEASURED", Table::Align::kRight}, {"RESULT"}});
   for (const FloorResult& result : results) {
     table.Add({std::string(result.floor->goal), result.against, BoundTitle(*result.floor),
-               result.ratio ? absl::StrFormat("%.2fx", *result.ratio) : "-", VerdictTitle(result)});
+               MeasuredTitle(result), VerdictTitle(result)});
   }
   return table.Render();
 }

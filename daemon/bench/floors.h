@@ -17,13 +17,15 @@ namespace clustix::bench {
 
 struct Floor {
   // How our figure stands to the peer's: the rates at least, the latency at most `bound` times it.
-  enum class Measure { kMessagesPerSecond, kMegabytesPerSecond, kP50 };
+  // kSyscallsPerMessage stands by itself: at most `bound`.
+  enum class Measure { kMessagesPerSecond, kMegabytesPerSecond, kP50, kSyscallsPerMessage };
 
   std::string_view goal;  // of which goal it is a part
   std::string_view ours;  // our row
   Case test;              // the window counts for async alone
   Measure measure;
   // The best of those that were measured is what counts; empty names are none.
+  // Without any, our figure itself counts.
   std::array<std::string_view, 4> peers;
   double bound;
 };
@@ -37,7 +39,7 @@ struct FloorResult {
   const Floor* floor = nullptr;
   Verdict verdict = Verdict::kNotMeasured;
   std::string against;               // the peer that counted, or those that would have
-  std::optional<double> ratio = {};  // of our figure to the peer's
+  std::optional<double> ratio = {};  // of our figure to the peer's, or our figure
   std::string reason = {};           // if it was not measured: "no figure of grpc"
 };
 

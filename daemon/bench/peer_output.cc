@@ -108,6 +108,9 @@ absl::StatusOr<Round> ParseRound(const std::string& line) {
   ASSIGN_OR_RETURN(round.p99_us, FigureOf(object, line, "p99_us", /*or_null=*/true));
   ASSIGN_OR_RETURN(round.mb_per_s, FigureOf(object, line, "mb_per_s"));
   ASSIGN_OR_RETURN(round.cpu_us_per_msg, FigureOf(object, line, "cpu_us_per_msg"));
+  if (object.contains("syscalls_per_msg")) {
+    ASSIGN_OR_RETURN(round.syscalls_per_msg, FigureOf(object, line, "syscalls_per_msg"));
+  }
   ASSIGN_OR_RETURN(round.latency, BucketsOf(object, line));
   return round;
 }

@@ -73,6 +73,7 @@ Row Combine(std::string peer, const Case& test, const std::vector<Round>& rounds
   row.p99_us = MedianOf(rounds, &Round::p99_us);
   row.mb_per_s = MedianOf(rounds, &Round::mb_per_s);
   row.cpu_us_per_msg = MedianOf(rounds, &Round::cpu_us_per_msg);
+  row.syscalls_per_msg = MedianOf(rounds, &Round::syscalls_per_msg);
   row.loadavg = MedianOf(rounds, &Round::loadavg);
   for (const auto& [upper_us, count] : latency) {
     row.latency.push_back({.upper_us = upper_us, .count = count});

@@ -29,9 +29,10 @@ struct Round {
   double seconds = 0;
   double p50_us = 0;  // 0 if the mode has no latency, as one-way streams have not
   double p99_us = 0;
-  double mb_per_s = 0;                      // 10^6 bytes of payload per second, one way
-  double cpu_us_per_msg = 0;                // client and server together
-  double loadavg = 0;                       // of one minute, when the round began
+  double mb_per_s = 0;          // 10^6 bytes of payload per second, one way
+  double cpu_us_per_msg = 0;    // client and server together
+  double syscalls_per_msg = 0;  // client and server together; 0: the peer does not count
+  double loadavg = 0;           // of one minute, when the round began
   std::vector<LatencyBucket> latency = {};  // by ascending upper_us; may be empty
 };
 
@@ -47,6 +48,7 @@ struct Row {
   double p99_us = 0;
   double mb_per_s = 0;
   double cpu_us_per_msg = 0;
+  double syscalls_per_msg = 0;  // 0: the peer does not count them
   double loadavg = 0;
   uint64_t rounds = 0;
   std::vector<LatencyBucket> latency = {};  // of all rounds together

@@ -37,6 +37,9 @@ constexpr Figure kFigures[] = {
     {"loadavg", &Row::loadavg},
 };
 
+// Stands only in rows of peers that count them.
+constexpr const char* kSyscallsPerMessage = "syscalls_per_msg";
+
 // A command line may hold any bytes; JSON only UTF-8.
 std::string Dump(const ordered_json& value) {
   return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
@@ -49,6 +52,7 @@ ordered_json RowToJson(const Row& row) {
                          {"window", row.test.window},
                          {"rounds", row.rounds}};
   for (const Figure& figure : kFigures) object[figure.key] = row.*figure.value;
+  if (row.syscalls_per_msg > 0) object[kSyscallsPerMessage] = row.syscalls_per_msg;
   ordered_json latency = ordered_json::array();
   for (const LatencyBucket& bucket : row.latency) {
     latency.push_back(ordered_json::array({bucket.upper_us, bucket.count}));
@@ -99,6 +103,10 @@ absl::StatusOr<Row> RowOf(const json& object) {
   ASSIGN_OR_RETURN(row.rounds, CountOf(object.at("rounds"), "rounds"));
   for (const Figure& figure : kFigures) {
     ASSIGN_OR_RETURN(row.*figure.value, FigureOf(object.at(figure.key), figure.key));
+  }
+  if (object.contains(kSyscallsPerMessage)) {
+    ASSIGN_OR_RETURN(row.syscalls_per_msg,
+                     FigureOf(object.at(kSyscallsPerMessage), kSyscallsPerMessage));
   }
   ASSIGN_OR_RETURN(row.latency, LatencyOf(object.at("latency_us")));
   return row;

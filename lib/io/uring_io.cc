@@ -117,6 +117,9 @@ class UringIoImpl final : public UringIo {
     loop_->WatchFd(fd, std::move(readable));
   }
   void UnwatchFd(int fd) override { loop_->UnwatchFd(fd); }
+  UringCounters counters() const override {
+    return {.entries = ring_.entries(), .writes = writes_};
+  }
 
   absl::StatusOr<ListenerId> Listen(const std::string& address, const StreamOptions& options,
                                     ListenHandler* handler) override;
@@ -162,6 +165,7 @@ class UringIoImpl final : public UringIo {
   std::unordered_map<ListenerId, std::unique_ptr<Listener>> listeners_;
   StreamId next_stream_ = 1;
   ListenerId next_listener_ = 1;
+  uint64_t writes_ = 0;  // sendmsg() called
   base::LogLimiter log_limiter_;
 };
 
@@ -447,6 +451,7 @@ void UringIoImpl::Send(StreamId id, std::span<const iovec> vecs) {
   stream->message = {};
   stream->message.msg_iov = stream->vecs.data();
   stream->message.msg_iovlen = stream->vecs.size();
+  ++writes_;
   const ssize_t written = sendmsg(stream->fd.get(), &stream->message, MSG_NOSIGNAL | MSG_DONTWAIT);
   const int error = written < 0 ? errno : 0;
   stream->written = error == 0 ? static_cast<size_t>(written) : 0;

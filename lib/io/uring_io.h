@@ -7,6 +7,7 @@
 #ifndef CLUSTIX_LIB_IO_URING_IO_H_
 #define CLUSTIX_LIB_IO_URING_IO_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -19,6 +20,13 @@ struct UringOptions {
   // How long the loop looks out for completions before it sleeps, while that pays and cores are
   // idle (spin_policy.h). 0: it sleeps at once.
   uint32_t spin_us = 50;
+};
+
+// System calls on the ways that every message takes; both only grow. Others (to connect, to wake
+// another thread's loop) are not counted.
+struct UringCounters {
+  uint64_t entries = 0;  // into the kernel by io_uring_enter(): submits, waits
+  uint64_t writes = 0;   // by sendmsg() itself, past the ring
 };
 
 class UringIo : public Io {
@@ -38,6 +46,8 @@ class UringIo : public Io {
   // the caller's, who unwatches it before closing it. One watch per descriptor.
   virtual void WatchFd(int fd, std::function<void()> readable) = 0;
   virtual void UnwatchFd(int fd) = 0;
+
+  virtual UringCounters counters() const = 0;
 };
 
 }  // namespace clustix::io

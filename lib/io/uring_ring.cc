@@ -191,6 +191,7 @@ void UringRing::QueueCancelAll() {
 }
 
 int UringRing::Enter(TimeNs now, TimeNs until) {
+  ++entries_;
   if (until <= now) return io_uring_submit_and_get_events(&ring_);
   io_uring_cqe* first = nullptr;
   if (until == kNever) {
@@ -206,6 +207,7 @@ bool UringRing::SubmitAndWait(TimeNs now, TimeNs until) {
   assert(enabled_);
   MoveOverflow();
   while (!overflow_.empty()) {
+    ++entries_;
     const int submitted = io_uring_submit(&ring_);
     if (submitted == -EEXIST) return false;
     if (submitted <= 0) {

@@ -94,6 +94,9 @@ class UringRing {
   size_t ready() const { return io_uring_cq_ready(&ring_); }
   // The next completion, in the order of the kernel.
   std::optional<Completion> Take();
+  // How often the kernel was entered. liburing spares the entry when nothing is to be submitted and
+  // a completion is there already; that one is counted, too.
+  uint64_t entries() const { return entries_; }
   // Operations without their last completion.
   size_t in_flight() const { return in_flight_; }
 
@@ -117,6 +120,7 @@ class UringRing {
   bool made_ = false;
   bool enabled_ = false;
   size_t in_flight_ = 0;
+  uint64_t entries_ = 0;
   // Operations that found the submission queue full: it is emptied once per turn, when all have
   // been queued, and a turn may queue more than it holds.
   std::deque<io_uring_sqe> overflow_;

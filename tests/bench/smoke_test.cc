@@ -50,6 +50,7 @@ TEST(BenchMsg, Measures_every_peer_of_the_build_in_every_case) {
       EXPECT_EQ(row->rounds, 2u);
       EXPECT_GT(row->msgs_per_s, 0);
       EXPECT_EQ(row->p50_us > 0, test.mode != Mode::kOneway);
+      EXPECT_EQ(row->syscalls_per_msg > 0, peer.name.starts_with("clustix"));
     }
   }
   EXPECT_FALSE(run->machine.congestion_control.empty());

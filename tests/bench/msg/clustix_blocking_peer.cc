@@ -29,6 +29,7 @@ class BlockingClient final : public Client {
     return client_->Connect(Blocking(options));
   }
   absl::Status Run(const Case& what, Meter& meter) override { return client_->Run(what, meter); }
+  absl::StatusOr<std::optional<uint64_t>> SystemCalls() override { return client_->SystemCalls(); }
 
  private:
   std::unique_ptr<Client> client_ = MakeClustixClient();

@@ -165,6 +165,28 @@ class ClustixClient final : public Client {
     return run.status();
   }
 
+  absl::StatusOr<std::optional<uint64_t>> SystemCalls() override {
+    io::UringIo& io = node_->io();
+    Outcome outcome = Outcome::kUnknown;
+    uint64_t calls = 0;
+    bool answered = false;
+    const auto answer = [&](const Reply& reply) {
+      answered = true;
+      outcome = reply.outcome;
+      if (reply.payload.size() == sizeof(calls)) {
+        std::memcpy(&calls, reply.payload.data(), sizeof(calls));
+      }
+      io.Stop();
+    };
+    const Outcome asked = node_->messenger().Call(kServerNode, kSystemCallsPort, {},
+                                                  {.timeout_ms = kCallTimeoutMs}, answer);
+    if (asked != Outcome::kOk) outcome = asked;
+    while (asked == Outcome::kOk && !answered) io.Run();
+    if (outcome == Outcome::kOk && calls > 0) return SystemCallsOf(io) + calls;
+    return absl::UnavailableError(
+        absl::StrCat("the server does not count its system calls: ", OutcomeName(outcome)));
+  }
+
  private:
   std::unique_ptr<ClustixNode> node_;
   bool connected_ = false;

@@ -20,14 +20,20 @@ namespace clustix::bench {
 inline constexpr NodeId kClientNode = 1;
 inline constexpr NodeId kServerNode = 2;
 
-inline constexpr Port kEchoPort = 100;     // calls; answered with their payload
-inline constexpr Port kOnewayPort = 101;   // one-way messages; counted
-inline constexpr Port kArrivedPort = 102;  // a call: how many since the last one, as a uint64_t
+inline constexpr Port kEchoPort = 100;         // calls; answered with their payload
+inline constexpr Port kOnewayPort = 101;       // one-way messages; counted
+inline constexpr Port kArrivedPort = 102;      // a call: how many since the last one, as a uint64_t
+inline constexpr Port kSystemCallsPort = 103;  // a call: the server's so far, as a uint64_t
 
 // Lanes are for small and urgent messages, and for bulk; what a program would choose by size.
 inline Lane LaneFor(size_t size_bytes) {
   constexpr size_t kBulkBytes = 32 * 1024;
   return size_bytes < kBulkBytes ? Lane::kControl : Lane::kBulk;
+}
+
+inline uint64_t SystemCallsOf(const io::UringIo& io) {
+  const io::UringCounters counters = io.counters();
+  return counters.entries + counters.writes;
 }
 
 class ClustixNode {

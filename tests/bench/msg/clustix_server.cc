@@ -26,6 +26,10 @@ class ClustixServer final : public Server {
       const uint64_t arrived = std::exchange(arrived_, 0);
       messenger.Answer(in.from, in.lane, in.request, 0, std::as_bytes(std::span(&arrived, 1)));
     });
+    messenger.Handle(kSystemCallsPort, [this, &messenger](const Incoming& in) {
+      const uint64_t calls = SystemCallsOf(node_->io());
+      messenger.Answer(in.from, in.lane, in.request, 0, std::as_bytes(std::span(&calls, 1)));
+    });
     return messenger.address();
   }
 

@@ -116,7 +116,9 @@ int Serve(const Peer& peer, const PeerOptions& options) {
 // messages: answered calls, or one-way messages that arrived. seconds: until the last of them.
 // p50_us, p99_us: null for one-way messages. latency_us: [upper bound, samples] of each bucket.
 // cpu_us_per_msg: of both processes. mb_per_s: payload in one direction, 10^6 bytes.
-void PrintResult(const Case& what, const Meter& meter, double seconds, uint64_t cpu_ns) {
+// syscalls_per_msg: of both processes; not there if the peer does not count them.
+void PrintResult(const Case& what, const Meter& meter, double seconds, uint64_t cpu_ns,
+                 std::optional<uint64_t> syscalls) {
   const double messages = static_cast<double>(meter.messages());
   json buckets = json::array();
   for (const Histogram::Bucket& bucket : meter.latency().Buckets()) {
@@ -133,6 +135,7 @@ void PrintResult(const Case& what, const Meter& meter, double seconds, uint64_t 
     result["p50_us"] = static_cast<double>(meter.latency().Percentile(0.50)) / 1e3;
     result["p99_us"] = static_cast<double>(meter.latency().Percentile(0.99)) / 1e3;
   }
+  if (syscalls) result["syscalls_per_msg"] = static_cast<double>(*syscalls) / messages;
   std::printf("%s\n", result.dump().c_str());
 }
 
@@ -144,6 +147,7 @@ absl::Status Measure(const Peer& peer, const PeerOptions& options, const RunOpti
   const uint32_t sample_every = SampleEvery(run.what.mode);
   auto warmup = std::make_unique<Meter>(run.warmup_ms * kMillisecondNs, sample_every);
   RETURN_IF_ERROR(client->Run(run.what, *warmup));
+  ASSIGN_OR_RETURN(std::optional<uint64_t> syscalls_before, client->SystemCalls());
   const uint64_t cpu_before_ns = cpu.Ns();
   const uint64_t begin_ns = NowNs();
   auto meter = std::make_unique<Meter>(run.duration_ms * kMillisecondNs, sample_every);
@@ -154,7 +158,9 @@ absl::Status Measure(const Peer& peer, const PeerOptions& options, const RunOpti
     return absl::DeadlineExceededError(
         absl::StrCat("not one message came through in ", run.duration_ms, " ms"));
   }
-  PrintResult(run.what, *meter, seconds, cpu_ns);
+  ASSIGN_OR_RETURN(std::optional<uint64_t> syscalls, client->SystemCalls());
+  if (syscalls && syscalls_before) *syscalls -= *syscalls_before;
+  PrintResult(run.what, *meter, seconds, cpu_ns, syscalls);
   return absl::OkStatus();
 }
 

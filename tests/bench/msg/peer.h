@@ -29,6 +29,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -63,6 +64,9 @@ class Client {
   // The process whose CPU time is the server's: the one that was started for `serve`, unless that
   // has started another for the work. Asked once, when connected.
   virtual absl::StatusOr<int> ServerPid(int started_pid) { return started_pid; }
+  // System calls of both processes so far, for peers that count them. Asked when nothing is
+  // outstanding.
+  virtual absl::StatusOr<std::optional<uint64_t>> SystemCalls() { return std::nullopt; }
 };
 
 struct Peer {

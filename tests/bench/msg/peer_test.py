@@ -46,6 +46,8 @@ def check_result(what, mode, size, run):
         fail(f"{what}: {result['mb_per_s']} MB/s are not {mb_per_s}")
     if mode != "oneway" and not 0 < result["p50_us"] <= result["p99_us"]:
         fail(f"{what}: the percentiles {result['p50_us']} and {result['p99_us']}")
+    if result.get("syscalls_per_msg", 1) <= 0:
+        fail(f"{what}: {result['syscalls_per_msg']} system calls per message")
     print(f"{what}: {result['messages']} messages")
 
 

@@ -79,6 +79,19 @@ TEST(Floors, The_window_counts_for_asynchronous_calls_alone) {
   EXPECT_EQ(ResultOf(rows, "zeromq", {Mode::kOneway, 64, 1}).verdict, Verdict::kReached);
 }
 
+TEST(Floors, System_calls_are_counted_by_themselves) {
+  constexpr Case kMany{Mode::kAsync, 64, 1024};
+  auto result = [&](double syscalls_per_msg) {
+    Row row = SampleRow("clustix", kMany, 9);
+    row.syscalls_per_msg = syscalls_per_msg;
+    return ResultOf({row}, "", kMany);
+  };
+  EXPECT_EQ(result(0.02).verdict, Verdict::kReached);
+  EXPECT_EQ(result(0.021).verdict, Verdict::kMissed);
+  EXPECT_EQ(result(0).verdict, Verdict::kNotMeasured);
+  EXPECT_THAT(RenderFloors({result(0.0125)}), HasSubstr("at most 0.02    0.0125  reached"));
+}
+
 TEST(Floors, A_peer_that_measured_nothing_decides_nothing) {
   FloorResult result = ResultOf({SampleRow("clustix", kSync64, 9), SampleRow("sunrpc", kSync64, 0)},
                                 "sunrpc", kSync64);

@@ -48,6 +48,15 @@ TEST(PeerOutput, Takes_a_latency_of_null_as_none) {
   EXPECT_EQ(parsed->p50_us, 0);
 }
 
+TEST(PeerOutput, Takes_system_calls_from_peers_that_count_them) {
+  EXPECT_EQ(ParseRound(GoodRound().dump())->syscalls_per_msg, 0);
+  json round = GoodRound();
+  round["syscalls_per_msg"] = 0.25;
+  EXPECT_EQ(ParseRound(round.dump())->syscalls_per_msg, 0.25);
+  round["syscalls_per_msg"] = -1;
+  EXPECT_THAT(ErrorOf(round), HasSubstr("syscalls_per_msg"));
+}
+
 TEST(PeerOutput, Refuses_a_round_that_lacks_anything) {
   for (const char* field : kFields) {
     json round = GoodRound();

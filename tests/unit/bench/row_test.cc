@@ -23,6 +23,7 @@ TEST(Combine, Takes_each_figures_median_of_its_own) {
                                    .p99_us = 90,
                                    .mb_per_s = 1,
                                    .cpu_us_per_msg = 5,
+                                   .syscalls_per_msg = 0.5,
                                    .loadavg = 0.5,
                                },
                                {
@@ -32,6 +33,7 @@ TEST(Combine, Takes_each_figures_median_of_its_own) {
                                    .p99_us = 80,
                                    .mb_per_s = 3,
                                    .cpu_us_per_msg = 4,
+                                   .syscalls_per_msg = 0.1,
                                    .loadavg = 1.5,
                                },
                                {.messages = 200,
@@ -40,6 +42,7 @@ TEST(Combine, Takes_each_figures_median_of_its_own) {
                                 .p99_us = 10,
                                 .mb_per_s = 2,
                                 .cpu_us_per_msg = 6,
+                                .syscalls_per_msg = 0.2,
                                 .loadavg = 2.5,
                                 .latency = {}}};
   Row row = Combine("clustix", kSync64, rounds);
@@ -53,6 +56,7 @@ TEST(Combine, Takes_each_figures_median_of_its_own) {
   EXPECT_EQ(row.p99_us, 80);
   EXPECT_EQ(row.mb_per_s, 2);
   EXPECT_EQ(row.cpu_us_per_msg, 5);
+  EXPECT_EQ(row.syscalls_per_msg, 0.2);
   EXPECT_EQ(row.loadavg, 1.5);
 }
 

@@ -38,6 +38,19 @@ TEST(RunFile, What_was_written_is_read_again) {
   EXPECT_EQ(*again, run);
 }
 
+TEST(RunFile, System_calls_stand_in_the_rows_that_have_them) {
+  bench::Run run;
+  run.rows = {SampleRow("a", {}, 1), SampleRow("b", {}, 2)};
+  run.rows[1].syscalls_per_msg = 0.5;
+  const std::string text = RunToJson(run);
+  EXPECT_EQ(text.find("syscalls_per_msg"), text.rfind("syscalls_per_msg"));
+  absl::StatusOr<bench::Run> again = RunFromJson(text);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(*again, run);
+  EXPECT_THAT(ErrorOf(With(text, "\"syscalls_per_msg\":0.5", "\"syscalls_per_msg\":-1")),
+              HasSubstr("syscalls_per_msg"));
+}
+
 TEST(RunFile, A_run_without_rows_is_a_run) {
   absl::StatusOr<bench::Run> again = RunFromJson(RunToJson(bench::Run{}));
   ASSERT_TRUE(again.ok()) << again.status();

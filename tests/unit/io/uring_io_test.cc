@@ -111,6 +111,20 @@ std::string RandomBytes(size_t bytes) {
   return text;
 }
 
+TEST_F(UringIoTest, Counts_its_writes_and_entries_into_the_kernel) {
+  Listen();
+  auto client = ConnectAndAccept();
+  const UringCounters before = io_->counters();
+  for (int i = 1; i <= 3; ++i) {
+    Send(client->stream, "x");
+    ASSERT_TRUE(RunUntil([&] { return client->sends_done == i; }));
+  }
+  EXPECT_EQ(io_->counters().writes, before.writes + 3);
+  const uint64_t entries = io_->counters().entries;
+  RunTurns(2);
+  EXPECT_EQ(io_->counters().entries, entries + 2);
+}
+
 TEST_F(UringIoTest, Carries_a_large_send_whole_and_in_order) {
   Listen();
   auto client = ConnectAndAccept();
