@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,13 +36,15 @@ namespace {
 
 using bench::Mode;
 
+constexpr uint32_t kBesideBulkMs = 500;  // of each half of a round
+
 struct Arguments {
   std::string peers = "default";
   bench::CaseChoice cases{.modes = {Mode::kSync, Mode::kAsync, Mode::kOneway},
                           .sizes_bytes = {64, 4096, 65536, 1048576},
                           .windows = {64, 1024}};
   uint32_t rounds = 5;
-  uint32_t duration_ms = 250;
+  uint32_t duration_ms = 250;  // kBesideBulkMs with --beside-bulk
   std::string congestion;
   uint32_t spin_us = 50;
   std::string json, plot;
@@ -49,6 +52,12 @@ struct Arguments {
   uint32_t cut_ms = 0;   // 0: compare peers
   uint32_t seconds = 0;  // 0: 60 with --cut, 5 with --peers-at-once
   uint32_t peers_at_once = 0;
+  bool beside_bulk = false;
+  std::optional<uint32_t> stall_seconds;
+
+  bool is_soak() const {
+    return cut_ms > 0 || peers_at_once > 0 || beside_bulk || stall_seconds.has_value();
+  }
 };
 
 // A look at everything rather than a measurement: about 20 s with the peers of the build. What was
@@ -157,6 +166,10 @@ int RunSoak(const Arguments& arguments) {
     return RunCutCommand(plan, arguments.cut_ms,
                          arguments.seconds > 0 ? arguments.seconds : kCutSeconds);
   }
+  if (arguments.beside_bulk) {
+    return RunBulkCommand(plan, arguments.rounds, arguments.duration_ms);
+  }
+  if (arguments.stall_seconds) return RunStallCommand(plan, *arguments.stall_seconds);
   const uint32_t seconds = arguments.seconds > 0 ? arguments.seconds : kManySeconds;
   return RunManyCommand(plan, arguments.peers_at_once, kManyWindow, seconds * 1000);
 }
@@ -166,7 +179,7 @@ int RunBenchMsg(const Arguments& arguments, const std::string& command_line) {
   if (absl::Status status = bench::CheckCongestion(arguments.congestion); !status.ok()) {
     return Fail(status);
   }
-  if (arguments.cut_ms > 0 || arguments.peers_at_once > 0) return RunSoak(arguments);
+  if (arguments.is_soak()) return RunSoak(arguments);
   const absl::StatusOr<bench::ChosenPeers> chosen = bench::ChoosePeers(arguments.peers);
   if (!chosen.ok()) {
     const int code = Fail(chosen.status());
@@ -245,7 +258,8 @@ void AddRunOptions(CLI::App* command, Arguments& arguments) {
       ->check(CLI::Range(1u, kMostRounds));
   command
       ->add_option("--duration-ms", arguments.duration_ms,
-                   "Measured time of each peer in each case of a round (default: 250)")
+                   "Measured time of each peer in each case of a round (default: 250; with "
+                   "--beside-bulk, of each half: 500)")
       ->type_name("MS")
       ->check(CLI::Range(1u, kLongestMs));
   command
@@ -276,12 +290,33 @@ void AddSoakOptions(CLI::App* command, Arguments& arguments) {
           ->transform(
               CLI::AsNumberWithUnit(std::map<std::string, uint32_t>{{"ms", 1}, {"s", 1000}}))
           ->check(CLI::PositiveNumber);
+  CLI::Option* many =
+      command
+          ->add_option(
+              "--peers-at-once", arguments.peers_at_once,
+              "Clustix alone: calls to that many nodes at once, and what each of them gets")
+          ->type_name("N")
+          ->check(CLI::Range(1u, kMostPeers))
+          ->excludes(cut);
+  CLI::Option* bulk =
+      command
+          ->add_flag("--beside-bulk", arguments.beside_bulk,
+                     "Clustix alone: small calls while a stream of 1 MiB messages runs to the same "
+                     "node, and without it, in turns")
+          ->excludes(cut)
+          ->excludes(many);
   command
-      ->add_option("--peers-at-once", arguments.peers_at_once,
-                   "Clustix alone: calls to that many nodes at once, and what each of them gets")
-      ->type_name("N")
-      ->check(CLI::Range(1u, kMostPeers))
-      ->excludes(cut);
+      ->add_option("--stall", arguments.stall_seconds,
+                   "Clustix alone: a receiver that stops to read for that long, first on one lane, "
+                   "then altogether: the sender's memory, what others get, and that everything "
+                   "arrives once and in order (default: 60)")
+      ->type_name("SECONDS")
+      ->expected(0, 1)
+      ->default_str("60")
+      ->check(CLI::Range(1u, kLongestSeconds))
+      ->excludes(cut)
+      ->excludes(many)
+      ->excludes(bulk);
   command
       ->add_option("--seconds", arguments.seconds,
                    "How long, with --cut (default: 60) and --peers-at-once (default: 5)")
@@ -300,12 +335,17 @@ void AddBenchMsgCommand(CLI::App& bench, Context& context) {
       "  clustix bench msg --peers clustix,raw-spin,grpc --modes sync --sizes 64 --rounds 9\n"
       "  clustix bench msg --peers all --json run.json --plot plots\n"
       "  clustix bench msg --cut 100ms --seconds 10\n"
-      "  clustix bench msg --peers-at-once 64");
+      "  clustix bench msg --peers-at-once 64\n"
+      "  clustix bench msg --beside-bulk\n"
+      "  clustix bench msg --stall 10");
   AddCaseOptions(command, *arguments);
   AddRunOptions(command, *arguments);
   AddSoakOptions(command, *arguments);
   command->callback([&context, arguments, command] {
     if (arguments->quick) MakeQuick(*command, *arguments);
+    if (arguments->beside_bulk && command->count("--duration-ms") == 0) {
+      arguments->duration_ms = kBesideBulkMs;
+    }
     context.run = [&context, arguments] { return RunBenchMsg(*arguments, context.command_line); };
   });
 }

@@ -18,6 +18,13 @@ int RunCutCommand(const bench::SoakPlan& plan, uint32_t cut_ms, uint32_t seconds
 int RunManyCommand(const bench::SoakPlan& plan, uint32_t nodes, uint32_t window,
                    uint32_t duration_ms);
 
+// --beside-bulk: kExitFailed if anything was lost, duplicated, reordered or changed.
+int RunBulkCommand(const bench::SoakPlan& plan, uint32_t rounds, uint32_t duration_ms);
+
+// --stall, in both ways: kExitFailed if a limit was exceeded, another node was held up, or anything
+// was lost, duplicated, reordered or changed.
+int RunStallCommand(const bench::SoakPlan& plan, uint32_t seconds);
+
 }  // namespace clustix::command
 
 #endif  // CLUSTIX_DAEMON_COMMAND_BENCH_SOAK_H_

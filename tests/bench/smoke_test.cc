@@ -68,10 +68,26 @@ TEST(BenchMsg, Serves_many_peers_at_once) {
   EXPECT_THAT(result.output, HasSubstr("p99 of a node"));
 }
 
+TEST(BenchMsg, Calls_beside_a_stream_that_arrives_whole) {
+  const cluster::ToolResult result =
+      Clustix({"--beside-bulk", "--rounds", "2", "--duration-ms", "100"});
+  EXPECT_EQ(result.status, 0) << result.errors << result.output;
+  EXPECT_THAT(result.output, HasSubstr("p99 beside to alone"));
+}
+
+TEST(BenchMsg, Keeps_within_its_limits_when_a_receiver_stalls_and_loses_nothing) {
+  const cluster::ToolResult result = Clustix({"--stall", "2"});
+  EXPECT_EQ(result.status, 0) << result.errors << result.output;
+  EXPECT_THAT(result.output, HasSubstr("the other lane"));
+  EXPECT_THAT(result.output, HasSubstr("process is stopped"));
+}
+
 TEST(BenchMsg, Tells_wrong_usage_from_what_cannot_be_done) {
   EXPECT_EQ(cluster::ExitCode(Clustix({"--modes", "fast"}).status), 2);
   EXPECT_EQ(cluster::ExitCode(Clustix({"--peers", "carrier-pigeon"}).status), 2);
   EXPECT_EQ(cluster::ExitCode(Clustix({"--cut", "soon"}).status), 2);
+  EXPECT_EQ(cluster::ExitCode(Clustix({"--stall", "0"}).status), 2);
+  EXPECT_EQ(cluster::ExitCode(Clustix({"--stall", "1", "--beside-bulk"}).status), 2);
   const cluster::ToolResult congestion = Clustix({"--congestion", "none-such"});
   EXPECT_EQ(cluster::ExitCode(congestion.status), 1);
   EXPECT_THAT(congestion.errors, HasSubstr("none-such"));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/bench/msg/soak_client.h"
 
+#include <cstring>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -54,6 +55,42 @@ bool SoakClient::RunUntil(const std::function<bool()>& done, double seconds) {
   while (!late && !done()) io_->Run();
   io_->loop().Cancel(timer);
   return done();
+}
+
+absl::StatusOr<std::vector<std::byte>> SoakClient::Ask(NodeId node, Port port, Bytes payload) {
+  constexpr double kPatienceSeconds = 30;
+  struct Answer {
+    bool came = false;
+    Outcome outcome = Outcome::kDeadline;
+    std::vector<std::byte> payload;
+  };
+  // Outlives this function with a call that is not answered in time.
+  auto answer = std::make_shared<Answer>();
+  const Outcome asked =
+      messenger_->Call(node, port, payload, {.timeout_ms = 0}, [this, answer](const Reply& reply) {
+        answer->came = true;
+        answer->outcome = reply.outcome;
+        answer->payload.assign(reply.payload.begin(), reply.payload.end());
+        io_->Stop();
+      });
+  if (asked == Outcome::kOk) {
+    RunUntil([&answer] { return answer->came; }, kPatienceSeconds);
+  } else {
+    answer->outcome = asked;
+  }
+  if (answer->outcome == Outcome::kOk) return std::move(answer->payload);
+  return absl::UnavailableError(
+      absl::StrCat("node ", node, " does not answer: ", OutcomeName(answer->outcome)));
+}
+
+absl::StatusOr<SoakCounts> SoakClient::AskCounts(NodeId node) {
+  ASSIGN_OR_RETURN(const std::vector<std::byte> answer, Ask(node, kSoakCountsPort, {}));
+  SoakCounts counts;
+  if (answer.size() != sizeof(counts)) {
+    return absl::UnavailableError(absl::StrCat("node ", node, " does not say what arrived"));
+  }
+  std::memcpy(counts.data(), answer.data(), sizeof(counts));
+  return counts;
 }
 
 }  // namespace clustix::bench

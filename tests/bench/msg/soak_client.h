@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "tests/bench/msg/clustix_node.h"
+#include "tests/bench/msg/soak_stream.h"
 
 namespace clustix::bench {
 
@@ -30,6 +31,13 @@ class SoakClient {
   // Turns the loop until `done`, asked after every Stop(), or until that many seconds have passed;
   // false then.
   bool RunUntil(const std::function<bool()>& done, double seconds);
+  void RunFor(double seconds) {
+    RunUntil([] { return false; }, seconds);
+  }
+  // A call, and the loop until it is answered. kUnavailable.
+  absl::StatusOr<std::vector<std::byte>> Ask(NodeId node, Port port, Bytes payload);
+  // What has arrived there.
+  absl::StatusOr<SoakCounts> AskCounts(NodeId node);
 
  private:
   std::unique_ptr<io::UringIo> io_;
@@ -47,6 +55,21 @@ absl::Status RunCut(const PeerOptions& options, const std::vector<std::string>& 
 // "nodes": [{"node", "msgs_per_s", "p50_us", "p99_us"}, ...]}.
 absl::Status RunMany(const PeerOptions& options, const std::vector<std::string>& addresses,
                      size_t size_bytes, size_t window, uint32_t duration_ms);
+
+// Calls of 64 bytes, one at a time, for `duration_ms` alone and as long beside a stream of 1 MiB
+// messages on the other lane, `rounds` times. Prints one line of JSON: see soak_bulk.cc.
+absl::Status RunBulk(const PeerOptions& options, const std::vector<std::string>& addresses,
+                     uint32_t rounds, uint32_t duration_ms);
+
+enum class StallKind {
+  kHold,  // its program does not answer the calls on the bulk lane
+  kStop,  // its process is stopped
+};
+
+// The first of the servers, process `stalled_pid`, stops to read for `seconds`. Prints one line of
+// JSON: see soak_stall.cc.
+absl::Status RunStall(const PeerOptions& options, const std::vector<std::string>& addresses,
+                      StallKind kind, int stalled_pid, uint32_t seconds);
 
 }  // namespace clustix::bench
 

@@ -12,10 +12,8 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -26,7 +24,7 @@
 #include "lib/io/address.h"
 #include "lib/io/socket.h"
 #include "tests/bench/msg/soak_client.h"
-#include "tests/bench/msg/soak_stream.h"
+#include "tests/bench/msg/soak_sender.h"
 
 namespace clustix::bench {
 namespace {
@@ -35,81 +33,7 @@ constexpr uint64_t kMillisecondNs = 1'000'000;
 constexpr double kSettleSeconds = 30;
 constexpr size_t kSendsInFlight = 1024;
 constexpr size_t kCallsInFlight = 64;
-
-// One stream to the server.
-class SoakSender {
- public:
-  SoakSender(Messenger& messenger, NodeId to, Lane lane, bool calls, std::function<void()> idle)
-      : messenger_(messenger),
-        to_(to),
-        lane_(lane),
-        calls_(calls),
-        idle_(std::move(idle)),
-        sizes_(StreamIndex(lane, calls) + 1),
-        maker_(StreamIndex(lane, calls) + 1) {}
-
-  void Pump() {
-    while (!stopped_ && in_flight_ < (calls_ ? kCallsInFlight : kSendsInFlight)) {
-      if (!SendOne()) return;
-    }
-  }
-  void Stop() { stopped_ = true; }
-  bool idle() const { return in_flight_ == 0; }
-  Lane lane() const { return lane_; }
-  size_t index() const { return StreamIndex(lane_, calls_); }
-
-  uint64_t sent() const { return sent_; }
-  uint64_t completed() const { return completed_; }
-  uint64_t unanswered() const { return failed_ + in_flight_; }
-  StreamCounts answers() const { return answers_.counts(); }
-
- private:
-  bool SendOne() {
-    constexpr size_t kLargestControl = 512, kLargestBulk = 32 * 1024;
-    const size_t bytes = sizes_.Below(lane_ == Lane::kControl ? kLargestControl : kLargestBulk);
-    const Bytes message = maker_.Make(sent_, bytes);
-    Outcome outcome;
-    if (calls_) {
-      outcome = messenger_.Call(to_, kSoakCallPort, message, {.lane = lane_, .timeout_ms = 0},
-                                [this](const Reply& reply) {
-                                  if (reply.outcome == Outcome::kOk)
-                                    answers_.Receive(reply.payload);
-                                  Finish(reply.outcome);
-                                });
-    } else {
-      outcome = messenger_.Send(to_, kSoakOnewayPort, message, lane_,
-                                [this](Outcome done) { Finish(done); });
-    }
-    if (outcome == Outcome::kBusy) return false;
-    ++sent_;
-    if (outcome == Outcome::kOk) {
-      ++in_flight_;
-      return true;
-    }
-    ++failed_;
-    stopped_ = true;
-    return false;
-  }
-
-  void Finish(Outcome outcome) {
-    --in_flight_;
-    ++(outcome == Outcome::kOk ? completed_ : failed_);
-    Pump();
-    if (stopped_ && in_flight_ == 0) idle_();
-  }
-
-  Messenger& messenger_;
-  const NodeId to_;
-  const Lane lane_;
-  const bool calls_;
-  const std::function<void()> idle_;
-  base::Prng sizes_;
-  StreamMaker maker_;
-  StreamChecker answers_;
-  bool stopped_ = false;
-  size_t in_flight_ = 0;
-  uint64_t sent_ = 0, completed_ = 0, failed_ = 0;
-};
+constexpr size_t kControlBytes = 512, kBulkBytes = size_t{32} * 1024;
 
 // Resets one of this process's connections to a server: connecting to nowhere makes TCP forget the
 // connection and what is queued on it, and send a RST.
@@ -146,14 +70,18 @@ class CutSoak {
         cut_ms_(cut_ms) {
     for (Lane lane : {Lane::kControl, Lane::kBulk}) {
       for (bool calls : {false, true}) {
-        senders_.push_back(std::make_unique<SoakSender>(client.messenger(), client.servers()[0],
-                                                        lane, calls,
-                                                        [&client] { client.io().Stop(); }));
+        senders_.push_back(std::make_unique<SoakSender>(
+            client, SoakTraffic{.to = client.servers()[0],
+                                .lane = lane,
+                                .calls = calls,
+                                .least_bytes = 0,
+                                .most_bytes = lane == Lane::kControl ? kControlBytes : kBulkBytes,
+                                .window = calls ? kCallsInFlight : kSendsInFlight}));
       }
     }
     client.messenger().OnWritable([this](NodeId, Lane lane) {
       for (auto& sender : senders_) {
-        if (sender->lane() == lane) sender->Pump();
+        if (sender->traffic().lane == lane) sender->Pump();
       }
     });
   }
@@ -173,7 +101,8 @@ class CutSoak {
     }
     for (auto& sender : senders_) sender->Stop();
     client_.RunUntil([this] { return AllIdle(); }, kSettleSeconds);
-    return AskCounts();
+    ASSIGN_OR_RETURN(counts_, client_.AskCounts(client_.servers()[0]));
+    return absl::OkStatus();
   }
 
   void Print() const;
@@ -192,7 +121,7 @@ class CutSoak {
   double Slice(double seconds) {
     const uint64_t completed = Completed();
     const uint64_t begin_ns = NowNs();
-    client_.RunUntil([] { return false; }, seconds);
+    client_.RunFor(seconds);
     return static_cast<double>(Completed() - completed) /
            (static_cast<double>(NowNs() - begin_ns) / 1e9);
   }
@@ -205,7 +134,6 @@ class CutSoak {
       PlanCut();
     });
   }
-  absl::Status AskCounts();
 
   SoakClient& client_;
   io::Loop& loop_;
@@ -216,27 +144,8 @@ class CutSoak {
   io::TimerId next_cut_ = 0;
   uint64_t cuts_ = 0;
   std::vector<double> cut_, uncut_;
-  std::array<StreamCounts, kSoakStreams> counts_;
-  Outcome counts_outcome_ = Outcome::kOk;
-  bool counts_came_ = false;
+  SoakCounts counts_;
 };
-
-absl::Status CutSoak::AskCounts() {
-  counts_outcome_ = client_.messenger().Call(
-      client_.servers()[0], kSoakCountsPort, {}, {}, [this](const Reply& reply) {
-        counts_outcome_ = reply.outcome;
-        counts_came_ = reply.payload.size() == sizeof(counts_);
-        if (counts_came_) std::memcpy(counts_.data(), reply.payload.data(), sizeof(counts_));
-        client_.io().Stop();
-      });
-  if (counts_outcome_ == Outcome::kOk) {
-    client_.RunUntil([this] { return counts_came_ || counts_outcome_ != Outcome::kOk; },
-                     kSettleSeconds);
-  }
-  if (counts_came_) return absl::OkStatus();
-  return absl::UnavailableError(
-      absl::StrCat("the server does not say what arrived: ", OutcomeName(counts_outcome_)));
-}
 
 double Middle(std::vector<double> values) {
   std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2),
@@ -245,26 +154,17 @@ double Middle(std::vector<double> values) {
 }
 
 void CutSoak::Print() const {
-  uint64_t sent = 0, lost = 0, duplicated = 0, reordered = 0, corrupt = 0;
-  for (auto& sender : senders_) {
-    const StreamCounts& counts = counts_[sender->index()];
-    const StreamCounts answers = sender->answers();
-    sent += sender->sent();
-    // A call that arrived and was not answered is lost, too; one that did not arrive counts once.
-    lost += std::max(LostOf(counts, sender->sent()), sender->unanswered());
-    duplicated += counts.duplicated + answers.duplicated;
-    reordered += counts.reordered + answers.reordered;
-    corrupt += counts.corrupt + answers.corrupt;
-  }
+  SoakDamage damage;
+  for (auto& sender : senders_) damage.Add(*sender, counts_);
   const PeerInfo peer = client_.messenger().Peers()[0];
   const nlohmann::json result = {{"cuts", cuts_},
                                  {"disconnects", peer.disconnects},
                                  {"resent", peer.resent},
-                                 {"sent", sent},
-                                 {"lost", lost},
-                                 {"duplicated", duplicated},
-                                 {"reordered", reordered},
-                                 {"corrupt", corrupt},
+                                 {"sent", damage.sent},
+                                 {"lost", damage.lost},
+                                 {"duplicated", damage.duplicated},
+                                 {"reordered", damage.reordered},
+                                 {"corrupt", damage.corrupt},
                                  {"cut_msgs_per_s", Middle(cut_)},
                                  {"uncut_msgs_per_s", Middle(uncut_)}};
   std::printf("%s\n", result.dump().c_str());

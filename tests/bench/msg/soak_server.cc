@@ -41,22 +41,49 @@ class SoakNode {
     });
     messenger_->Handle(kSoakCallPort, [this](const Incoming& in) {
       checkers_[StreamIndex(in.lane, true)].Receive(in.payload);
+      if (holding_ && in.lane == Lane::kBulk) {
+        held_.push_back({in.from, in.request, {in.payload.begin(), in.payload.end()}});
+        return;
+      }
       messenger_->Answer(in.from, in.lane, in.request, 0, in.payload);
     });
+    messenger_->Handle(kSoakPagesPort, [this](const Incoming& in) {
+      checkers_[kSoakPagesStream].ReceivePages(in.payload);
+    });
+    messenger_->Handle(kSoakHoldPort, [this](const Incoming& in) {
+      holding_ = in.payload.size() == 1 && in.payload[0] == std::byte{1};
+      if (!holding_) Release();
+      messenger_->Answer(in.from, in.lane, in.request, 0, {});
+    });
     messenger_->Handle(kSoakCountsPort, [this](const Incoming& in) {
-      std::array<StreamCounts, kSoakStreams> counts;
+      SoakCounts counts;
       for (size_t i = 0; i < kSoakStreams; ++i) counts[i] = checkers_[i].counts();
       messenger_->Answer(in.from, in.lane, in.request, 0, std::as_bytes(std::span(counts)));
     });
   }
 
+  void Release() {
+    for (const HeldCall& call : std::exchange(held_, {})) {
+      messenger_->Answer(call.from, Lane::kBulk, call.request, 0, call.payload);
+    }
+  }
+
+  // An unanswered call keeps its credit, so that what is held is bounded by the session's window.
+  struct HeldCall {
+    NodeId from;
+    uint64_t request;
+    std::vector<std::byte> payload;
+  };
+
   std::unique_ptr<Messenger> messenger_;
   std::array<StreamChecker, kSoakStreams> checkers_;
+  bool holding_ = false;
+  std::vector<HeldCall> held_;
 };
 
 }  // namespace
 
-absl::Status ServeSoak(const PeerOptions& options, int nodes) {
+absl::Status ServeSoak(const PeerOptions& options, int first_node, int nodes) {
   ASSIGN_OR_RETURN(std::unique_ptr<io::UringIo> io, MakeLoop(options));
   std::vector<std::unique_ptr<SoakNode>> servers;
   std::vector<std::string> addresses;
@@ -64,7 +91,7 @@ absl::Status ServeSoak(const PeerOptions& options, int nodes) {
   for (int i = 0; i < nodes; ++i) {
     ASSIGN_OR_RETURN(
         servers.emplace_back(),
-        SoakNode::Start(*io, options, static_cast<NodeId>(kSoakFirstServer + i), [&open, &io] {
+        SoakNode::Start(*io, options, static_cast<NodeId>(first_node + i), [&open, &io] {
           if (--open == 0) io->Stop();
         }));
     addresses.push_back(servers.back()->address());

@@ -12,8 +12,8 @@ namespace clustix::bench {
 
 inline constexpr int kSoakFirstServer = 2;  // the node ids of servers count up from here
 
-// Prints "listening ADDRESS,ADDRESS,..." and serves until stdin ends.
-absl::Status ServeSoak(const PeerOptions& options, int nodes);
+// Nodes `first_node` and up. Prints "listening ADDRESS,ADDRESS,..." and serves until stdin ends.
+absl::Status ServeSoak(const PeerOptions& options, int first_node, int nodes);
 
 }  // namespace clustix::bench
 
