@@ -77,7 +77,8 @@ bool IsBuilt(const KnownPeer& peer) { return access(ProgramOfPeer(peer.name).c_s
 std::string HowToBuild(const KnownPeer& peer) {
   if (peer.by_default) {
     return absl::StrCat(base::ToAbsl(peer.name), " is not built: there is no ",
-                        ProgramOfPeer(peer.name), " (build: cmake --build build)");
+                        ProgramOfPeer(peer.name),
+                        " (run: ./up --bench-peers; or: cmake --build build --target bench_peers)");
   }
   return absl::StrCat(
       base::ToAbsl(peer.name),

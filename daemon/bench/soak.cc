@@ -81,6 +81,8 @@ class Servers {
 
 // The line that the client prints.
 absl::StatusOr<std::string> RunSoak(const SoakPlan& plan, const Setup& setup) {
+  const KnownPeer itself{.name = kProgram, .title = "", .by_default = true, .packages = ""};
+  if (!IsBuilt(itself)) return absl::FailedPreconditionError(HowToBuild(itself));
   const std::vector<int> cores = UsableCores();
   // A server that is stopped would not see its stdin end.
   ChildOptions server_options{.dies_with_parent = setup.tell_pid,

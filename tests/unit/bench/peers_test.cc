@@ -32,6 +32,12 @@ TEST(Peers, One_that_is_built_on_request_names_its_packages_and_the_command) {
   EXPECT_THAT(HowToBuild(*grpc), HasSubstr("-DCLUSTIX_BENCH_PEERS=ON"));
 }
 
+TEST(Peers, Each_that_is_not_built_names_the_shortest_way_to_it) {
+  for (const KnownPeer& peer : KnownPeers()) {
+    EXPECT_THAT(HowToBuild(peer), HasSubstr("./up --bench-peers")) << peer.name;
+  }
+}
+
 // This test's own folder has no ../libexec/clustix with peers of those names.
 TEST(Peers, One_asked_for_that_is_not_built_is_an_error) {
   for (const KnownPeer& peer : KnownPeers()) {
