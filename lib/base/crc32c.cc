@@ -43,6 +43,13 @@ uint64_t LoadLittleEndian64(const uint8_t* from) {
   return word;
 }
 
+uint32_t LoadLittleEndian32(const uint8_t* from) {
+  uint32_t word;
+  memcpy(&word, from, sizeof word);
+  if constexpr (std::endian::native == std::endian::big) word = __builtin_bswap32(word);
+  return word;
+}
+
 }  // namespace
 
 uint32_t Crc32cPortable(uint32_t crc, const void* data, size_t bytes) {
@@ -69,6 +76,11 @@ __attribute__((target("sse4.2"))) uint32_t Crc32cHardware(uint32_t crc, const vo
   uint64_t state = static_cast<uint32_t>(~crc);
   for (; bytes >= 8; bytes -= 8, at += 8) state = _mm_crc32_u64(state, LoadLittleEndian64(at));
   auto crc32 = static_cast<uint32_t>(state);
+  if (bytes >= 4) {
+    crc32 = _mm_crc32_u32(crc32, LoadLittleEndian32(at));
+    at += 4;
+    bytes -= 4;
+  }
   for (; bytes > 0; --bytes) crc32 = _mm_crc32_u8(crc32, *at++);
   return ~crc32;
 }
@@ -89,5 +101,12 @@ uint32_t Crc32cExtend(uint32_t crc, const void* data, size_t bytes) {
 }
 
 uint32_t Crc32c(const void* data, size_t bytes) { return Crc32cExtend(0, data, bytes); }
+
+Crc32cFunction* BestCrc32c() {
+  if (!Crc32cHasHardware()) {
+    return [](const void* data, size_t bytes) { return Crc32cPortable(0, data, bytes); };
+  }
+  return [](const void* data, size_t bytes) { return Crc32cHardware(0, data, bytes); };
+}
 
 }  // namespace clustix::base

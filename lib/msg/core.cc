@@ -76,7 +76,7 @@ const kccm_ops& Core::Ops() {
       .alloc = [](void*, size_t bytes) -> void* { return ::operator new(bytes, std::nothrow); },
       .free = [](void*, void* memory, size_t) { ::operator delete(memory); },
       .random = [](void* ctx, void* to, size_t bytes) { Of(ctx).random_(to, bytes); },
-      .crc32c = base::Crc32c,
+      .crc32c = base::BestCrc32c(),
       .mac = [](void*, const uint8_t key[KCCM_KEY_BYTES], const void* data, size_t bytes,
                 uint8_t mac[KCCM_PROOF_BYTES]) -> int {
         auto digest = base::Blake2sMac(

@@ -17,37 +17,58 @@ void *memset(void *to, int byte, size_t bytes);
 int memcmp(const void *a, const void *b, size_t bytes);
 #endif
 
+/* The compiler knows what these copies mean; byte by byte it makes a hundred instructions of them.
+ */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define KCCM_LE16(value) __builtin_bswap16(value)
+#define KCCM_LE32(value) __builtin_bswap32(value)
+#define KCCM_LE64(value) __builtin_bswap64(value)
+#else
+#define KCCM_LE16(value) (value)
+#define KCCM_LE32(value) (value)
+#define KCCM_LE64(value) (value)
+#endif
+
 static inline void kccm_put16(uint8_t *to, uint16_t value)
 {
-	to[0] = (uint8_t)value;
-	to[1] = (uint8_t)(value >> 8);
-}
-
-static inline void kccm_put32(uint8_t *to, uint32_t value)
-{
-	kccm_put16(to, (uint16_t)value);
-	kccm_put16(to + 2, (uint16_t)(value >> 16));
-}
-
-static inline void kccm_put64(uint8_t *to, uint64_t value)
-{
-	kccm_put32(to, (uint32_t)value);
-	kccm_put32(to + 4, (uint32_t)(value >> 32));
+	value = KCCM_LE16(value);
+	__builtin_memcpy(to, &value, sizeof(value));
 }
 
 static inline uint16_t kccm_get16(const uint8_t *from)
 {
-	return (uint16_t)(from[0] | from[1] << 8);
+	uint16_t value;
+
+	__builtin_memcpy(&value, from, sizeof(value));
+	return KCCM_LE16(value);
+}
+
+static inline void kccm_put32(uint8_t *to, uint32_t value)
+{
+	value = KCCM_LE32(value);
+	__builtin_memcpy(to, &value, sizeof(value));
 }
 
 static inline uint32_t kccm_get32(const uint8_t *from)
 {
-	return kccm_get16(from) | (uint32_t)kccm_get16(from + 2) << 16;
+	uint32_t value;
+
+	__builtin_memcpy(&value, from, sizeof(value));
+	return KCCM_LE32(value);
+}
+
+static inline void kccm_put64(uint8_t *to, uint64_t value)
+{
+	value = KCCM_LE64(value);
+	__builtin_memcpy(to, &value, sizeof(value));
 }
 
 static inline uint64_t kccm_get64(const uint8_t *from)
 {
-	return kccm_get32(from) | (uint64_t)kccm_get32(from + 4) << 32;
+	uint64_t value;
+
+	__builtin_memcpy(&value, from, sizeof(value));
+	return KCCM_LE64(value);
 }
 
 #endif

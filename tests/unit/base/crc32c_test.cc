@@ -62,5 +62,14 @@ TEST(Crc32c, Extending_equals_one_pass) {
   }
 }
 
+TEST(Crc32c, The_best_function_computes_the_same) {
+  std::string bytes(70, '\0');
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 37);
+  for (size_t length = 0; length <= bytes.size(); ++length) {
+    EXPECT_EQ(BestCrc32c()(bytes.data(), length), Crc32cPortable(0, bytes.data(), length))
+        << length;
+  }
+}
+
 }  // namespace
 }  // namespace clustix::base
