@@ -11,6 +11,9 @@ namespace {
 
 // Of the ring, and of one receive: half of a usual second-level cache.
 constexpr size_t kChunkBytes = 256 * 1024;
+// A small message comes from somewhere in the program, and is copied into the batch; a large one is
+// sent from where it is.
+constexpr size_t kCopiedBytes = 16 * 1024;
 
 size_t WindowOf(const Case& what, size_t frame_bytes, size_t most_outstanding_bytes) {
   if (what.mode == Mode::kOneway) return SIZE_MAX;
@@ -27,8 +30,10 @@ RequestSide::RequestSide(const Case& what, Meter& meter, size_t most_outstanding
       window_(WindowOf(what, frame_bytes_, most_outstanding_bytes)),
       ring_(std::max<size_t>(2, kChunkBytes / frame_bytes_) * frame_bytes_),
       begins_(what.mode == Mode::kOneway ? 1 : window_),
+      payload_(what.size_bytes),
       incoming_(kChunkBytes) {
   for (size_t i = 0; i < ring_.size(); ++i) ring_[i] = static_cast<std::byte>(i * 7);
+  for (size_t i = 0; i < payload_.size(); ++i) payload_[i] = static_cast<std::byte>(i * 7);
 }
 
 std::span<const std::byte> RequestSide::Outgoing() {
@@ -51,6 +56,9 @@ void RequestSide::Queue(size_t frames) {
   if (at >= ring_.size()) at -= ring_.size();
   for (size_t i = 0; i < frames; ++i) {
     StoreHeader(ring_.data() + at, MakeHeader(kind_, what_.size_bytes, next_id_++));
+    if (payload_.size() < kCopiedBytes) {
+      std::memcpy(ring_.data() + at + sizeof(FrameHeader), payload_.data(), payload_.size());
+    }
     at += frame_bytes_;
     if (at == ring_.size()) at = 0;
     if (kind_ == FrameKind::kOneway) continue;

@@ -62,6 +62,8 @@ class RequestSide {
   std::vector<uint64_t> begins_;
   size_t oldest_begin_ = 0, next_begin_ = 0;
 
+  std::vector<std::byte> payload_;  // of every message, as the program has it
+
   // Replies come in order. What is there of one: first its header, then the rest of its payload,
   // of which only an end frame's matters.
   std::vector<std::byte> incoming_;
