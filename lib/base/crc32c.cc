@@ -73,16 +73,22 @@ bool Crc32cHasHardware() { return __builtin_cpu_supports("sse4.2"); }
 __attribute__((target("sse4.2"))) uint32_t Crc32cHardware(uint32_t crc, const void* data,
                                                           size_t bytes) {
   const auto* at = static_cast<const uint8_t*>(data);
-  uint64_t state = static_cast<uint32_t>(~crc);
-  for (; bytes >= 8; bytes -= 8, at += 8) state = _mm_crc32_u64(state, LoadLittleEndian64(at));
-  auto crc32 = static_cast<uint32_t>(state);
-  if (bytes >= 4) {
-    crc32 = _mm_crc32_u32(crc32, LoadLittleEndian32(at));
-    at += 4;
-    bytes -= 4;
+  // What is odd comes first, so that a header whose end is aligned is read in whole words.
+  uint32_t odd = ~crc;
+  if ((bytes & 1) != 0) odd = _mm_crc32_u8(odd, *at++);
+  if ((bytes & 2) != 0) {
+    odd = _mm_crc32_u8(odd, *at++);
+    odd = _mm_crc32_u8(odd, *at++);
   }
-  for (; bytes > 0; --bytes) crc32 = _mm_crc32_u8(crc32, *at++);
-  return ~crc32;
+  if ((bytes & 4) != 0) {
+    odd = _mm_crc32_u32(odd, LoadLittleEndian32(at));
+    at += 4;
+  }
+  uint64_t state = odd;
+  for (bytes /= 8; bytes > 0; --bytes, at += 8) {
+    state = _mm_crc32_u64(state, LoadLittleEndian64(at));
+  }
+  return ~static_cast<uint32_t>(state);
 }
 
 #else

@@ -388,7 +388,7 @@ Core::Peer* Core::Find(NodeId node) {
   return peer == nullptr || peer->session == nullptr ? nullptr : peer;
 }
 
-Outcome Core::Send(NodeId to, Port port, Bytes payload, Lane lane, Messenger::SentCallback done) {
+Outcome Core::Send(NodeId to, Port port, Bytes payload, Lane lane, Messenger::SentCallback&& done) {
   Peer* peer = Find(to);
   if (peer == nullptr) return Outcome::kNoSuchPeer;
   if (payload.size() > KCCM_PAYLOAD_MAX) return Outcome::kTooLarge;
@@ -401,7 +401,7 @@ Outcome Core::Send(NodeId to, Port port, Bytes payload, Lane lane, Messenger::Se
 }
 
 Outcome Core::SendInPlace(NodeId to, Port port, Bytes payload, Lane lane,
-                          Messenger::SentCallback done) {
+                          Messenger::SentCallback&& done) {
   Peer* peer = Find(to);
   if (peer == nullptr) return Outcome::kNoSuchPeer;
   if (payload.size() > KCCM_PAYLOAD_MAX) return Outcome::kTooLarge;
@@ -426,7 +426,7 @@ void Core::Released(uint64_t cookie) {
 }
 
 Outcome Core::Call(NodeId to, Port port, Bytes payload, const CallOptions& options,
-                   Messenger::ReplyCallback done, CallId* id) {
+                   Messenger::ReplyCallback&& done, CallId* id) {
   Peer* peer = Find(to);
   if (peer == nullptr) return Outcome::kNoSuchPeer;
   if (payload.size() > KCCM_PAYLOAD_MAX) return Outcome::kTooLarge;

@@ -68,10 +68,11 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
 
   // --- for the messenger; as in clustix/messenger.h
   std::string address() const { return io_.LocalAddress(listener_); }
-  Outcome Send(NodeId to, Port port, Bytes payload, Lane lane, Messenger::SentCallback done);
-  Outcome SendInPlace(NodeId to, Port port, Bytes payload, Lane lane, Messenger::SentCallback done);
+  Outcome Send(NodeId to, Port port, Bytes payload, Lane lane, Messenger::SentCallback&& done);
+  Outcome SendInPlace(NodeId to, Port port, Bytes payload, Lane lane,
+                      Messenger::SentCallback&& done);
   Outcome Call(NodeId to, Port port, Bytes payload, const CallOptions& options,
-               Messenger::ReplyCallback done, CallId* id);
+               Messenger::ReplyCallback&& done, CallId* id);
   bool Cancel(const CallId& id);
   Outcome Answer(NodeId to, Lane lane, uint64_t request, uint16_t status, Bytes payload);
   void Handle(Port port, Messenger::Handler handler);

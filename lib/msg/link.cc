@@ -12,8 +12,9 @@ namespace {
 
 // The kernel alone would try for two minutes.
 constexpr io::TimeNs kConnectTimeoutNs = KCCM_HANDSHAKE_MS * uint64_t{1'000'000};
-// What one write carries at most: it takes the kernel some 25 us, for which the other lane waits.
-constexpr size_t kWriteBytes = 64 * 1024;
+// What one write of the bulk lane carries at most: it takes the kernel some 25 us, for which the
+// other lane waits.
+constexpr size_t kBulkWriteBytes = 64 * 1024;
 // How long a refusal may take to leave before the connection is closed without it.
 constexpr io::TimeNs kLastWordNs = 1'000'000'000;
 
@@ -134,7 +135,7 @@ void Link::Write() {
   const unsigned count = kccm_conn_output(conn_, vecs.data(), vecs.size(), core_->Now());
   if (count == 0) return;
   std::array<iovec, KCCM_WRITE_VECS> out;
-  size_t room = kWriteBytes;
+  size_t room = bulk_ ? kBulkWriteBytes : SIZE_MAX;
   unsigned used = 0;
   for (; used < count && room > 0; ++used) {
     const size_t bytes = std::min(vecs[used].bytes, room);
