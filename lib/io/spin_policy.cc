@@ -18,8 +18,8 @@ TimeNs SpinPolicy::Budget(TimeNs now) {
   if (confidence_ == 0 && ++skipped_ < kTryAgain) return 0;
   skipped_ = 0;
   if (now >= ask_at_) {
-    ask_at_ = now + kAskIdleNs;
     idle_ = cores_idle_();
+    ask_at_ = now + (idle_ ? kAskIdleNs : kAskBusyNs);
   }
   return idle_ ? limit_ : 0;
 }

@@ -21,7 +21,8 @@ namespace clustix::io {
 class SpinPolicy {
  public:
   // `limit`: how long to look out at most; 0: never. `cores_idle` says whether no thread waits for
-  // a core now; asked every kAskIdleNs at most.
+  // a core now; asked again after kAskIdleNs if none did, else, as most of them run for a moment
+  // only, after kAskBusyNs.
   SpinPolicy(TimeNs limit, std::function<bool()> cores_idle)
       : limit_(limit), cores_idle_(std::move(cores_idle)) {}
 
@@ -32,6 +33,7 @@ class SpinPolicy {
   void Report(bool found, TimeNs longest_gap);
 
   static constexpr TimeNs kAskIdleNs = 10'000'000;
+  static constexpr TimeNs kAskBusyNs = 1'000'000;
   static constexpr TimeNs kPreemptedNs = 100'000;
   // After this many vain attempts more than successful ones ...
   static constexpr int kPatience = 8;

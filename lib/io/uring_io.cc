@@ -63,7 +63,8 @@ struct Stream {
 
   msghdr message = {};
   std::vector<iovec> vecs;
-  size_t written = 0;  // bytes of the write in flight
+  size_t written = 0;   // bytes of the write in flight
+  int write_error = 0;  // of one that is over
 
   bool in_flight() const { return connecting || receiving || sending; }
 };
@@ -143,6 +144,7 @@ class UringIoImpl final : public UringIo {
   void OnReceive(Stream& stream, const Completion& completion);
   void OnSend(Stream& stream, const Completion& completion);
   static bool SkipWritten(Stream& stream);
+  void ReportWrites();
   void ReportSent(Stream& stream, int error);
 
   void Accept(Listener& listener);
@@ -163,6 +165,8 @@ class UringIoImpl final : public UringIo {
   UringRing& ring_;
   std::unordered_map<StreamId, std::unique_ptr<Stream>> streams_;
   std::unordered_map<ListenerId, std::unique_ptr<Listener>> listeners_;
+  std::vector<StreamId> reports_;    // streams whose write is over and not reported
+  std::vector<StreamId> reporting_;  // empty between turns
   StreamId next_stream_ = 1;
   ListenerId next_listener_ = 1;
   uint64_t writes_ = 0;  // sendmsg() called
@@ -463,7 +467,18 @@ void UringIoImpl::Send(StreamId id, std::span<const iovec> vecs) {
     return;
   }
   stream->reporting = true;
-  loop_->Defer([this, id, error] { ReportSent(*streams_.at(id), error); });
+  stream->write_error = error;
+  if (reports_.empty()) loop_->Defer([this] { ReportWrites(); });
+  reports_.push_back(id);
+}
+
+void UringIoImpl::ReportWrites() {
+  reporting_.swap(reports_);
+  for (const StreamId id : reporting_) {
+    Stream& stream = *streams_.at(id);  // which a write without a report keeps alive
+    ReportSent(stream, stream.write_error);
+  }
+  reporting_.clear();
 }
 
 // Leaves in the message what has not been written; false: nothing.

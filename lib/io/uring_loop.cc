@@ -39,11 +39,17 @@ TimeNs ReadClock(clockid_t clock) {
   return static_cast<TimeNs>(now.tv_sec) * kSecondNs + static_cast<TimeNs>(now.tv_nsec);
 }
 
-void RunAll(std::vector<std::function<void()>> tasks) {
-  for (std::function<void()>& task : tasks) {
+// Runs what is in `tasks`, but not what is added meanwhile. `running` is empty, and lends its
+// memory.
+void RunAll(std::vector<std::function<void()>>& tasks,
+            std::vector<std::function<void()>>& running) {
+  if (tasks.empty()) return;
+  running.swap(tasks);
+  for (std::function<void()>& task : running) {
     task();
     task = nullptr;  // what it holds goes before the next one runs
   }
+  running.clear();
 }
 
 }  // namespace
@@ -137,8 +143,8 @@ void UringLoop::Turn() {
   for (size_t left = ring_->ready(); left > 0; --left) Dispatch(*ring_->Take());
   RunTimers();
   RunPosted();
-  RunAll(std::exchange(end_of_turn_, {}));
-  RunAll(std::exchange(deferred_, {}));
+  RunAll(end_of_turn_, running_);
+  RunAll(deferred_, running_);
 }
 
 void UringLoop::Dispatch(const Completion& completion) {
@@ -162,12 +168,12 @@ void UringLoop::RunTimers() {
 }
 
 void UringLoop::RunPosted() {
-  std::vector<std::function<void()>> tasks;
   {
     base::MutexLock lock(mutex_);
-    tasks.swap(posted_);
+    if (posted_.empty()) return;
+    taken_.swap(posted_);
   }
-  RunAll(std::move(tasks));
+  RunAll(taken_, running_);
 }
 
 bool UringLoop::HasTasks() {

@@ -90,6 +90,8 @@ class UringLoop final : public Loop {
   TimerQueue timers_;
   std::vector<std::function<void()>> deferred_;
   std::vector<std::function<void()>> end_of_turn_;
+  std::vector<std::function<void()>> taken_;    // posted tasks that are about to run
+  std::vector<std::function<void()>> running_;  // empty between turns
   base::Mutex mutex_;  // a leaf: nothing else is locked and no task runs while it is held
   std::vector<std::function<void()>> posted_ ABSL_GUARDED_BY(mutex_);
 

@@ -60,10 +60,13 @@ TEST_F(SpinPolicyTest, Leaves_busy_cores_alone_and_asks_for_them_seldom) {
   idle_ = false;
   EXPECT_EQ(policy_.Budget(1), 0u);
   idle_ = true;
-  EXPECT_EQ(policy_.Budget(2), 0u);
+  EXPECT_EQ(policy_.Budget(SpinPolicy::kAskBusyNs), 0u);
   EXPECT_EQ(asked_, 1);
-  EXPECT_EQ(policy_.Budget(1 + SpinPolicy::kAskIdleNs), kLimit);
+  EXPECT_EQ(policy_.Budget(1 + SpinPolicy::kAskBusyNs), kLimit);
+  EXPECT_EQ(policy_.Budget(SpinPolicy::kAskBusyNs + SpinPolicy::kAskIdleNs), kLimit);
   EXPECT_EQ(asked_, 2);
+  EXPECT_EQ(policy_.Budget(1 + SpinPolicy::kAskBusyNs + SpinPolicy::kAskIdleNs), kLimit);
+  EXPECT_EQ(asked_, 3);
 }
 
 TEST(SpinPolicy, Never_looks_out_without_a_limit) {
