@@ -263,6 +263,12 @@ uint64_t kccm_queue_retire(struct kccm_queue *queue)
 	return entry->cookie;
 }
 
+/* As most are: worth keeping for the next frames. */
+static bool is_ordinary(const struct kccm_block *block)
+{
+	return block->size + sizeof(*block) <= KCCM_BLOCK_BYTES && !block->in_place;
+}
+
 void kccm_queue_reap(struct kccm_queue *queue, uint64_t flight)
 {
 	uint64_t keep = queue->base < flight ? queue->base : flight;
@@ -273,7 +279,7 @@ void kccm_queue_reap(struct kccm_queue *queue, uint64_t flight)
 		if (block == queue->tail) {
 			/* Everything is accepted: start the block anew, unless it is of an odd
 			 * size. */
-			if (block->size > KCCM_BLOCK_BYTES || block->in_place) {
+			if (!is_ordinary(block)) {
 				queue->head = NULL;
 				queue->tail = NULL;
 				block_free(queue, block);
@@ -283,7 +289,7 @@ void kccm_queue_reap(struct kccm_queue *queue, uint64_t flight)
 			return;
 		}
 		queue->head = block->next;
-		if (!queue->spare && block->size <= KCCM_BLOCK_BYTES && !block->in_place)
+		if (!queue->spare && is_ordinary(block))
 			queue->spare = block;
 		else
 			block_free(queue, block);

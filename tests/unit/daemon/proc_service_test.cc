@@ -205,19 +205,21 @@ TEST_F(ProcServiceTest, Goes_on_waiting_while_only_the_path_is_down) {
 }
 
 TEST_F(ProcServiceTest, Counts_a_malformed_answer_and_keeps_the_others) {
-  Start(kNever, kNever);
+  Start(kNever, milliseconds(300));
   SetState(2, PeerState::kUp);
   SetState(3, PeerState::kUp);
-  std::future<SnapshotPtr> asked = AskInBackground();
   FakeMessenger::Called a = messenger_.TakeCall();
   FakeMessenger::Called b = messenger_.TakeCall();
   FakeMessenger::Called& bad = a.to == 2 ? a : b;
   Reply(bad, Outcome::kOk, std::vector<std::byte>(24, std::byte{0xff}));
   ReplyWithSample(a.to == 2 ? b : a, 2);
-  SnapshotPtr cluster = asked.get();
+  SnapshotPtr cluster = service_->Snapshot();  // asks node 2 again, and waits its 300 ms
   EXPECT_TRUE(cluster->nodes[1].stale);
   EXPECT_FALSE(cluster->nodes[2].stale);
   EXPECT_EQ(service_->bad_replies(), 1u);
+  FakeMessenger::Called again = messenger_.TakeCall();
+  EXPECT_EQ(again.to, 2);
+  Reply(again, Outcome::kDeadline);
 }
 
 TEST_F(ProcServiceTest, Hands_out_the_same_snapshot_in_quick_succession) {
