@@ -5,15 +5,16 @@
 //  attributes
 //     are 0, except for the names inside a process, which are looked up through it anyway.
 //  2. Sizes are 0 and reads go past the page cache (direct_io), or an empty file would be read.
-//  3. A file's text is taken when it is opened, a directory's names likewise, so that small reads
-//  and
-//     seeks see one moment.
+//  3. A file's text is taken when it is opened, and again when it is read from its beginning again;
+//     a directory's names when it is opened. So small reads see one moment, and a tool that keeps
+//     its files open sees time pass.
 #include "daemon/fuse_operations.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -109,21 +110,33 @@ void Open(fuse_req_t req, fuse_ino_t number, fuse_file_info* file) {
     fuse_reply_err(req, EROFS);
     return;
   }
-  procview::FileResult result = Tree(req)->Read(number, AskerOf(req));
+  const procview::Asker opener = AskerOf(req);
+  procview::FileResult result = Tree(req)->Read(number, opener);
   if (result.error != 0) {
     fuse_reply_err(req, result.error);
     return;
   }
   file->direct_io = 1;
-  ReplyOpen(req, file, &State(req)->files, std::move(result.text));
+  ReplyOpen(req, file, &State(req)->files,
+            std::make_shared<OpenFile>(opener, std::move(result.text)));
 }
 
-void Read(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_info* file) {
-  const auto text = State(req)->files.Get(file->fh);
-  if (!text) {
+void Read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, fuse_file_info* file) {
+  const auto handle = State(req)->files.Get(file->fh);
+  if (!handle) {
     fuse_reply_err(req, EBADF);
     return;
   }
+  OpenFile& open = **handle;
+  if (offset == 0 && open.BeginsAgain()) {
+    procview::FileResult result = Tree(req)->Read(number, open.opener());
+    if (result.error != 0) {
+      fuse_reply_err(req, result.error);
+      return;
+    }
+    open.Renew(std::move(result.text));
+  }
+  const std::shared_ptr<const std::string> text = open.text();
   const size_t start = std::min(static_cast<size_t>(offset), text->size());
   fuse_reply_buf(req, text->data() + start, std::min(size, text->size() - start));
 }

@@ -8,10 +8,12 @@
 #define FUSE_USE_VERSION 314
 #include <fuse3/fuse_lowlevel.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "daemon/handle_table.h"
+#include "daemon/open_file.h"
 #include "daemon/proc_tree.h"
 
 namespace clustix::daemon {
@@ -19,7 +21,7 @@ namespace clustix::daemon {
 // The user data of a session: it outlives the threads that serve.
 struct FuseState {
   ProcTree tree;
-  HandleTable<std::string> files;                         // what open files say
+  HandleTable<std::shared_ptr<OpenFile>> files;
   HandleTable<std::vector<ProcTree::Entry>> directories;  // what open directories list
 };
 

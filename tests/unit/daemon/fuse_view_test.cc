@@ -350,6 +350,21 @@ TEST_F(FuseViewTest, A_file_reads_the_same_in_small_pieces_and_after_seeks) {
   close(fd);
 }
 
+TEST_F(FuseViewTest, A_file_that_is_read_from_its_beginning_again_says_what_is_so_now) {
+  const std::string path = Path("nodes/2/status");
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const std::string first = ReadAll(fd);
+  ASSERT_FALSE(first.empty());
+  char byte = 0;
+  EXPECT_EQ(pread(fd, &byte, 1, 0), 1);
+  view_.SetSnapshot(ClusterSnapshot());  // which has no node 2
+  EXPECT_EQ(pread(fd, &byte, 1, 1), 1);  // the same moment as before
+  EXPECT_EQ(byte, first[1]);
+  EXPECT_EQ(pread(fd, &byte, 1, 0), -1);
+  EXPECT_EQ(errno, ENOENT);
+  close(fd);
+}
+
 TEST_F(FuseViewTest, Nothing_can_be_written) {
   EXPECT_EQ(open(Path("version").c_str(), O_WRONLY), -1);
   EXPECT_EQ(errno, EROFS);
