@@ -2,8 +2,11 @@
 #include "daemon/cluster/down.h"
 
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <system_error>
@@ -14,6 +17,7 @@
 #include "daemon/cluster/process.h"
 #include "daemon/cluster/state.h"
 #include "lib/base/status.h"
+#include "lib/base/unique_fd.h"
 
 namespace clustix::cluster {
 namespace {
@@ -68,10 +72,28 @@ absl::Status RemoveMounts(const Layout& layout) {
   return absl::OkStatus();
 }
 
+// A clustixd that was started by hand has its socket in the base directory itself: what is there is
+// its own, and going away under it would leave it running without a socket or a view.
+absl::Status RefuseIfServed(const Layout& layout) {
+  const std::string path = layout.base() + "/clustixd.sock";
+  sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = {}};
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  const base::UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) return base::ErrnoStatus(errno, "socket");
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 &&
+      errno != EAGAIN) {
+    return absl::OkStatus();  // nobody listens
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "a clustixd that was not started by `clustix up` serves ", layout.base(),
+      ": nothing was touched (stop that daemon first, or choose another place with --base-dir)"));
+}
+
 }  // namespace
 
 absl::StatusOr<DownResult> DownLocked(const Layout& layout) {
   DownResult result;
+  RETURN_IF_ERROR(RefuseIfServed(layout));
   // Again until nothing is found: a clustixd may have been started while the first were ending.
   for (Findings findings = Scan(layout); !findings.nodes.empty() || !findings.daemons.empty();
        findings = Scan(layout)) {
