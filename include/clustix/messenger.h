@@ -57,7 +57,8 @@ struct Reply {
 
 struct CallOptions {
   Lane lane = Lane::kControl;
-  uint64_t timeout_ms = 5000;  // 0: no deadline
+  // 0: no deadline. From 100 ms on, a coarse clock counts: the call may end up to 10 ms early.
+  uint64_t timeout_ms = 5000;
   uint32_t epoch = 0;
 };
 
