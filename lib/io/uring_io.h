@@ -18,7 +18,7 @@ namespace clustix::io {
 
 struct UringOptions {
   // How long the loop looks out for completions before it sleeps, while that pays and cores are
-  // idle (spin_policy.h). 0: it sleeps at once.
+  // idle (lib/base/spin_policy.h). 0: it sleeps at once.
   uint32_t spin_us = 50;
 };
 

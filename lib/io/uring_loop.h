@@ -23,9 +23,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "lib/base/mutex.h"
+#include "lib/base/spin_policy.h"
 #include "lib/base/unique_fd.h"
 #include "lib/io/io.h"
-#include "lib/io/spin_policy.h"
 #include "lib/io/timer_queue.h"
 #include "lib/io/uring_ring.h"
 
@@ -34,9 +34,9 @@ namespace clustix::io {
 class UringLoop final : public Loop {
  public:
   // Errors as UringRing::Create().
-  // Looks out for `spin` before it sleeps, while that pays (spin_policy.h); 0: never.
+  // Looks out for `spin` before it sleeps, while that pays (lib/base/spin_policy.h); 0: never.
   static absl::StatusOr<std::unique_ptr<UringLoop>> Create(TimeNs spin);
-  explicit UringLoop(TimeNs spin) : spin_policy_(spin, IdleCoresProbe()) {}
+  explicit UringLoop(TimeNs spin) : spin_policy_(spin, base::IdleCoresProbe()) {}
   // Who takes the completions that are not the loop's own.
   void set_completion_handler(std::function<void(const Completion&)> handler) {
     handler_ = std::move(handler);
@@ -86,7 +86,7 @@ class UringLoop final : public Loop {
   std::atomic<std::thread::id> thread_;
   std::atomic<bool> stop_ = false;
 
-  SpinPolicy spin_policy_;
+  base::SpinPolicy spin_policy_;
   TimerQueue timers_;
   std::vector<std::function<void()>> deferred_;
   std::vector<std::function<void()>> end_of_turn_;

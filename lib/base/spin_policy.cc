@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/io/spin_policy.h"
+#include "lib/base/spin_policy.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -11,9 +11,9 @@
 
 #include "lib/base/unique_fd.h"
 
-namespace clustix::io {
+namespace clustix::base {
 
-TimeNs SpinPolicy::Budget(TimeNs now) {
+uint64_t SpinPolicy::Budget(uint64_t now) {
   if (limit_ == 0) return 0;
   if (confidence_ == 0 && ++skipped_ < kTryAgain) return 0;
   skipped_ = 0;
@@ -24,7 +24,7 @@ TimeNs SpinPolicy::Budget(TimeNs now) {
   return idle_ ? limit_ : 0;
 }
 
-void SpinPolicy::Report(bool found, TimeNs longest_gap) {
+void SpinPolicy::Report(bool found, uint64_t longest_gap) {
   if (longest_gap >= kPreemptedNs) {
     confidence_ = 0;
   } else {
@@ -48,4 +48,4 @@ std::function<bool()> IdleCoresProbe() {
   };
 }
 
-}  // namespace clustix::io
+}  // namespace clustix::base

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/io/spin_policy.h"
+#include "lib/base/spin_policy.h"
 
 #include <gtest/gtest.h>
 
-namespace clustix::io {
+namespace clustix::base {
 namespace {
 
-constexpr TimeNs kLimit = 50'000;
+constexpr uint64_t kLimit = 50'000;
 
 class SpinPolicyTest : public testing::Test {
  protected:
@@ -26,7 +26,7 @@ class SpinPolicyTest : public testing::Test {
 
   bool idle_ = true;
   int asked_ = 0;
-  TimeNs now_ = 0;
+  uint64_t now_ = 0;
   SpinPolicy policy_{kLimit, [this] {
                        ++asked_;
                        return idle_;
@@ -75,4 +75,4 @@ TEST(SpinPolicy, Never_looks_out_without_a_limit) {
 }
 
 }  // namespace
-}  // namespace clustix::io
+}  // namespace clustix::base
