@@ -189,7 +189,7 @@ int Core::Deliver(Peer& peer, const kccm_message& message) {
     ++no_such_port_;
     if (call) PutAnswer(peer.config.node, lane, number, kStatusNoSuchPort, {});
   }
-  if (!call) kccm_consume(peer.session, message.lane, 1, message.length, Now());
+  if (!call) kccm_peer_consume(peer.session, message.lane, 1, message.length, Now());
   return 0;
 }
 
@@ -201,9 +201,9 @@ int Core::PostAnswer(Peer& peer, uint8_t lane, uint64_t call, uint16_t status, B
   Slots<OpenCall>& open_calls = peer.lanes[lane].open_calls;
   const kccm_message message = MakeMessage(KCCM_FRAME_REPLY, static_cast<Lane>(lane), status,
                                            open_calls.Find(call)->request, payload);
-  const int error = kccm_reply(peer.session, &message, Now());
+  const int error = kccm_peer_reply(peer.session, &message, Now());
   if (error == -EAGAIN || error == -ENOMEM) return -EAGAIN;
-  kccm_consume(peer.session, lane, 1, open_calls.Take(call).bytes, Now());
+  kccm_peer_consume(peer.session, lane, 1, open_calls.Take(call).bytes, Now());
   return error;
 }
 
@@ -394,7 +394,7 @@ Outcome Core::Send(NodeId to, Port port, Bytes payload, Lane lane, Messenger::Se
   if (payload.size() > KCCM_PAYLOAD_MAX) return Outcome::kTooLarge;
   const kccm_message message = MakeMessage(KCCM_FRAME_MESSAGE, lane, port, 0, payload);
   const uint64_t cookie = done ? sent_.Put({std::move(done), false, Outcome::kOk}) : 0;
-  const int error = kccm_send(peer->session, &message, cookie, Now());
+  const int error = kccm_peer_send(peer->session, &message, cookie, Now());
   if (error != 0 && cookie != 0) sent_.Take(cookie);
   Touch();
   return OutcomeOfError(error);
@@ -408,7 +408,7 @@ Outcome Core::SendInPlace(NodeId to, Port port, Bytes payload, Lane lane,
   if (payload.empty()) return Send(to, port, payload, lane, std::move(done));
   const kccm_message message = MakeMessage(KCCM_FRAME_MESSAGE, lane, port, 0, payload);
   const uint64_t cookie = sent_.Put({std::move(done), true, Outcome::kOk});
-  const int error = kccm_send_in_place(peer->session, &message, cookie, Now());
+  const int error = kccm_peer_send_in_place(peer->session, &message, cookie, Now());
   if (error != 0) sent_.Take(cookie);
   Touch();
   return OutcomeOfError(error);
@@ -435,7 +435,7 @@ Outcome Core::Call(NodeId to, Port port, Bytes payload, const CallOptions& optio
   const io::TimeNs deadline = DeadlineAfter(loop(), options.timeout_ms);
   const uint64_t cookie = called_.Put(std::move(done));
   uint64_t request = 0;
-  const int error = kccm_call(peer->session, &message, cookie, deadline, Now(), &request);
+  const int error = kccm_peer_call(peer->session, &message, cookie, deadline, Now(), &request);
   if (error != 0) called_.Take(cookie);
   if (error == 0 && id != nullptr) *id = {.node = to, .request = request};
   Touch();
@@ -445,7 +445,7 @@ Outcome Core::Call(NodeId to, Port port, Bytes payload, const CallOptions& optio
 bool Core::Cancel(const CallId& id) {
   Peer* peer = Find(id.node);
   uint64_t cookie = 0;
-  if (peer == nullptr || kccm_cancel(peer->session, id.request, &cookie) != 0) return false;
+  if (peer == nullptr || kccm_peer_cancel(peer->session, id.request, &cookie) != 0) return false;
   called_.Take(cookie);
   return true;
 }

@@ -263,7 +263,7 @@ bool kccm_lane_received(struct kccm_conn *conn, const struct kccm_frame *frame, 
 	lane->received_bytes += frame->length;
 	if (frame->type == KCCM_FRAME_REPLY) {
 		kccm_call_replied(peer, &message);
-		kccm_consume(peer, conn->lane, 1, frame->length, now_ns);
+		kccm_peer_consume(peer, conn->lane, 1, frame->length, now_ns);
 	} else if (ops->deliver(peer->endpoint->ctx, peer, &message) < 0) {
 		lane->next_expected--;
 		lane->received_bytes -= frame->length;
@@ -277,8 +277,8 @@ bool kccm_lane_received(struct kccm_conn *conn, const struct kccm_frame *frame, 
 	return true;
 }
 
-void kccm_consume(struct kccm_peer *peer, unsigned lane_index, uint32_t messages, uint64_t bytes,
-		  uint64_t now_ns)
+void kccm_peer_consume(struct kccm_peer *peer, unsigned lane_index, uint32_t messages,
+		       uint64_t bytes, uint64_t now_ns)
 {
 	struct kccm_lane *lane = &peer->lanes[lane_index];
 	uint64_t held_messages = lane->next_expected - 1 - lane->consumed_messages;

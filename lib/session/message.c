@@ -26,8 +26,8 @@ static int push(struct kccm_peer *peer, const struct kccm_message *message, uint
 	return 0;
 }
 
-int kccm_send(struct kccm_peer *peer, const struct kccm_message *message, uint64_t cookie,
-	      uint64_t now_ns)
+int kccm_peer_send(struct kccm_peer *peer, const struct kccm_message *message, uint64_t cookie,
+		   uint64_t now_ns)
 {
 	(void)now_ns;
 	if (message->type != KCCM_FRAME_MESSAGE)
@@ -35,8 +35,8 @@ int kccm_send(struct kccm_peer *peer, const struct kccm_message *message, uint64
 	return push(peer, message, cookie, false);
 }
 
-int kccm_send_in_place(struct kccm_peer *peer, const struct kccm_message *message, uint64_t cookie,
-		       uint64_t now_ns)
+int kccm_peer_send_in_place(struct kccm_peer *peer, const struct kccm_message *message,
+			    uint64_t cookie, uint64_t now_ns)
 {
 	(void)now_ns;
 	if (message->type != KCCM_FRAME_MESSAGE || !cookie || !message->length)
@@ -44,7 +44,7 @@ int kccm_send_in_place(struct kccm_peer *peer, const struct kccm_message *messag
 	return push(peer, message, cookie, true);
 }
 
-int kccm_reply(struct kccm_peer *peer, const struct kccm_message *message, uint64_t now_ns)
+int kccm_peer_reply(struct kccm_peer *peer, const struct kccm_message *message, uint64_t now_ns)
 {
 	(void)now_ns;
 	if (message->type != KCCM_FRAME_REPLY)
@@ -52,8 +52,8 @@ int kccm_reply(struct kccm_peer *peer, const struct kccm_message *message, uint6
 	return push(peer, message, 0, false);
 }
 
-int kccm_call(struct kccm_peer *peer, const struct kccm_message *message, uint64_t cookie,
-	      uint64_t deadline_ns, uint64_t now_ns, uint64_t *request)
+int kccm_peer_call(struct kccm_peer *peer, const struct kccm_message *message, uint64_t cookie,
+		   uint64_t deadline_ns, uint64_t now_ns, uint64_t *request)
 {
 	struct kccm_calls *calls = &peer->calls;
 	struct kccm_message numbered = *message;
@@ -88,7 +88,7 @@ int kccm_call(struct kccm_peer *peer, const struct kccm_message *message, uint64
 	return 0;
 }
 
-int kccm_cancel(struct kccm_peer *peer, uint64_t request, uint64_t *cookie)
+int kccm_peer_cancel(struct kccm_peer *peer, uint64_t request, uint64_t *cookie)
 {
 	struct kccm_call_slot *slot = kccm_calls_find(&peer->calls, request);
 

@@ -16,13 +16,13 @@
  *
  * Threads: none of these functions may run at the same time as another on the same endpoint.
  *
- * Re-entrancy: a callback may call kccm_send, kccm_call, kccm_reply, kccm_cancel and kccm_consume,
- * and no other function of this header.
+ * Re-entrancy: a callback may call kccm_peer_send, kccm_peer_call, kccm_peer_reply,
+ * kccm_peer_cancel and kccm_peer_consume, and no other function of this header.
  *
  * What is promised, between two live incarnations of two nodes: each message accepted by
- * kccm_send, kccm_call or kccm_reply is delivered exactly once, and in order per lane, across
- * any number of lost connections. When the peer turns out to have restarted, or the peer is
- * removed, every message not known to be accepted is completed with
+ * kccm_peer_send, kccm_peer_call or kccm_peer_reply is delivered exactly once, and in order per
+ * lane, across any number of lost connections. When the peer turns out to have restarted, or the
+ *peer is removed, every message not known to be accepted is completed with
  *
  *	-ECANCELED   it never reached the wire: certainly not delivered
  *	-EREMOTEIO   outcome unknown: it may or may not have been delivered, and never will be again
@@ -112,8 +112,8 @@ struct kccm_ops {
 	void (*output_ready)(void *ctx, struct kccm_conn *conn);
 	/*
 	 * A message has arrived; it is valid during the call. Returns 0: accepted, the application
-	 * will kccm_consume() it. Negative: it could not be taken (no memory); the connection is
-	 * dropped and the message will come again.
+	 * will kccm_peer_consume() it. Negative: it could not be taken (no memory); the connection
+	 * is dropped and the message will come again.
 	 */
 	int (*deliver)(void *ctx, struct kccm_peer *peer, const struct kccm_message *message);
 	/* A message with a cookie is settled: 0 accepted by the peer, or an error as above. */
@@ -236,45 +236,45 @@ void kccm_peer_usage(const struct kccm_peer *peer, uint64_t *messages, uint64_t 
  * kccm_ops::sent follows exactly once. Returns 0, -EAGAIN (the lane's queue is full; kccm_ops::
  * writable follows), -EMSGSIZE, -EINVAL or -ENOMEM; nothing is queued then.
  */
-int kccm_send(struct kccm_peer *peer, const struct kccm_message *message, uint64_t cookie,
-	      uint64_t now_ns);
+int kccm_peer_send(struct kccm_peer *peer, const struct kccm_message *message, uint64_t cookie,
+		   uint64_t now_ns);
 
 /*
- * As kccm_send, but the payload, of at least one byte, is not copied: it must stay as it is until
- * kccm_ops::released reports the cookie, which must not be 0.
+ * As kccm_peer_send, but the payload, of at least one byte, is not copied: it must stay as it is
+ * until kccm_ops::released reports the cookie, which must not be 0.
  */
-int kccm_send_in_place(struct kccm_peer *peer, const struct kccm_message *message, uint64_t cookie,
-		       uint64_t now_ns);
+int kccm_peer_send_in_place(struct kccm_peer *peer, const struct kccm_message *message,
+			    uint64_t cookie, uint64_t now_ns);
 
 /*
  * Queues a request; kccm_ops::called follows exactly once with `cookie`. deadline_ns: UINT64_MAX
- * for none. *request receives the id for kccm_cancel(). Errors as kccm_send, and -ENOBUFS: `calls`
- * requests are outstanding already (kccm_ops::writable follows).
+ * for none. *request receives the id for kccm_peer_cancel(). Errors as kccm_peer_send, and
+ * -ENOBUFS: `calls` requests are outstanding already (kccm_ops::writable follows).
  */
-int kccm_call(struct kccm_peer *peer, const struct kccm_message *message, uint64_t cookie,
-	      uint64_t deadline_ns, uint64_t now_ns, uint64_t *request);
+int kccm_peer_call(struct kccm_peer *peer, const struct kccm_message *message, uint64_t cookie,
+		   uint64_t deadline_ns, uint64_t now_ns, uint64_t *request);
 
 /*
  * Answers a request that was delivered. message->request and ->lane are the request's. As
- * kccm_send, but finds room for window_messages replies beyond queue_messages, and is not held to
- * queue_bytes. A request that was delivered before a KCCM_EVENT_REBOOTED must not be answered: its
- * id may by now be that of another request.
+ * kccm_peer_send, but finds room for window_messages replies beyond queue_messages, and is not held
+ * to queue_bytes. A request that was delivered before a KCCM_EVENT_REBOOTED must not be answered:
+ * its id may by now be that of another request.
  */
-int kccm_reply(struct kccm_peer *peer, const struct kccm_message *message, uint64_t now_ns);
+int kccm_peer_reply(struct kccm_peer *peer, const struct kccm_message *message, uint64_t now_ns);
 
 /*
  * Gives a call up: no kccm_ops::called follows; a reply that still comes is dropped. Returns 0 and
  * the call's cookie, or -ENOENT: the call is over already.
  */
-int kccm_cancel(struct kccm_peer *peer, uint64_t request, uint64_t *cookie);
+int kccm_peer_cancel(struct kccm_peer *peer, uint64_t request, uint64_t *cookie);
 
 /*
  * The application has finished with delivered messages: grants the sender as much again. Replies
  * are consumed by the session itself. Messages delivered before a KCCM_EVENT_REBOOTED belong to a
  * session that is over and must not be reported any more.
  */
-void kccm_consume(struct kccm_peer *peer, unsigned lane, uint32_t messages, uint64_t bytes,
-		  uint64_t now_ns);
+void kccm_peer_consume(struct kccm_peer *peer, unsigned lane, uint32_t messages, uint64_t bytes,
+		       uint64_t now_ns);
 
 /* --- connections ---------------------------------------------------------------------------- */
 

@@ -165,9 +165,9 @@ const kccm_ops& Target::Ops() {
         if (message->type == KCCM_FRAME_REQUEST) {
           kccm_message reply = *message;
           reply.type = KCCM_FRAME_REPLY;
-          kccm_reply(peer, &reply, Of(ctx).now_);
+          kccm_peer_reply(peer, &reply, Of(ctx).now_);
         }
-        kccm_consume(peer, message->lane, 1, message->length, Of(ctx).now_);
+        kccm_peer_consume(peer, message->lane, 1, message->length, Of(ctx).now_);
         return 0;
       },
       .sent = [](void*, kccm_peer*, uint64_t, int) {},
@@ -281,7 +281,7 @@ void Target::Step(Input& input) {
                                     .payload = "0123456789abcdef",
                                     .length = static_cast<uint32_t>(kind >> 4)};
       kccm_peer* const peer = peers_[kind >> 3 & 1];
-      (input.Byte() % 4 == 0 ? kccm_send_in_place : kccm_send)(peer, &message, 1, now_);
+      (input.Byte() % 4 == 0 ? kccm_peer_send_in_place : kccm_peer_send)(peer, &message, 1, now_);
       return;
     }
     case 3: {
@@ -293,9 +293,10 @@ void Target::Step(Input& input) {
                                     .payload = nullptr,
                                     .length = 0};
       uint64_t request = 0, cookie = 0;
-      if (kccm_call(peers_[kind >> 3 & 1], &message, 1, now_ + 500 * kMs, now_, &request) == 0 &&
+      if (kccm_peer_call(peers_[kind >> 3 & 1], &message, 1, now_ + 500 * kMs, now_, &request) ==
+              0 &&
           (kind >> 4 & 3) == 0) {
-        kccm_cancel(peers_[kind >> 3 & 1], request, &cookie);
+        kccm_peer_cancel(peers_[kind >> 3 & 1], request, &cookie);
       }
       return;
     }

@@ -76,9 +76,9 @@ TEST(Call, A_cancelled_call_never_calls_back) {
   Pair pair;
   uint64_t request = 0, cookie = 0;
   ASSERT_EQ(pair.one().Call("never mind", 9, UINT64_MAX, &request), 0);
-  EXPECT_EQ(kccm_cancel(pair.one().peer, request, &cookie), 0);
+  EXPECT_EQ(kccm_peer_cancel(pair.one().peer, request, &cookie), 0);
   EXPECT_EQ(cookie, 9u);
-  EXPECT_EQ(kccm_cancel(pair.one().peer, request, &cookie), -ENOENT);
+  EXPECT_EQ(kccm_peer_cancel(pair.one().peer, request, &cookie), -ENOENT);
   Echo(pair.two());
   pair.Settle();
   EXPECT_TRUE(pair.one().called.empty());
@@ -187,7 +187,7 @@ TEST(Call, Who_found_too_many_calls_open_hears_when_there_are_fewer) {
   one.writable.clear();
   fill();
   uint64_t cookie;
-  for (const uint64_t request : requests) kccm_cancel(one.peer, request, &cookie);
+  for (const uint64_t request : requests) kccm_peer_cancel(one.peer, request, &cookie);
   EXPECT_THAT(one.writable, IsEmpty()) << "not from within";
   pair.Advance(KCCM_PROBE_MAX_MS * kMs);
   EXPECT_THAT(one.writable, ElementsAre(KCCM_LANE_CONTROL)) << "after they were given up";

@@ -66,7 +66,7 @@ const kccm_ops& Pair::Ops() {
         node.delivered.push_back(
             {message->type, message->lane, message->port, message->request, Text(*message)});
         if (node.auto_consume) {
-          kccm_consume(peer, message->lane, 1, message->length, node.pair->now);
+          kccm_peer_consume(peer, message->lane, 1, message->length, node.pair->now);
         }
         if (node.on_deliver) node.on_deliver(node.delivered.back());
         return 0;
@@ -121,13 +121,13 @@ kccm_peer* Node::AddPeer(uint16_t node) {
 int Node::Send(const std::string& payload, uint64_t cookie, uint8_t lane) {
   const kccm_message message = {
       KCCM_FRAME_MESSAGE, lane, 7, 0, 0, payload.data(), static_cast<uint32_t>(payload.size())};
-  return kccm_send(peer, &message, cookie, pair->now);
+  return kccm_peer_send(peer, &message, cookie, pair->now);
 }
 
 int Node::SendInPlace(const std::string& payload, uint64_t cookie, uint8_t lane) {
   const kccm_message message = {
       KCCM_FRAME_MESSAGE, lane, 7, 0, 0, payload.data(), static_cast<uint32_t>(payload.size())};
-  return kccm_send_in_place(peer, &message, cookie, pair->now);
+  return kccm_peer_send_in_place(peer, &message, cookie, pair->now);
 }
 
 int Node::Call(const std::string& payload, uint64_t cookie, uint64_t deadline_ns,
@@ -140,7 +140,8 @@ int Node::Call(const std::string& payload, uint64_t cookie, uint64_t deadline_ns
                                 payload.data(),
                                 static_cast<uint32_t>(payload.size())};
   uint64_t unused;
-  return kccm_call(peer, &message, cookie, deadline_ns, pair->now, request ? request : &unused);
+  return kccm_peer_call(peer, &message, cookie, deadline_ns, pair->now,
+                        request ? request : &unused);
 }
 
 int Node::Reply(const Delivered& request, const std::string& payload) {
@@ -151,11 +152,11 @@ int Node::Reply(const Delivered& request, const std::string& payload) {
                                 request.request,
                                 payload.data(),
                                 static_cast<uint32_t>(payload.size())};
-  return kccm_reply(peer, &message, pair->now);
+  return kccm_peer_reply(peer, &message, pair->now);
 }
 
 void Node::Consume(uint32_t messages, uint64_t bytes, uint8_t lane) {
-  kccm_consume(peer, lane, messages, bytes, pair->now);
+  kccm_peer_consume(peer, lane, messages, bytes, pair->now);
 }
 
 std::vector<std::string> Node::Payloads(uint8_t lane) const {
