@@ -92,7 +92,10 @@ void WireWatch::Establish(Line& line, int side) {
 void WireWatch::Message(Line& line, int side, const Frame& frame) {
   Flow& flow = flows_[line.sends[side]];
   uint64_t& last = line.last_seq[side];
-  if (frame.seq == 0 || frame.seq > flow.bytes.size() || (last != 0 && frame.seq != last + 1)) {
+  // What the hello of a new connection did not count yet, but an ack has meanwhile, is not resent.
+  const bool follows =
+      (last != 0 && frame.seq == last + 1) || (frame.seq > last && frame.seq <= flow.accepted + 1);
+  if (!follows || frame.seq > flow.bytes.size()) {
     return Fail(line, "message " + std::to_string(frame.seq) + " sent after " +
                           std::to_string(last) + " of " + std::to_string(flow.bytes.size() - 1));
   }
@@ -119,6 +122,7 @@ void WireWatch::Grant(Line& line, int side, uint64_t accepted, uint64_t messages
     Fail(line, "granted more than the window: " + std::to_string(messages - accepted) +
                    " messages, " + std::to_string(bytes - taken) + " bytes");
   }
+  flow.accepted = std::max(flow.accepted, accepted);
   flow.granted_messages = std::max(flow.granted_messages, messages);
   flow.granted_bytes = std::max(flow.granted_bytes, bytes);
 }

@@ -2,7 +2,8 @@
 //
 // What must be true of the frames between two nodes, whatever the applications notice:
 //
-//	sequence numbers follow each other, and a message keeps its length when it is sent again;
+//	sequence numbers follow each other, but for those that were acknowledged meanwhile, and a
+//	message keeps its length when it is sent again;
 //	nothing is acknowledged before its last byte was handed to the process that acknowledges it;
 //	nobody grants more than its window, and nobody sends more than was granted;
 //	a connection never supersedes one that a later attempt of the same dialer established.
@@ -47,6 +48,7 @@ class WireWatch final : public Tap {
   struct Flow {
     std::vector<uint64_t> bytes{0};  // payload bytes of all messages up to this number
     uint64_t read = 0;               // messages whose last byte the receiver was handed
+    uint64_t accepted = 0;           // messages that it has acknowledged, heard or not
     uint64_t granted_messages = 0;
     uint64_t granted_bytes = 0;
     Window window{};
