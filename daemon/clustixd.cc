@@ -78,8 +78,9 @@ void Declare(CLI::App& app, Arguments& arguments) {
   app.add_flag("--proc-optional", arguments.proc_optional,
                "Run without the cluster's /proc where it cannot be mounted, instead of failing");
   app.add_option("--local-proc", arguments.local_proc,
-                 "Where those who cover /proc with the cluster's bind the node's own: fd, ns, "
-                 "maps, ... of its processes are links to there")
+                 "Where clustix shell binds the node's own /proc, which the cluster's covers: fd, "
+                 "ns, maps, ... of its processes are links to there (default: localproc in the "
+                 "runtime directory)")
       ->type_name("DIR");
   app.add_option("--log-level", arguments.log_level, "debug, info, warning or error")
       ->type_name("LEVEL")

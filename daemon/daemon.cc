@@ -122,9 +122,10 @@ absl::Status Daemon::StartMessenger() {
 absl::Status Daemon::MountProc() {
   if (!options_.proc) return absl::OkStatus();
   RETURN_IF_ERROR(runtime_->MakeProc());
+  if (options_.local_proc.empty()) RETURN_IF_ERROR(runtime_->MakeLocalProc());
   FuseView::Options fuse;
   fuse.allow_other = geteuid() == 0;
-  fuse.local_proc = options_.local_proc;
+  fuse.local_proc = LocalProcDir();
   absl::StatusOr<std::unique_ptr<FuseView>> mounted =
       FuseView::Mount(service_.get(), runtime_->proc_path(), fuse);
   if (mounted.ok()) {
@@ -214,6 +215,7 @@ void Daemon::FillStatus(proto::Status::Builder status) const {
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(uptime).count()));
   if (const std::string why = WhyNoProc(); why.empty()) {
     status.setProcMount(runtime_->proc_path().c_str());
+    status.setLocalProc(LocalProcDir().c_str());
   } else {
     status.setProcNote(why.c_str());
   }
@@ -221,6 +223,10 @@ void Daemon::FillStatus(proto::Status::Builder status) const {
   status.getTransport().setReason(transport_.reason.c_str());
   FillPeers(status);
   FillCounters(status);
+}
+
+std::string Daemon::LocalProcDir() const {
+  return options_.local_proc.empty() ? runtime_->local_proc_path() : options_.local_proc;
 }
 
 std::string Daemon::WhyNoProc() const {

@@ -35,7 +35,7 @@ struct DaemonOptions {
   std::string runtime_dir;
   bool proc = true;            // mount the cluster's /proc
   bool proc_optional = false;  // run without it if that fails
-  std::string local_proc;      // FuseView::Options::local_proc
+  std::string local_proc;      // FuseView::Options::local_proc; empty: RuntimeDir's
 };
 
 class Daemon {
@@ -60,6 +60,7 @@ class Daemon {
   void OnPeerEvent(NodeId peer, PeerEvent event);
   bool AllPeersUp() const;
   // Why the cluster's /proc is not mounted; empty if it is.
+  std::string LocalProcDir() const;
   std::string WhyNoProc() const;
   void OnPartClosed();
   void AwaitClosed();

@@ -70,6 +70,7 @@ absl::StatusOr<std::unique_ptr<RuntimeDir>> RuntimeDir::Acquire(const std::strin
 RuntimeDir::~RuntimeDir() {
   unlink(socket_path().c_str());
   if (made_proc_) rmdir(proc_path().c_str());
+  if (made_local_proc_) rmdir(local_proc_path().c_str());
   // 1. the name, 2. the lock with its descriptor: see Lock().
   unlink(lock_path().c_str());
   lock_.Reset();
@@ -83,6 +84,12 @@ absl::Status RuntimeDir::MakeProc() {
   made_proc_ = mkdir(proc_path().c_str(), kDirectoryMode) == 0;
   if (made_proc_ || errno == EEXIST) return absl::OkStatus();
   return base::ErrnoStatus(errno, "cannot make the mount point " + proc_path());
+}
+
+absl::Status RuntimeDir::MakeLocalProc() {
+  made_local_proc_ = mkdir(local_proc_path().c_str(), kDirectoryMode) == 0;
+  if (made_local_proc_ || errno == EEXIST) return absl::OkStatus();
+  return base::ErrnoStatus(errno, "cannot make the mount point " + local_proc_path());
 }
 
 }  // namespace clustix::daemon

@@ -27,9 +27,12 @@ class RuntimeDir {
   const std::string& path() const { return path_; }
   std::string socket_path() const;
   std::string proc_path() const { return path_ + "/proc"; }
+  std::string local_proc_path() const { return path_ + "/localproc"; }
 
   // Makes the mount point for the cluster's /proc, if it is not there.
   absl::Status MakeProc();
+  // The same for the place where `clustix shell` keeps the /proc that it covers.
+  absl::Status MakeLocalProc();
 
  private:
   RuntimeDir(std::string path, base::UniqueFd lock)
@@ -39,6 +42,7 @@ class RuntimeDir {
   std::string path_;
   base::UniqueFd lock_;
   bool made_proc_ = false;
+  bool made_local_proc_ = false;
 };
 
 }  // namespace clustix::daemon

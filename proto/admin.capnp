@@ -63,6 +63,7 @@ struct Status {
   # "refused_by_peer.REASON" those of this node that others refused; the rest are named for what
   # they count.
   procNote @13 :Text;
+  localProc @14 :Text;  # with procMount: where links of the view expect the node's own /proc
 }
 
 struct Transport {

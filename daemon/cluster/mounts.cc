@@ -160,18 +160,16 @@ absl::Status MakeNodeMounts(const Layout& layout, int node) {
   return absl::OkStatus();
 }
 
-absl::Status CoverProc(const Layout& layout, int node) {
-  const std::string dir = layout.NodeDir(node);
-  const std::string view = layout.ProcMount(node);
+absl::Status CoverProc(const View& view) {
   // 1. A namespace whose mounts nobody else sees, but which hears of the daemon's (un)mounts.
   if (unshare(CLONE_NEWNS) != 0) return base::ErrnoStatus(errno, "cannot make a mount namespace");
   RETURN_IF_ERROR(Mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE));
-  RETURN_IF_ERROR(Mount("/proc", layout.LocalProc(), nullptr, MS_BIND | MS_REC));
+  RETURN_IF_ERROR(Mount("/proc", view.local_proc, nullptr, MS_BIND | MS_REC));
   // 2. The view as it is now.
-  ASSIGN_OR_RETURN(base::UniqueFd now, CloneMount(view));
+  ASSIGN_OR_RETURN(base::UniqueFd now, CloneMount(view.mount));
   // 3. Below it over /proc, the directory at which clustixd mounts the view: a restarted daemon's
   // mount reaches this directory too, and so becomes /proc.
-  if (IsMountPoint(dir)) RETURN_IF_ERROR(CoverWithMountPoint(dir, view));
+  if (IsMountPoint(view.dir)) RETURN_IF_ERROR(CoverWithMountPoint(view.dir, view.mount));
   return Attach(now, "/proc");
 }
 

@@ -34,10 +34,18 @@ absl::Status DetachMounts(const std::string& path);
 // and the base directory with this node's things only.
 absl::Status MakeNodeMounts(const Layout& layout, int node);
 
+// Where a daemon has its view of the cluster's /proc.
+struct View {
+  std::string dir;         // the daemon's runtime directory
+  std::string mount;       // the view, in `dir`
+  std::string local_proc;  // an empty directory, for the /proc that the view covers
+};
+
 // Called by a process in a node's namespaces, or on a machine of its own user namespace: makes a
-// new mount namespace in which the cluster's /proc of `node` covers /proc, also after a restart of
-// clustixd, and the /proc of before is at layout.LocalProc().
-absl::Status CoverProc(const Layout& layout, int node);
+// new mount namespace in which the view covers /proc, and the /proc of before is at
+// `view.local_proc`. Where ShareNodeDir() has prepared `view.dir`, what a restarted clustixd mounts
+// covers /proc as well.
+absl::Status CoverProc(const View& view);
 
 }  // namespace clustix::cluster
 

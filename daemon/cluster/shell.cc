@@ -75,30 +75,29 @@ absl::Status GainMountRight() {
   return WriteProcFile("/proc/self/gid_map", absl::StrCat(gid, " ", gid, " 1"));
 }
 
-void SetEnvironment(const Layout& layout, int node) {
-  setenv("CLUSTIX_SOCKET", layout.Socket(node).c_str(), 1);
+void SetEnvironment(const Place& place) {
+  setenv("CLUSTIX_SOCKET", place.socket.c_str(), 1);
   // The name under which Debian's bash shows that a shell is somewhere else, in its prompt.
-  setenv("debian_chroot", absl::StrCat("clustix:", NodeName(node)).c_str(), 1);
+  setenv("debian_chroot", absl::StrCat("clustix:", place.name).c_str(), 1);
 }
 
-absl::Status MakeView(const Layout& layout, const NodeProcess& node) {
-  if (MountPoints(layout.ProcMount(node.node)).empty()) {
-    return absl::UnavailableError(absl::StrCat(
-        NodeName(node.node), " has no view of the cluster's /proc: nothing is mounted at ",
-        layout.ProcMount(node.node), " (see ", layout.Log(node.node), ")"));
+absl::Status MakeView(const Place& place) {
+  if (MountPoints(place.view.mount).empty()) {
+    return absl::UnavailableError(
+        absl::StrCat(place.name, " has no view of the cluster's /proc: nothing is mounted at ",
+                     place.view.mount));
   }
-  if (node.mode == Mode::kLoopback && geteuid() != 0) RETURN_IF_ERROR(GainMountRight());
-  return CoverProc(layout, node.node);
+  if (geteuid() != 0) RETURN_IF_ERROR(GainMountRight());
+  return CoverProc(place.view);
 }
 
 // In the child. Never returns.
-[[noreturn]] void RunInView(const Layout& layout, const NodeProcess& node,
-                            const std::vector<std::string>& argv) {
-  if (absl::Status status = MakeView(layout, node); !status.ok()) {
+[[noreturn]] void RunInView(const Place& place, const std::vector<std::string>& argv) {
+  if (absl::Status status = MakeView(place); !status.ok()) {
     std::fprintf(stderr, "clustix: %s\n", std::string(base::ToStd(status.message())).c_str());
     _exit(1);
   }
-  SetEnvironment(layout, node.node);
+  SetEnvironment(place);
   std::vector<std::string> copy = argv;
   if (copy.empty()) {
     const char* shell = std::getenv("SHELL");
@@ -109,7 +108,7 @@ absl::Status MakeView(const Layout& layout, const NodeProcess& node) {
           "A shell on %s. /proc is the cluster's: ps, top, pgrep, free, ... show all "
           "nodes.\nThe node's own /proc is at %s. kill takes the node's own pids: clustix ps "
           "-o pid,lpid,args\nexit leaves.\n",
-          NodeName(node.node).c_str(), layout.LocalProc().c_str());
+          place.name.c_str(), place.view.local_proc.c_str());
     }
   }
   std::vector<char*> pointers;
@@ -138,19 +137,31 @@ int Follow(pid_t child) {
 
 }  // namespace
 
+bool HasNodes(const Layout& layout) {
+  // A directory that can be no base has none, and RunShell() says why it cannot.
+  return !layout.Check().ok() || !Scan(layout).nodes.empty();
+}
+
+absl::StatusOr<int> RunShellAt(const Place& place, const std::vector<std::string>& argv) {
+  std::fflush(nullptr);
+  pid_t child = fork();  // a pid namespace is entered by children only
+  if (child < 0) return base::ErrnoStatus(errno, "cannot fork");
+  if (child == 0) RunInView(place, argv);
+  // What the terminal's keys ask for is for the program to follow.
+  signal(SIGINT, SIG_IGN);
+  signal(SIGQUIT, SIG_IGN);
+  return Follow(child);
+}
+
 absl::StatusOr<int> RunShell(const Layout& layout, const ShellOptions& options) {
   RETURN_IF_ERROR(layout.Check());
   ASSIGN_OR_RETURN(NodeProcess node, ChooseNode(layout, options.node));
   RETURN_IF_ERROR(options.check_daemon(layout, node.node));
   if (node.mode == Mode::kNamespaces) RETURN_IF_ERROR(EnterNamespaces(node.process));
-  std::fflush(nullptr);
-  pid_t child = fork();  // a pid namespace is entered by children only
-  if (child < 0) return base::ErrnoStatus(errno, "cannot fork");
-  if (child == 0) RunInView(layout, node, options.argv);
-  // What the terminal's keys ask for is for the program to follow.
-  signal(SIGINT, SIG_IGN);
-  signal(SIGQUIT, SIG_IGN);
-  return Follow(child);
+  const Place place{NodeName(node.node),
+                    layout.Socket(node.node),
+                    {layout.NodeDir(node.node), layout.ProcMount(node.node), layout.LocalProc()}};
+  return RunShellAt(place, options.argv);
 }
 
 }  // namespace clustix::cluster

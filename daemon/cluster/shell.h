@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "daemon/cluster/layout.h"
+#include "daemon/cluster/mounts.h"
 
 namespace clustix::cluster {
 
@@ -22,9 +23,22 @@ struct ShellOptions {
   std::function<absl::Status(const Layout&, int node)> check_daemon;
 };
 
+// Whether a cluster of `up` has a node that runs in this base directory.
+bool HasNodes(const Layout& layout);
+
 // Returns what the program's exit status is for a shell. The calling process is in the node's
 // namespaces afterwards, fit only to exit.
 absl::StatusOr<int> RunShell(const Layout& layout, const ShellOptions& options);
+
+// A daemon whose namespaces the calling process is in.
+struct Place {
+  std::string name;  // of its node
+  std::string socket;
+  View view;
+};
+
+// The same with the view of that daemon.
+absl::StatusOr<int> RunShellAt(const Place& place, const std::vector<std::string>& argv);
 
 }  // namespace clustix::cluster
 

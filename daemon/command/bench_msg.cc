@@ -139,6 +139,7 @@ int ListPeers() {
                std::string(peer.packages)});
   }
   std::fputs(table.Render().c_str(), stdout);
+  std::printf("./up --bench-peers installs and builds those that are missing.\n");
   return kExitOk;
 }
 

@@ -77,7 +77,7 @@ std::string Memory(const Figures& figures) {
 
 std::string Note(const proc::NodeView& node) {
   if (node.snapshot == nullptr) return "never heard";
-  if (node.stale) return "stale: as of " + FormatDuration(node.age_ms) + " ago";
+  if (node.stale) return "does not answer: figures of " + FormatDuration(node.age_ms) + " ago";
   return "";
 }
 
@@ -127,8 +127,10 @@ void AddNodesCommand(CLI::App& app, Context& context) {
   auto as_json = std::make_shared<bool>(false);
   CLI::App* command = app.add_subcommand("nodes", "List the nodes and how they are doing");
   command->footer(
-      "A node that does not answer is marked stale; what is shown of it is the last that is "
-      "known.\n"
+      "STATE: self; up; path-down, its connection broke and is dialled again; suspect, it is\n"
+      "silent for longer than the tolerance (1.5 s); dead, for four times that. What is shown of "
+      "a\n"
+      "node that does not answer is from when somebody last looked.\n"
       "Examples:\n"
       "  clustix nodes\n"
       "  clustix nodes --json | jq -r '.[] | select(.stale) | .name'");

@@ -166,7 +166,8 @@ void AddStatusCommand(CLI::App& app, Context& context) {
       app.add_subcommand("status", "Show the daemon, its peers and what it has turned away");
   command->footer(
       "Refused: connections turned away here, by reason (proof: another cluster key; cluster:\n"
-      "another uuid; unknown: a node that is not configured; clone: the id of a live node; ...).\n"
+      "another uuid; unknown: a node that is not configured; clone: the id of a live node;\n"
+      "timeout: a handshake that was not finished, as by a node that is stopped; ...).\n"
       "Examples:\n"
       "  clustix status\n"
       "  clustix --socket /run/clustix/node2/clustixd.sock status\n"

@@ -3,6 +3,8 @@
 // `clustix version`: what this program is; needs no daemon.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "daemon/command/command.h"
@@ -11,8 +13,9 @@
 namespace clustix::command {
 namespace {
 
-int RunVersion() {
-  std::printf("%s\n", VersionLine().c_str());
+int RunVersion(bool as_json) {
+  const nlohmann::json object = {{"version", CLUSTIX_VERSION}, {"wire_protocol", KCCM_VERSION_MAX}};
+  std::printf("%s\n", as_json ? object.dump(2).c_str() : VersionLine().c_str());
   return kExitOk;
 }
 
@@ -23,8 +26,11 @@ std::string VersionLine() {
 }
 
 void AddVersionCommand(CLI::App& app, Context& context) {
+  auto as_json = std::make_shared<bool>(false);
   CLI::App* command = app.add_subcommand("version", "Print the version of this program");
-  command->callback([&context] { context.run = RunVersion; });
+  command->add_flag("--json", *as_json, "Print one object");
+  command->callback(
+      [&context, as_json] { context.run = [as_json] { return RunVersion(*as_json); }; });
 }
 
 }  // namespace clustix::command

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Calls a handler on another node and waits for its answer. In two terminals:
- *
  *	$ sync_call serve 127.0.0.1:7501
  *	$ sync_call call 127.0.0.1:7501 hello
  *	node 2 says: HELLO
@@ -41,7 +40,8 @@ static int call(struct clustix_node* node, const char* text) {
 
 int main(int argc, char** argv) {
   int serving = argc == 3 && strcmp(argv[1], "serve") == 0;
-  if (!serving && (argc != 4 || strcmp(argv[1], "call") != 0)) return 2;
+  if (!serving && (argc != 4 || strcmp(argv[1], "call") != 0))
+    return fputs("usage: sync_call serve ADDRESS | call ADDRESS TEXT\n", stderr), 2;
 
   struct clustix_peer peer = {serving ? CALLER : SERVER, serving ? NULL : argv[2]};
   struct clustix_options options = CLUSTIX_OPTIONS_INIT;

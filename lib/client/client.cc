@@ -60,6 +60,7 @@ Status DecodeStatus(proto::Status::Reader from) {
   status.uptime_ms = from.getUptimeMs();
   status.proc_mount = from.getProcMount().cStr();
   status.proc_note = from.getProcNote().cStr();
+  status.local_proc = from.getLocalProc().cStr();
   status.transport_name = from.getTransport().getName().cStr();
   status.transport_reason = from.getTransport().getReason().cStr();
   for (proto::Peer::Reader peer : from.getPeers()) {
@@ -84,13 +85,9 @@ absl::StatusOr<Status> ReadStatus(const std::vector<std::byte>& bytes) {
   return status;
 }
 
-// The process that listens, as this process's pid namespace numbers it; empty if it does not show
-// there.
-std::string PeerPid(const base::UniqueFd& fd) {
-  ucred peer{};
-  socklen_t size = sizeof(peer);
-  if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 0) return "";
-  return std::to_string(peer.pid);
+// The connection ended, and with it the daemon, as a rule.
+bool WentAway(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kUnavailable;
 }
 
 }  // namespace
@@ -117,10 +114,9 @@ absl::StatusOr<Status> Client::AwaitPeers(std::chrono::milliseconds patience) {
   const auto wait_ms =
       static_cast<uint32_t>(std::clamp<int64_t>(patience.count(), 0, proto::AWAIT_PEERS_MS_MAX));
   // While it waits for its peers, a daemon that is well says nothing.
-  RETURN_IF_ERROR(SetTimeout(fd_, std::chrono::milliseconds(wait_ms) + timeout_));
   ASSIGN_OR_RETURN(std::vector<std::byte> bytes,
-                   Exchange(Question([wait_ms](auto ask) { ask.setAwaitPeers(wait_ms); })));
-  RETURN_IF_ERROR(SetTimeout(fd_, timeout_));
+                   Exchange(Question([wait_ms](auto ask) { ask.setAwaitPeers(wait_ms); }),
+                            std::chrono::milliseconds(wait_ms)));
   return ReadStatus(bytes);
 }
 
@@ -148,7 +144,27 @@ absl::StatusOr<proc::ClusterSnapshot> Client::GetSnapshot() {
   return cluster;
 }
 
-absl::StatusOr<std::vector<std::byte>> Client::Exchange(const std::vector<std::byte>& request) {
+pid_t Client::DaemonPid() const {
+  ucred peer{};
+  socklen_t size = sizeof(peer);
+  if (getsockopt(fd_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return 0;
+  return peer.pid;
+}
+
+// All that can be asked may be asked twice. So a daemon that was killed under the question, and is
+// back at once where something restarts it, is worth a second try.
+absl::StatusOr<std::vector<std::byte>> Client::Exchange(const std::vector<std::byte>& request,
+                                                        std::chrono::milliseconds patience) {
+  RETURN_IF_ERROR(SetTimeout(fd_, timeout_ + patience));
+  absl::StatusOr<std::vector<std::byte>> reply = TryExchange(request);
+  if (reply.ok() || !WentAway(reply.status())) return reply;
+  absl::StatusOr<base::UniqueFd> again = AwaitUnix(path_, kRestart, timeout_ + patience);
+  if (!again.ok()) return reply;
+  fd_ = *std::move(again);
+  return TryExchange(request);
+}
+
+absl::StatusOr<std::vector<std::byte>> Client::TryExchange(const std::vector<std::byte>& request) {
   uint32_t length = htole32(static_cast<uint32_t>(request.size()));
   RETURN_IF_ERROR(SendAll(&length, sizeof(length)));
   RETURN_IF_ERROR(SendAll(request.data(), request.size()));
@@ -192,12 +208,15 @@ absl::Status Client::ReceiveAll(void* to, size_t bytes) {
 
 absl::Status Client::SocketError(int error) const {
   if (error == EAGAIN || error == EWOULDBLOCK) {
-    const std::string pid = PeerPid(fd_);
-    return absl::DeadlineExceededError(
-        absl::StrCat(path_, ": the daemon", pid.empty() ? "" : absl::StrCat(", process ", pid, ","),
-                     " has said nothing for ", timeout_.count(),
-                     " ms: it is stopped, or overrun (kill -CONT ", pid.empty() ? "PID" : pid,
-                     " lets a stopped one go on; --socket asks that of another node)"));
+    const pid_t pid = DaemonPid();
+    const std::string name = pid > 0 ? absl::StrCat(pid) : "PID";
+    return absl::DeadlineExceededError(absl::StrCat(
+        path_, ": the daemon", pid > 0 ? absl::StrCat(", process ", pid, ",") : "",
+        " has said nothing for ", timeout_.count(), " ms: it is stopped, or overrun (kill -CONT ",
+        name, " lets a stopped one go on; --socket asks that of another node)"));
+  }
+  if (error == ECONNRESET || error == EPIPE) {
+    return absl::UnavailableError(absl::StrCat(path_, ": the daemon ended while it was asked"));
   }
   return base::ErrnoStatus(error, path_);
 }

@@ -5,6 +5,8 @@
 #ifndef CLUSTIX_LIB_CLIENT_CLIENT_H_
 #define CLUSTIX_LIB_CLIENT_CLIENT_H_
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +21,8 @@ namespace clustix::client {
 
 // How long a daemon that is well takes at most to say something.
 inline constexpr std::chrono::milliseconds kSilence{2000};
+// How long to wait for a daemon that ended: where something restarts it, it is back at once.
+inline constexpr std::chrono::milliseconds kRestart{2000};
 
 struct Counter {
   std::string name;
@@ -42,6 +46,7 @@ struct Status {
   uint64_t uptime_ms = 0;
   std::string proc_mount;  // empty: nothing is mounted
   std::string proc_note;   // why not
+  std::string local_proc;  // with proc_mount: where its links expect the node's own /proc
   std::string transport_name, transport_reason;
   std::vector<PeerStatus> peers;
   std::vector<Counter> counters;
@@ -58,6 +63,7 @@ class Client {
   static absl::StatusOr<Client> Await(const std::string& socket_path,
                                       std::chrono::milliseconds patience);
 
+  // A daemon that ends while it is asked is asked again if it is back within kRestart.
   // kDeadlineExceeded: the daemon does not answer, and the message says what helps if it is
   // stopped; kUnavailable: it went away; kInvalidArgument: it answered something malformed;
   // kInternal: with its own message. After an error the connection is of no more use.
@@ -68,11 +74,17 @@ class Client {
   absl::StatusOr<std::vector<proc::NodeSummary>> GetNodes();
   absl::StatusOr<proc::ClusterSnapshot> GetSnapshot();
 
+  // The daemon's pid in this process's pid namespace; 0: it is in none that can be seen from here.
+  pid_t DaemonPid() const;
+
  private:
   Client(base::UniqueFd fd, std::string path, std::chrono::milliseconds timeout)
       : fd_(std::move(fd)), path_(std::move(path)), timeout_(timeout) {}
 
-  absl::StatusOr<std::vector<std::byte>> Exchange(const std::vector<std::byte>& request);
+  // `patience`: how long the daemon may be silent beyond timeout_.
+  absl::StatusOr<std::vector<std::byte>> Exchange(const std::vector<std::byte>& request,
+                                                  std::chrono::milliseconds patience = {});
+  absl::StatusOr<std::vector<std::byte>> TryExchange(const std::vector<std::byte>& request);
   absl::Status SendAll(const void* data, size_t bytes);
   absl::Status ReceiveAll(void* to, size_t bytes);
   absl::Status SocketError(int error) const;

@@ -262,30 +262,44 @@ TEST_F(AdminServiceTest, Ends_while_somebody_waits_for_peers) {
   EXPECT_TRUE(absl::IsUnavailable(waiting.get()));
 }
 
+// A daemon that takes connections and does nothing about them.
+base::UniqueFd ListenAt(const std::string& path) {
+  base::UniqueFd listener(socket(AF_UNIX, SOCK_STREAM, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  EXPECT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  EXPECT_EQ(listen(listener.get(), 1), 0);
+  return listener;
+}
+
 TEST(Client, Waits_for_a_daemon_that_is_only_starting) {
   TempDir dir;
   const std::string path = dir.File("late.sock");
   EXPECT_TRUE(absl::IsNotFound(client::Client::Await(path, std::chrono::milliseconds(1)).status()));
   std::future<absl::Status> waiting = std::async(
       std::launch::async, [&path] { return client::Client::Await(path, kTestDeadline).status(); });
-  base::UniqueFd listener(socket(AF_UNIX, SOCK_STREAM, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-  ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  ASSERT_EQ(listen(listener.get(), 1), 0);
+  base::UniqueFd listener = ListenAt(path);
   ASSERT_EQ(chmod(path.c_str(), 0666), 0);  // as AdminService does
   EXPECT_TRUE(waiting.get().ok());
 }
 
+TEST_F(AdminServiceTest, Is_asked_again_by_a_client_whose_daemon_ended_under_the_question) {
+  // The client's daemon ends, unanswered, and the one of this test takes its place.
+  const std::string path = dir_.File("place.sock");
+  base::UniqueFd ending = ListenAt(path);
+  absl::StatusOr<client::Client> client = client::Client::Connect(path);
+  ASSERT_TRUE(client.ok()) << client.status();
+  ASSERT_EQ(rename(path_.c_str(), path.c_str()), 0);
+  ending.Reset();
+  absl::StatusOr<client::Status> status = client->GetStatus();
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->name, "one");
+}
+
 TEST(Client, Names_the_process_of_a_daemon_that_hangs) {
   TempDir dir;
-  base::UniqueFd listener(socket(AF_UNIX, SOCK_STREAM, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  dir.File("hangs.sock").copy(address.sun_path, sizeof(address.sun_path) - 1);
-  ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  ASSERT_EQ(listen(listener.get(), 1), 0);
+  base::UniqueFd listener = ListenAt(dir.File("hangs.sock"));
   auto client = client::Client::Connect(dir.File("hangs.sock"), std::chrono::milliseconds(20));
   ASSERT_TRUE(client.ok()) << client.status();
   absl::Status hangs = client->GetStatus().status();
@@ -326,12 +340,7 @@ TEST(Client, Tells_a_daemon_that_is_not_there_from_one_that_hangs) {
   TempDir dir;
   absl::Status none = client::Client::Connect(dir.File("none.sock")).status();
   EXPECT_TRUE(absl::IsNotFound(none)) << none;
-  base::UniqueFd listener(socket(AF_UNIX, SOCK_STREAM, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  dir.File("hangs.sock").copy(address.sun_path, sizeof(address.sun_path) - 1);
-  ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  ASSERT_EQ(listen(listener.get(), 1), 0);
+  base::UniqueFd listener = ListenAt(dir.File("hangs.sock"));
   auto client = client::Client::Connect(dir.File("hangs.sock"), std::chrono::milliseconds(20));
   ASSERT_TRUE(client.ok()) << client.status();
   absl::Status hangs = client->GetStatus().status();
