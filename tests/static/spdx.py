@@ -22,7 +22,7 @@ def licence_of(path):
     if path.startswith("lib/session/"):
         # Its CMakeLists.txt is no part of what the kernel builds.
         return REST if path.endswith("CMakeLists.txt") else SHARED
-    if path.startswith("kmod/") or path == "Kbuild":
+    if path.startswith(("kmod/", "tests/vm/modules/")) or path == "Kbuild":
         return KERNEL
     return REST
 

@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The rig itself: that it boots every kernel, hears what happens in its machines, and notices what goes
+wrong there. Without this, a test that passes says little."""
+
+import scenario
+
+PROBE = scenario.HERE / "modules/probe"
+MISTAKE = "/sys/module/rig_probe/parameters/mistake"
+
+
+class Rig(scenario.Scenario):
+    def boot_with_probe(self, *names):
+        modules = {name: self.build_modules(name, "probe", PROBE).values() for name in set(names)}
+        return self.boot(*names, modules=modules, load=("sch_netem",))
+
+    def test_runs_programs_and_modules_on_different_kernels(self):
+        old, new = self.boot_with_probe("6.1", "6.12")
+        self.assertRegex(old.do("uname -r"), r"^6\.1\.")
+        self.assertRegex(new.do("uname -r"), r"^6\.12\.")
+        self.assertEqual(old.run("exit 3").wait(), 3)
+        self.assertEqual(old.run("kill -SEGV $$").wait(), 128 + 11)
+        echo = new.run("while read -r line; do echo got $line; done")
+        for word in ("one", "two"):
+            echo.input(word)
+            echo.expect(f"^got {word}$")
+        echo.close_input()
+        self.assertEqual(echo.wait(), 0)
+        for machine in (old, new):
+            machine.do("insmod /modules/rig_probe.ko")
+            machine.expect_log("rig_probe: loaded")
+            machine.do("rmmod rig_probe")
+            machine.expect_log("rig_probe: unloaded")
+
+    def test_disturbs_the_network_between_machines(self):
+        one, two = self.boot_with_probe("6.1", "6.1")
+        ping = f"ping -c 3 -W 2 {two.address}"
+        one.do(ping)
+        one.disturb("loss 100%")
+        self.assertNotEqual(one.run(ping).wait(), 0)
+        one.leave_in_peace()
+        self.network.cut(2)
+        self.assertNotEqual(one.run(ping).wait(), 0)
+        self.network.heal(2)
+        one.do(ping)
+        two.kill()
+        self.assertNotEqual(one.run(ping).wait(), 0)
+
+    def test_notices_what_a_stock_kernel_complains_about(self):
+        machine = self.boot_with_probe("6.12")
+        self.expect_complaints()
+        machine.do("insmod /modules/rig_probe.ko")
+        self.assertEqual(machine.splats(), [])
+        machine.do(f"echo warning >{MISTAKE}")
+        machine.expect_log("rig_probe: as asked")
+        self.assertTrue(machine.splats())
+
+
+if __name__ == "__main__":
+    scenario.main()
