@@ -408,3 +408,18 @@ void kccm_peer_usage(const struct kccm_peer *peer, uint64_t *messages, uint64_t 
 		*bytes += peer->lanes[i].queue.block_bytes;
 	}
 }
+
+void kccm_peer_queue(const struct kccm_peer *peer, unsigned lane_index, struct kccm_lane_queue *out)
+{
+	const struct kccm_lane *lane = &peer->lanes[lane_index];
+
+	out->connected = lane->conn;
+	out->accepted = lane->queue.base - 1;
+	out->written = lane->queue.sent_end - 1;
+	out->queued = lane->queue.next - 1;
+	out->memory_bytes = lane->queue.block_bytes;
+	out->credit_messages = lane->queue.credit_messages;
+	out->credit_bytes = lane->queue.credit_bytes;
+	out->received = lane->next_expected - 1;
+	out->consumed = lane->consumed_messages;
+}

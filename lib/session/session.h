@@ -229,6 +229,21 @@ const struct kccm_peer_counters *kccm_peer_stats(const struct kccm_peer *peer);
 /* What the peer holds of this node's memory now, in bytes and messages over all lanes. */
 void kccm_peer_usage(const struct kccm_peer *peer, uint64_t *messages, uint64_t *bytes);
 
+/* A lane as it stands now, for those who look for what is stuck. Sequence numbers, but for bytes.
+ */
+struct kccm_lane_queue {
+	bool connected;
+	uint64_t accepted;	  /* the newest message that the peer has accepted */
+	uint64_t written;	  /* the newest one that was ever written */
+	uint64_t queued;	  /* the newest one */
+	uint64_t memory_bytes;	  /* of all between accepted and queued */
+	uint64_t credit_messages; /* the last one that the peer grants ... */
+	uint64_t credit_bytes;	  /* ... and the sum of payloads */
+	uint64_t received;	  /* the newest one from the peer */
+	uint64_t consumed;	  /* how many of them the application has finished with */
+};
+void kccm_peer_queue(const struct kccm_peer *peer, unsigned lane, struct kccm_lane_queue *out);
+
 /* --- messages ------------------------------------------------------------------------------- */
 
 /*
