@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Sending and calling, from kccm.h to the session and back. */
+#include "call.h"
+
+#include <linux/sched/signal.h>
+#include <net/net_namespace.h>
+
+#include "kccm.h"
+#include "netns.h"
+#include "node.h"
+#include "remote.h"
+
+/* --- the outcome ------------------------------------------------------------------------------ */
+
+static void take_reply(struct kccm_call *call, const struct kccm_message *reply)
+{
+	call->status = reply->port;
+	call->reply_length = reply->length;
+	memcpy(call->reply, reply->payload, min(reply->length, call->reply_room));
+	if (reply->port == KCCM_STATUS_NO_SUCH_PORT)
+		call->error = -ENXIO;
+	else if (reply->length > call->reply_room)
+		call->error = -EMSGSIZE;
+}
+
+void kccm_call_settle(struct kccm_call *call, int error, const struct kccm_message *reply)
+{
+	struct kccm_net *home = call->node->home;
+
+	call->open = false;
+	call->error = error;
+	if (reply)
+		take_reply(call, reply);
+	if (!call->done) {
+		complete(&call->settled); /* and the call is not ours any more */
+		return;
+	}
+	spin_lock(&home->finished_lock);
+	list_add_tail(&call->entry, &home->finished);
+	spin_unlock(&home->finished_lock);
+	queue_work(kccm_service_wq, &home->finish_work);
+}
+
+/* The next call that is over; its reference to the node goes to the caller. */
+static struct kccm_call *take_finished(struct kccm_net *home, struct kccm_node **node)
+{
+	struct kccm_call *call;
+
+	spin_lock(&home->finished_lock);
+	call = list_first_entry_or_null(&home->finished, struct kccm_call, entry);
+	if (call) {
+		list_del_init(&call->entry);
+		*node = call->node;
+		call->node = NULL;
+	}
+	spin_unlock(&home->finished_lock);
+	return call;
+}
+
+static void finish_work(struct work_struct *work)
+{
+	struct kccm_net *home = container_of(work, struct kccm_net, finish_work);
+	struct kccm_node *node;
+	struct kccm_call *call;
+
+	while ((call = take_finished(home, &node))) {
+		call->done(call); /* may free it */
+		kccm_node_put(node);
+		cond_resched();
+	}
+}
+
+void kccm_finish_init(struct kccm_net *home)
+{
+	spin_lock_init(&home->finished_lock);
+	INIT_LIST_HEAD(&home->finished);
+	INIT_WORK(&home->finish_work, finish_work);
+}
+
+/* --- the way out ------------------------------------------------------------------------------ */
+
+static u64 deadline_of(const struct kccm_call *call, u64 now_ns)
+{
+	return call->timeout_ms ? now_ns + (u64)call->timeout_ms * NSEC_PER_MSEC : KCCM_NO_TIME;
+}
+
+static int post(struct kccm_node *node, struct kccm_remote *remote, struct kccm_call *call)
+{
+	const struct kccm_message message = {
+		.type = call->type,
+		.lane = call->to.lane,
+		.port = call->to.port,
+		.epoch = call->to.epoch,
+		.payload = call->request,
+		.length = call->request_length,
+	};
+	u64 now_ns = node->now_ns;
+	/* A message that nobody wants to hear of again has no node: see kccm_send(). */
+	u64 cookie = call->node ? (uintptr_t)call : 0;
+	int error;
+
+	if (call->type == KCCM_FRAME_REQUEST)
+		error = kccm_peer_call(remote->session, &message, cookie, deadline_of(call, now_ns),
+				       now_ns, &call->number);
+	else
+		error = kccm_peer_send(remote->session, &message, cookie, now_ns);
+	if (!error)
+		call->open = true;
+	return error == -ENOBUFS ? -EAGAIN : error;
+}
+
+/* `room` is what remote->room was when the queue was full. Puts the remote. */
+static int wait_for_room(struct kccm_node *node, struct kccm_remote *remote, u8 lane, u32 room)
+{
+	int error = wait_event_killable(node->room, READ_ONCE(remote->room[lane]) != room);
+
+	kccm_remote_put(remote);
+	return error ? -EINTR : 0;
+}
+
+static int submit(struct kccm_node *node, struct kccm_call *call, unsigned int flags)
+{
+	struct kccm_remote *remote;
+	u32 room = 0;
+	int error;
+
+	if (call->to.lane >= KCCM_LANES)
+		return -EINVAL;
+	do {
+		kccm_node_lock(node);
+		remote = kccm_node_remote(node, call->to.node);
+		error = remote ? post(node, remote, call) : -ENOTCONN;
+		if (error == -EAGAIN) {
+			kref_get(&remote->refs);
+			room = remote->room[call->to.lane];
+		}
+		kccm_node_unlock(node);
+		if (error != -EAGAIN)
+			return error;
+		if (flags & KCCM_NOWAIT) {
+			kccm_remote_put(remote);
+			return error;
+		}
+		error = wait_for_room(node, remote, call->to.lane, room);
+	} while (!error);
+	return error;
+}
+
+/* Submits what has an outcome. On success the node's reference is the call's. */
+static int submit_for_outcome(struct net *net, struct kccm_call *call, u8 type, unsigned int flags)
+{
+	int error;
+
+	call->node = kccm_node_get(net);
+	if (!call->node)
+		return -ENOTCONN;
+	call->type = type;
+	call->error = 0;
+	call->status = 0;
+	call->reply_length = 0;
+	INIT_LIST_HEAD(&call->entry);
+	init_completion(&call->settled);
+	error = submit(call->node, call, flags);
+	if (error) {
+		kccm_node_put(call->node);
+		call->node = NULL;
+	}
+	return error;
+}
+
+int kccm_send(struct net *net, const struct kccm_to *to, const void *payload, u32 length,
+	      unsigned int flags)
+{
+	struct kccm_call message = {
+		.to = *to,
+		.request = payload,
+		.request_length = length,
+		.type = KCCM_FRAME_MESSAGE,
+	};
+	struct kccm_node *node = kccm_node_get(net);
+	int error;
+
+	if (!node)
+		return -ENOTCONN;
+	error = submit(node, &message, flags);
+	kccm_node_put(node);
+	return error;
+}
+EXPORT_SYMBOL_GPL(kccm_send);
+
+int kccm_send_async(struct net *net, struct kccm_call *call, unsigned int flags)
+{
+	if (!call->done)
+		return -EINVAL;
+	return submit_for_outcome(net, call, KCCM_FRAME_MESSAGE, flags);
+}
+EXPORT_SYMBOL_GPL(kccm_send_async);
+
+int kccm_call_async(struct net *net, struct kccm_call *call, unsigned int flags)
+{
+	if (!call->done)
+		return -EINVAL;
+	return submit_for_outcome(net, call, KCCM_FRAME_REQUEST, flags);
+}
+EXPORT_SYMBOL_GPL(kccm_call_async);
+
+/*
+ * True: it was open, and will not be settled any more. False: it is settled. As long as it is open
+ * its peer is there, also when the node has begun to stop.
+ */
+static bool give_up(struct kccm_node *node, struct kccm_call *call)
+{
+	bool given_up = false;
+	u64 cookie;
+
+	kccm_node_lock(node);
+	if (call->open) {
+		struct kccm_peer *peer = kccm_peer_find(node->endpoint, call->to.node);
+
+		given_up = !WARN_ON_ONCE(kccm_peer_cancel(peer, call->number, &cookie));
+		call->open = false;
+	}
+	kccm_node_unlock(node);
+	return given_up;
+}
+
+int kccm_call(struct net *net, struct kccm_call *call, unsigned int flags)
+{
+	int error;
+
+	call->done = NULL;
+	error = submit_for_outcome(net, call, KCCM_FRAME_REQUEST, flags);
+	if (error)
+		return error;
+	if (wait_for_completion_killable(&call->settled)) {
+		if (give_up(call->node, call))
+			call->error = -EINTR;
+		else
+			wait_for_completion(&call->settled); /* it is being settled */
+	}
+	kccm_node_put(call->node);
+	call->node = NULL;
+	return call->error;
+}
+EXPORT_SYMBOL_GPL(kccm_call);
+
+bool kccm_call_cancel(struct net *net, struct kccm_call *call)
+{
+	struct kccm_net *home = kccm_net_of(net);
+	struct kccm_node *node;
+	bool given_up = false;
+
+	/* The call's own reference is ours to take only while finish_work has not taken it. */
+	spin_lock(&home->finished_lock);
+	node = call->node;
+	if (node)
+		kref_get(&node->refs);
+	spin_unlock(&home->finished_lock);
+	if (node) {
+		given_up = give_up(node, call);
+		kccm_node_put(node);
+	}
+	if (!given_up) {
+		flush_work(&home->finish_work);
+		return false;
+	}
+	kccm_node_put(node); /* the call's */
+	call->node = NULL;
+	return true;
+}
+EXPORT_SYMBOL_GPL(kccm_call_cancel);

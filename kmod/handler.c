@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Who serves the ports of a namespace, and who wants news of its peers. */
+#include "handler.h"
+
+#include <linux/notifier.h>
+
+#include "kccm.h"
+#include "netns.h"
+
+struct kccm_handler *kccm_handler_get(struct kccm_net *home, u16 port)
+{
+	struct kccm_handler *handler;
+
+	rcu_read_lock();
+	handler = xa_load(&home->handlers, port);
+	if (handler && !refcount_inc_not_zero(&handler->users))
+		handler = NULL;
+	rcu_read_unlock();
+	return handler;
+}
+
+void kccm_handler_put(struct kccm_handler *handler)
+{
+	if (refcount_dec_and_test(&handler->users))
+		complete(&handler->unused);
+}
+
+int kccm_register_handler(struct net *net, struct kccm_handler *handler)
+{
+	int error;
+
+	if (!handler->receive)
+		return -EINVAL;
+	refcount_set(&handler->users, 1);
+	init_completion(&handler->unused);
+	error = xa_insert(&kccm_net_of(net)->handlers, handler->port, handler, GFP_KERNEL);
+	return error == -EBUSY ? -EADDRINUSE : error;
+}
+EXPORT_SYMBOL_GPL(kccm_register_handler);
+
+/*
+ * (1) Nobody finds it any more. (2) Who has found it has taken a reference or seen that there is
+ * none to take: its memory may go after this. (3) Who has a reference has put it.
+ */
+void kccm_unregister_handler(struct net *net, struct kccm_handler *handler)
+{
+	xa_erase(&kccm_net_of(net)->handlers, handler->port);
+	synchronize_rcu();
+	kccm_handler_put(handler);
+	wait_for_completion(&handler->unused);
+}
+EXPORT_SYMBOL_GPL(kccm_unregister_handler);
+
+int kccm_register_notifier(struct net *net, struct notifier_block *notifier)
+{
+	return blocking_notifier_chain_register(&kccm_net_of(net)->news, notifier);
+}
+EXPORT_SYMBOL_GPL(kccm_register_notifier);
+
+void kccm_unregister_notifier(struct net *net, struct notifier_block *notifier)
+{
+	blocking_notifier_chain_unregister(&kccm_net_of(net)->news, notifier);
+}
+EXPORT_SYMBOL_GPL(kccm_unregister_notifier);

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0
+/* From the session to the services, and their answers back; see inbox.h. */
+#include "inbox.h"
+
+#include <linux/sched/mm.h>
+
+#include "handler.h"
+#include "kccm.h"
+#include "memory.h"
+#include "netns.h"
+#include "node.h"
+#include "remote.h"
+
+struct delivery {
+	struct kccm_incoming incoming;
+	struct list_head entry;
+	struct kccm_remote *remote;
+	u64 request;  /* the caller's number of the call */
+	u32 sessions; /* of the remote when it came: its credit and its answer belong to that one */
+	bool reserved;
+	u8 payload[] __aligned(8);
+};
+
+static struct delivery *delivery_of(struct kccm_incoming *incoming)
+{
+	return container_of(incoming, struct delivery, incoming);
+}
+
+static void delivery_free(struct delivery *delivery)
+{
+	struct kccm_remote *remote = delivery->remote;
+
+	kccm_message_free(&remote->node->reserve, delivery, delivery->reserved);
+	kccm_remote_put(remote);
+}
+
+/* --- in --------------------------------------------------------------------------------------- */
+
+int kccm_inbox_put(struct kccm_remote *remote, const struct kccm_message *message)
+{
+	struct kccm_inbox *inbox = &remote->inboxes[message->lane];
+	struct delivery *delivery;
+	bool reserved;
+
+	delivery = kccm_message_alloc(&remote->node->reserve, sizeof(*delivery) + message->length,
+				      &reserved);
+	if (!delivery)
+		return -ENOMEM;
+	kref_get(&remote->refs);
+	delivery->remote = remote;
+	delivery->request = message->request;
+	delivery->sessions = remote->sessions;
+	delivery->reserved = reserved;
+	delivery->incoming = (struct kccm_incoming){
+		.net = remote->node->net,
+		.from = remote->id,
+		.port = message->port,
+		.lane = message->lane,
+		.wants_reply = message->type == KCCM_FRAME_REQUEST,
+		.epoch = message->epoch,
+		.length = message->length,
+		.payload = delivery->payload,
+	};
+	memcpy(delivery->payload, message->payload, message->length);
+
+	spin_lock(&inbox->lock);
+	list_add_tail(&delivery->entry, &inbox->messages);
+	spin_unlock(&inbox->lock);
+	queue_work(kccm_service_wq, &inbox->work);
+	return 0;
+}
+
+/* --- back ------------------------------------------------------------------------------------- */
+
+static bool is_current(const struct delivery *delivery)
+{
+	const struct kccm_remote *remote = delivery->remote;
+
+	return remote->session && remote->sessions == delivery->sessions;
+}
+
+/* Grants the peer the room again. Under the node's lock. */
+static void consume(struct delivery *delivery)
+{
+	struct kccm_remote *remote = delivery->remote;
+
+	kccm_peer_consume(remote->session, delivery->incoming.lane, 1, delivery->incoming.length,
+			  remote->node->now_ns);
+}
+
+static int post_answer(struct delivery *delivery, u16 status, const void *payload, u32 length)
+{
+	struct kccm_remote *remote = delivery->remote;
+	struct kccm_message reply = {
+		.type = KCCM_FRAME_REPLY,
+		.lane = delivery->incoming.lane,
+		.port = status,
+		.epoch = delivery->incoming.epoch,
+		.request = delivery->request,
+		.payload = payload,
+		.length = length,
+	};
+	int error;
+
+	if (!is_current(delivery))
+		return -ESTALE;
+	error = kccm_peer_reply(remote->session, &reply, remote->node->now_ns);
+	if (!error)
+		consume(delivery);
+	return error;
+}
+
+/*
+ * Not for the queue to be writable again, which would be half empty: what the peer sends next may
+ * wait for the credit that one answer gives back.
+ */
+static int answer(struct delivery *delivery, u16 status, const void *payload, u32 length, bool wait)
+{
+	struct kccm_node *node = delivery->remote->node;
+	u32 progress;
+	int error;
+
+	for (;;) {
+		kccm_node_lock(node);
+		error = post_answer(delivery, status, payload, length);
+		progress = node->progress;
+		if (error == -EAGAIN && wait)
+			node->repliers++;
+		kccm_node_unlock(node);
+		if (!wait || (error != -EAGAIN && error != -ENOMEM))
+			return error;
+		if (error == -ENOMEM) {
+			memalloc_retry_wait(GFP_NOIO);
+			continue;
+		}
+		wait_event(node->room, READ_ONCE(node->progress) != progress);
+		kccm_node_lock(node);
+		node->repliers--;
+		kccm_node_unlock(node);
+	}
+}
+
+int kccm_reply(struct kccm_incoming *incoming, u16 status, const void *payload, u32 length,
+	       unsigned int flags)
+{
+	struct delivery *delivery = delivery_of(incoming);
+	int error;
+
+	if (!incoming->wants_reply || status == KCCM_STATUS_NO_SUCH_PORT)
+		return -EINVAL;
+	error = answer(delivery, status, payload, length, !(flags & KCCM_NOWAIT));
+	if (!error || error == -ESTALE)
+		delivery_free(delivery);
+	return error;
+}
+EXPORT_SYMBOL_GPL(kccm_reply);
+
+static void give_back(struct delivery *delivery, u16 status)
+{
+	struct kccm_node *node = delivery->remote->node;
+
+	if (delivery->incoming.wants_reply) {
+		answer(delivery, status, NULL, 0, true);
+	} else {
+		kccm_node_lock(node);
+		if (is_current(delivery))
+			consume(delivery);
+		kccm_node_unlock(node);
+	}
+	delivery_free(delivery);
+}
+
+void kccm_release(struct kccm_incoming *incoming)
+{
+	give_back(delivery_of(incoming), KCCM_STATUS_GIVEN_UP);
+}
+EXPORT_SYMBOL_GPL(kccm_release);
+
+/* --- through ---------------------------------------------------------------------------------- */
+
+static void hand_over(struct delivery *delivery)
+{
+	struct kccm_node *node = delivery->remote->node;
+	struct kccm_handler *handler = kccm_handler_get(node->home, delivery->incoming.port);
+
+	if (!handler) {
+		atomic64_inc(&node->no_such_port);
+		give_back(delivery, KCCM_STATUS_NO_SUCH_PORT);
+		return;
+	}
+	handler->receive(&delivery->incoming, handler->context);
+	kccm_handler_put(handler);
+}
+
+static struct delivery *next_of(struct kccm_inbox *inbox)
+{
+	struct delivery *delivery;
+
+	spin_lock(&inbox->lock);
+	delivery = list_first_entry_or_null(&inbox->messages, struct delivery, entry);
+	if (delivery)
+		list_del(&delivery->entry);
+	spin_unlock(&inbox->lock);
+	return delivery;
+}
+
+static void inbox_work(struct work_struct *work)
+{
+	struct kccm_inbox *inbox = container_of(work, struct kccm_inbox, work);
+	struct delivery *delivery;
+
+	while ((delivery = next_of(inbox))) {
+		hand_over(delivery);
+		cond_resched();
+	}
+}
+
+void kccm_inbox_init(struct kccm_inbox *inbox)
+{
+	spin_lock_init(&inbox->lock);
+	INIT_LIST_HEAD(&inbox->messages);
+	INIT_WORK(&inbox->work, inbox_work);
+}
+
+void kccm_inbox_end(struct kccm_inbox *inbox)
+{
+	struct delivery *delivery;
+
+	cancel_work_sync(&inbox->work);
+	while ((delivery = next_of(inbox)))
+		delivery_free(delivery);
+}

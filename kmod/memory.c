@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Memory for messages; see memory.h. */
+#include "memory.h"
+
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "lib/session/queue.h"
+
+/* What an attempt may do: reclaim what needs no I/O. It must fail rather than wait for long. */
+#define ATTEMPT (GFP_NOIO | __GFP_NOWARN)
+/* For the pools: take from the reserve instead of waiting for somebody to fill it. */
+#define NO_WAITING (GFP_NOWAIT | __GFP_NOWARN)
+
+static void *block_alloc(gfp_t gfp, void *unused)
+{
+	return kvmalloc(KCCM_BLOCK_BYTES, gfp);
+}
+
+static void block_free(void *block, void *unused)
+{
+	kvfree(block);
+}
+
+int kccm_reserve_init(struct kccm_reserve *reserve)
+{
+	reserve->blocks = mempool_create(KCCM_RESERVED_BLOCKS, block_alloc, block_free, NULL);
+	if (!reserve->blocks)
+		return -ENOMEM;
+	reserve->messages =
+		mempool_create_kmalloc_pool(KCCM_RESERVED_MESSAGES, KCCM_RESERVED_MESSAGE_BYTES);
+	if (!reserve->messages) {
+		mempool_destroy(reserve->blocks);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void kccm_reserve_destroy(struct kccm_reserve *reserve)
+{
+	mempool_destroy(reserve->messages);
+	mempool_destroy(reserve->blocks);
+}
+
+void *kccm_memory_alloc(struct kccm_reserve *reserve, size_t bytes)
+{
+	void *memory = kvmalloc(bytes, ATTEMPT);
+
+	if (!memory && bytes == KCCM_BLOCK_BYTES)
+		memory = mempool_alloc(reserve->blocks, NO_WAITING);
+	return memory;
+}
+
+/* Any block fills the reserve up first. */
+void kccm_memory_free(struct kccm_reserve *reserve, void *memory, size_t bytes)
+{
+	if (bytes == KCCM_BLOCK_BYTES)
+		mempool_free(memory, reserve->blocks);
+	else
+		kvfree(memory);
+}
+
+void *kccm_message_alloc(struct kccm_reserve *reserve, size_t bytes, bool *reserved)
+{
+	void *message = kvmalloc(bytes, ATTEMPT);
+
+	*reserved = !message && bytes <= KCCM_RESERVED_MESSAGE_BYTES;
+	return *reserved ? mempool_alloc(reserve->messages, NO_WAITING) : message;
+}
+
+void kccm_message_free(struct kccm_reserve *reserve, void *message, bool reserved)
+{
+	if (reserved)
+		mempool_free(message, reserve->messages);
+	else
+		kvfree(message);
+}

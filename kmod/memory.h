@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Memory for messages. Taken under the node's mutex, on which writing out dirty pages may depend:
+ * never with I/O, never waiting for other messages to go. A reserve for each node lets the control
+ * lane make progress when nothing is left: blocks of the resend queues, and small messages that
+ * have arrived.
+ */
+#ifndef KCCM_KMOD_MEMORY_H
+#define KCCM_KMOD_MEMORY_H
+
+#include <linux/mempool.h>
+#include <linux/types.h>
+
+#define KCCM_RESERVED_BLOCKS 8
+#define KCCM_RESERVED_MESSAGES 64
+#define KCCM_RESERVED_MESSAGE_BYTES 1024 /* the message's own struct included */
+
+struct kccm_reserve {
+	mempool_t *blocks;
+	mempool_t *messages;
+};
+
+int kccm_reserve_init(struct kccm_reserve *reserve);
+void kccm_reserve_destroy(struct kccm_reserve *reserve);
+
+/* For the session. NULL: no memory. */
+void *kccm_memory_alloc(struct kccm_reserve *reserve, size_t bytes);
+void kccm_memory_free(struct kccm_reserve *reserve, void *memory, size_t bytes);
+
+/* For a message that has arrived; *reserved tells where it must go back to. */
+void *kccm_message_alloc(struct kccm_reserve *reserve, size_t bytes, bool *reserved);
+void kccm_message_free(struct kccm_reserve *reserve, void *message, bool reserved);
+
+#endif
