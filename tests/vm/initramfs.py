@@ -14,8 +14,8 @@ import kernels
 
 # Without these a stock kernel has no network card.
 NETWORK = ("virtio_pci", "virtio_net")
-# busybox's own knows no netem.
-TOOLS = ("tc",)
+# busybox's own know no netem and no namespaces.
+TOOLS = ("tc", "ip")
 
 INIT = """#!/bin/busybox sh
 export PATH=/usr/bin:/bin
