@@ -14,9 +14,8 @@
 //   to the host
 //   ready                     the machine takes commands
 //   out ID TEXT               a line of its standard output or error
-//   end ID STATUS             it ended: its exit code, or 128 + the signal that ended it; all that
-//   it
-//                             had printed has been sent before
+//   end ID STATUS             it ended: its exit code, or 128 + the signal that ended it; its lines
+//                             come before that
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

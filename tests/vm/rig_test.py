@@ -55,6 +55,30 @@ class Rig(scenario.Scenario):
         machine.expect_log("rig_probe: as asked")
         self.assertTrue(machine.splats())
 
+class DebugKernel(scenario.Scenario):
+    """What the debug kernel is for, it does."""
+
+    def setUp(self):
+        super().setUp()
+        modules = self.build_modules("debug", "probe", PROBE).values()
+        self.machine = self.boot("debug", modules={"debug": modules})
+        self.assertEqual(self.machine.splats(), [])
+        self.expect_complaints()
+        self.machine.do("insmod /modules/rig_probe.ko")
+
+    def make(self, mistake):
+        self.machine.do(f"echo {mistake} >{MISTAKE}")
+
+    def test_notices_leaks_memory_used_after_free_and_possible_deadlocks(self):
+        self.make("leak")
+        self.assertIn("[rig_probe]", self.machine.leaks())
+        self.make("cross-locks")
+        self.machine.expect_log("possible circular locking dependency")
+        # Last: lockdep says nothing more once memory is known to be corrupt.
+        self.make("use-after-free")
+        self.machine.expect_log("KASAN: use-after-free in use_after_free")
+        self.assertGreater(len(self.machine.splats()), 2)
+
 
 if __name__ == "__main__":
     scenario.main()

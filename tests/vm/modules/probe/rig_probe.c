@@ -10,7 +10,7 @@
 static DEFINE_SPINLOCK(first);
 static DEFINE_SPINLOCK(second);
 
-static void lose_memory(void)
+static noinline void lose_memory(void)
 {
 	void *lost = kmalloc(1234, GFP_KERNEL);
 
@@ -18,7 +18,7 @@ static void lose_memory(void)
 	OPTIMIZER_HIDE_VAR(lost);
 }
 
-static void use_after_free(void)
+static noinline void use_after_free(void)
 {
 	char *gone = kmalloc(64, GFP_KERNEL);
 
@@ -30,7 +30,7 @@ static void use_after_free(void)
 }
 
 /* Never a deadlock here, with one thread; lockdep knows better. */
-static void cross_locks(void)
+static noinline void cross_locks(void)
 {
 	spin_lock(&first);
 	spin_lock(&second);
