@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "lib/base/log.h"
+#include "lib/base/pause.h"
 #include "lib/base/status.h"
 
 namespace clustix::io {
@@ -24,14 +25,6 @@ constexpr TimeNs kCancelAgainNs = 10'000'000;
 // Turns with nothing but tasks of the loop's own, before completions are looked for again.
 constexpr int kTurnsPerEntry = 4;
 constexpr int kLooksPerClock = 8;
-
-void PauseCpu() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 TimeNs ReadClock(clockid_t clock) {
   timespec now;
@@ -123,7 +116,7 @@ void UringLoop::Spin(TimeNs until) {
   bool found = ring_->has_news();
   while (!found && last < until) {
     for (int i = 0; i < kLooksPerClock && !found; ++i) {
-      PauseCpu();
+      base::PauseCpu();
       found = ring_->has_news();
     }
     const TimeNs now = Now();
