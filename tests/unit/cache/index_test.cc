@@ -72,12 +72,24 @@ TEST_F(IndexTest, Tells_a_reader_that_what_it_found_has_changed) {
   EXPECT_FALSE(view.StillHolds(finding));
 }
 
-TEST_F(IndexTest, Tells_a_reader_that_the_table_it_looked_into_is_no_more) {
+// As a daemon leaves it that is killed in the middle.
+TEST_F(IndexTest, Serves_nothing_from_a_bucket_that_is_being_changed) {
   ASSERT_TRUE(index.Set(EntryOf(1)).ok());
   Finding finding;
   ASSERT_TRUE(view.Find(1, &finding));
+  const_cast<Bucket*>(finding.bucket)->sequence.fetch_add(1);
+  ASSERT_TRUE(view.Find(1, &finding));
+  EXPECT_FALSE(view.StillHolds(finding));
+}
+
+TEST_F(IndexTest, Tells_a_reader_that_the_table_it_looked_into_is_no_more) {
+  ASSERT_TRUE(index.Set(EntryOf(1)).ok());
+  Finding finding;
   const uint64_t before = index.table_bytes();
   for (uint64_t id = 2; index.table_bytes() == before; ++id) {
+    // The last one of these is from a bucket that nothing touches any more but the growth.
+    ASSERT_TRUE(view.Find(1, &finding));
+    ASSERT_TRUE(view.StillHolds(finding));
     ASSERT_TRUE(index.Set(EntryOf(id)).ok());
   }
   EXPECT_FALSE(view.StillHolds(finding));

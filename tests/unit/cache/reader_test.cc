@@ -2,6 +2,12 @@
 #include "lib/cache/reader.h"
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <vector>
@@ -186,6 +192,83 @@ TEST_P(ReaderTest, Finds_all_objects_while_the_index_grows) {
     ASSERT_EQ(ReadText(id / 2), std::to_string(id / 2));
   }
   EXPECT_EQ(set_->stats().objects, 5'000u);
+}
+
+// A filter of the kernel's that lets this process do nothing but end.
+void ForbidSystemCalls() {
+  std::array<sock_filter, 4> filter = {{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+  }};
+  const sock_fprog program = {filter.size(), filter.data()};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+    _exit(1);
+  }
+}
+
+TEST_P(ReaderTest, Needs_no_system_call) {
+#ifdef CLUSTIX_SANITIZED
+  GTEST_SKIP() << "a sanitizer's run-time makes system calls of its own";
+#endif
+  for (uint64_t id = 0; id < 1'000; ++id) {
+    ASSERT_TRUE(set_->Put(id, 1, Bytes(std::to_string(id))).ok());
+  }
+  HostRegion* from = Must(node_.host->Attach());
+  Bell bell = from->TakeClientBell();
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto node = Must(NodeView::Map(node_.host->node_fd_for_clients()));
+    const auto region = Must(ClientRegion::Map(from->fd_for_client(), std::move(bell), node.get()));
+    const auto view = Must(SetView::Map(set_->fd_for_clients()));
+    const auto reader = Reader::Create(node.get(), region.get());
+    ForbidSystemCalls();
+    std::array<std::byte, 8> to;
+    ObjectInfo info;
+    for (uint64_t turn = 0; turn < 100'000; ++turn) {
+      Pinned pinned;
+      if (reader->Get(*view, turn % 1'000, &pinned) != Lookup::kHit) _exit(2);
+      if (reader->Read(*view, turn % 1'000, to, &info) != Lookup::kHit) _exit(2);
+    }
+    _exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
+}
+
+TEST_P(ReaderTest, Serves_more_clients_than_a_word_has_bits) {
+  std::vector<std::unique_ptr<TestClient>> clients;
+  std::vector<Pinned> pins(150);
+  ASSERT_TRUE(set_->Put(1, 1, Bytes("first")).ok());
+  for (Pinned& pinned : pins) {
+    clients.push_back(node_.Attach());
+    ASSERT_EQ(clients.back()->reader->Get(*view_, 1, &pinned), Lookup::kHit);
+  }
+  ASSERT_TRUE(set_->Put(1, 2, Bytes("second")).ok());
+  // The version stays until the very last one has let go of it.
+  while (!pins.empty()) {
+    node_.host->reclaimer().Collect();
+    ASSERT_EQ(node_.host->reclaimer().stats().pinned_blocks, 1u);
+    ASSERT_EQ(Text(pins.back().data()), "first");
+    pins.pop_back();
+  }
+  node_.host->reclaimer().Collect();
+  EXPECT_EQ(node_.host->reclaimer().stats().pinned_blocks, 0u);
+}
+
+TEST_P(ReaderTest, Takes_so_much_memory_for_so_many_objects_and_says_so) {
+  constexpr uint64_t kCount = 100'000;
+  const auto large = node_.CreateSet(64 << 20);
+  const std::array<std::byte, 100> object{};
+  for (uint64_t id = 0; id < kCount; ++id) ASSERT_TRUE(large->Put(id, 1, object).ok());
+  const ObjectStoreStats stats = large->stats();
+  EXPECT_EQ(stats.objects, kCount);
+  EXPECT_EQ(stats.arena.block_bytes, kCount * 112);
+  EXPECT_LE(stats.index_bytes, kCount * 86);  // just after it has doubled
+  EXPECT_LE(stats.arena.taken_bytes, kCount * 260);
 }
 
 INSTANTIATE_TEST_SUITE_P(Fences, ReaderTest, testing::Bool(), [](const auto& allowed) {

@@ -85,7 +85,7 @@ TEST_F(RegionTest, Tells_a_client_that_waits_when_the_daemon_is_gone) {
 }
 
 TEST_F(RegionTest, Tells_the_daemon_when_the_client_is_gone) {
-  client->region.reset();
+  client.reset();
   EXPECT_TRUE(Rings(theirs.bell()));
   EXPECT_FALSE(theirs.bell().Silence());
 }
