@@ -11,25 +11,6 @@
 
 #define BACKLOG KCCM_HANDSHAKES_PENDING
 
-/*
- * The locks of our sockets are classes of their own: other kernel sockets, those of a network file
- * system say, take theirs below locks that ours are never taken below. An accepted socket keeps the
- * class of all kernel sockets, since the network may hold its lock already.
- */
-static struct lock_class_key slock_key[2], lock_key[2];
-
-static void classify(struct sock *sk)
-{
-	if (WARN_ON_ONCE(!sock_allow_reclassification(sk)))
-		return;
-	if (sk->sk_family == AF_INET6)
-		sock_lock_init_class_and_name(sk, "slock-AF_INET6-KCCM", &slock_key[1],
-					      "sk_lock-AF_INET6-KCCM", &lock_key[1]);
-	else
-		sock_lock_init_class_and_name(sk, "slock-AF_INET-KCCM", &slock_key[0],
-					      "sk_lock-AF_INET-KCCM", &lock_key[0]);
-}
-
 int kccm_address_bytes(const struct sockaddr_storage *address)
 {
 	switch (address->ss_family) {
@@ -62,6 +43,11 @@ void kccm_socket_set_options(const struct kccm_node *node, struct socket *sock)
 	tcp_sock_set_user_timeout(sk, tolerance_ms * KCCM_DEAD_FACTOR);
 }
 
+/*
+ * The locks of kernel sockets are of other lockdep classes than those of user space, and ours are
+ * taken with no lock of the module held, so they need no classes of their own. Those would make
+ * lockdep kernels hold a reference to the module for each socket, and rmmod impossible.
+ */
 int kccm_socket_create(struct kccm_node *node, int family, struct socket **out)
 {
 	struct socket *sock;
@@ -69,7 +55,6 @@ int kccm_socket_create(struct kccm_node *node, int family, struct socket **out)
 
 	if (error)
 		return error;
-	classify(sock->sk);
 	kccm_socket_set_options(node, sock);
 	*out = sock;
 	return 0;
