@@ -2,6 +2,7 @@
 /* Sending and calling, from kccm.h to the session and back. */
 #include "call.h"
 
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <net/net_namespace.h>
 
@@ -9,6 +10,7 @@
 #include "netns.h"
 #include "node.h"
 #include "remote.h"
+#include "trace.h"
 
 /* --- the outcome ------------------------------------------------------------------------------ */
 
@@ -31,6 +33,7 @@ void kccm_call_settle(struct kccm_call *call, int error, const struct kccm_messa
 	call->error = error;
 	if (reply)
 		take_reply(call, reply);
+	trace_kccm_call(call);
 	if (!call->done) {
 		complete(&call->settled); /* and the call is not ours any more */
 		return;
@@ -118,8 +121,15 @@ static int wait_for_room(struct kccm_node *node, struct kccm_remote *remote, u8 
 	return error ? -EINTR : 0;
 }
 
+static int wait_for_memory(void)
+{
+	memalloc_retry_wait(GFP_NOIO);
+	return fatal_signal_pending(current) ? -EINTR : 0;
+}
+
 static int submit(struct kccm_node *node, struct kccm_call *call, unsigned int flags)
 {
+	bool wait = !(flags & KCCM_NOWAIT);
 	struct kccm_remote *remote;
 	u32 room = 0;
 	int error;
@@ -130,18 +140,15 @@ static int submit(struct kccm_node *node, struct kccm_call *call, unsigned int f
 		kccm_node_lock(node);
 		remote = kccm_node_remote(node, call->to.node);
 		error = remote ? post(node, remote, call) : -ENOTCONN;
-		if (error == -EAGAIN) {
+		if (error == -EAGAIN && wait) {
 			kref_get(&remote->refs);
 			room = remote->room[call->to.lane];
 		}
 		kccm_node_unlock(node);
-		if (error != -EAGAIN)
+		if (!wait || (error != -EAGAIN && error != -ENOMEM))
 			return error;
-		if (flags & KCCM_NOWAIT) {
-			kccm_remote_put(remote);
-			return error;
-		}
-		error = wait_for_room(node, remote, call->to.lane, room);
+		error = error == -EAGAIN ? wait_for_room(node, remote, call->to.lane, room)
+					 : wait_for_memory();
 	} while (!error);
 	return error;
 }

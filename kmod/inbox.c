@@ -4,6 +4,7 @@
 
 #include <linux/sched/mm.h>
 
+#include "fault.h"
 #include "handler.h"
 #include "kccm.h"
 #include "memory.h"
@@ -42,6 +43,8 @@ int kccm_inbox_put(struct kccm_remote *remote, const struct kccm_message *messag
 	struct delivery *delivery;
 	bool reserved;
 
+	if (kccm_fault_memory(remote->node))
+		return -ENOMEM;
 	delivery = kccm_message_alloc(&remote->node->reserve, sizeof(*delivery) + message->length,
 				      &reserved);
 	if (!delivery)
@@ -65,6 +68,7 @@ int kccm_inbox_put(struct kccm_remote *remote, const struct kccm_message *messag
 
 	spin_lock(&inbox->lock);
 	list_add_tail(&delivery->entry, &inbox->messages);
+	inbox->waiting++;
 	spin_unlock(&inbox->lock);
 	queue_work(kccm_service_wq, &inbox->work);
 	return 0;
@@ -198,8 +202,10 @@ static struct delivery *next_of(struct kccm_inbox *inbox)
 
 	spin_lock(&inbox->lock);
 	delivery = list_first_entry_or_null(&inbox->messages, struct delivery, entry);
-	if (delivery)
+	if (delivery) {
 		list_del(&delivery->entry);
+		inbox->waiting--;
+	}
 	spin_unlock(&inbox->lock);
 	return delivery;
 }
@@ -219,7 +225,18 @@ void kccm_inbox_init(struct kccm_inbox *inbox)
 {
 	spin_lock_init(&inbox->lock);
 	INIT_LIST_HEAD(&inbox->messages);
+	inbox->waiting = 0;
 	INIT_WORK(&inbox->work, inbox_work);
+}
+
+unsigned int kccm_inbox_waiting(struct kccm_inbox *inbox)
+{
+	unsigned int waiting;
+
+	spin_lock(&inbox->lock);
+	waiting = inbox->waiting;
+	spin_unlock(&inbox->lock);
+	return waiting;
 }
 
 void kccm_inbox_end(struct kccm_inbox *inbox)

@@ -16,12 +16,15 @@ struct kccm_remote;
 struct kccm_inbox {
 	spinlock_t lock;
 	struct list_head messages;
+	unsigned int waiting; /* in the list */
 	struct work_struct work;
 };
 
 void kccm_inbox_init(struct kccm_inbox *inbox);
 /* Takes a copy; -ENOMEM. Under the node's lock. */
 int kccm_inbox_put(struct kccm_remote *remote, const struct kccm_message *message);
+/* How many messages wait for a handler. */
+unsigned int kccm_inbox_waiting(struct kccm_inbox *inbox);
 /* Waits for the handler that runs, and drops what waits. Nothing may be put any more. */
 void kccm_inbox_end(struct kccm_inbox *inbox);
 

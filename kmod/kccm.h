@@ -17,6 +17,7 @@
  *
  *	-ENOTCONN	this namespace is no node, or the other node is unknown
  *	-EAGAIN		the lane's queue is full or too many calls are open (only with KCCM_NOWAIT)
+ *	-ENOMEM		no memory for it (only with KCCM_NOWAIT)
  *	-EINTR		killed while it waited for room; or, in kccm_call(), for the answer: then
  *the outcome is unknown -EMSGSIZE	longer than KCCM_PAYLOAD_MAX -ENOMEM, -EINVAL
  *
@@ -41,7 +42,7 @@ struct net;
 struct notifier_block;
 struct kccm_node;
 
-/* Do not wait for room in the queue, but answer -EAGAIN; KCCM_NEWS_WRITABLE follows. */
+/* Do not wait for room or memory. After -EAGAIN, KCCM_NEWS_WRITABLE follows. */
 #define KCCM_NOWAIT 1u
 
 struct kccm_to {

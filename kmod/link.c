@@ -8,9 +8,11 @@
 #include <linux/tcp.h>
 #include <net/sock.h>
 
+#include "fault.h"
 #include "netns.h"
 #include "node.h"
 #include "socket.h"
+#include "trace.h"
 
 #define BUFFER_BYTES (32 * 1024)
 /* What one turn of rx_work takes in before other work may run. */
@@ -124,7 +126,7 @@ static void rx_work(struct work_struct *work)
 	unsigned int turn = 0;
 
 	/* Before it is connected there is nothing to read; tx_work queues us when it is. */
-	if (!READ_ONCE(link->conn))
+	if (!READ_ONCE(link->conn) || READ_ONCE(link->node->fault.stall))
 		return;
 	while (turn < TURN_BYTES) {
 		int bytes = receive(link);
@@ -174,9 +176,12 @@ static int write_batch(struct kccm_link *link)
 
 	if (!count)
 		return 0;
+	count = kccm_fault_cut(node, link, vecs, count);
 	kccm_node_unlock(node);
 	result = transmit(link, vecs, count);
 	kccm_node_lock(node);
+	if (result > 0)
+		link->written += result;
 	/* Before the report, which may announce more output. */
 	link->full = result == -EAGAIN;
 	kccm_conn_sent(link->conn, result > 0 ? result : 0, node->now_ns);
@@ -189,12 +194,12 @@ static void write_all(struct kccm_link *link)
 
 	kccm_node_lock(link->node);
 	link->full = false;
-	while (link->conn && !link->closing) {
+	while (link->conn && !link->closing && !link->node->fault.stall) {
 		result = write_batch(link);
-		if (result <= 0)
+		if (result <= 0 || kccm_fault_reset(link->node, link))
 			break;
 	}
-	if (result < 0 && result != -EAGAIN)
+	if ((result < 0 && result != -EAGAIN) || kccm_fault_reset(link->node, link))
 		kccm_link_close(link);
 	else if (link->full && !link->closing && sk_stream_is_writeable(link->sock->sk))
 		queue_delayed_work(kccm_io_wq, &link->tx_work, msecs_to_jiffies(NO_MEMORY_MS));
@@ -205,6 +210,14 @@ void kccm_link_output_ready(struct kccm_link *link)
 {
 	if (!link->closing && !link->full)
 		queue_delayed_work(kccm_io_wq, &link->tx_work, 0);
+}
+
+void kccm_link_poke(struct kccm_link *link)
+{
+	if (link->closing)
+		return;
+	queue_delayed_work(kccm_io_wq, &link->tx_work, 0);
+	queue_work(kccm_io_wq, &link->rx_work);
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
@@ -238,6 +251,7 @@ static void connected(struct kccm_link *link)
 			kccm_link_close(link);
 		else
 			queue_work(kccm_io_wq, &link->rx_work);
+		trace_kccm_link_connected(link);
 	}
 	kccm_node_unlock(node);
 }
@@ -321,6 +335,7 @@ static void close_work(struct work_struct *work)
 	else if (link->dialed)
 		kccm_dial_failed(link->dialed, link->lane, link->knock, node->now_ns);
 	list_del(&link->entry);
+	trace_kccm_link_closed(link);
 	kccm_node_unlock(node);
 
 	kvfree(link->buffer);
@@ -335,6 +350,7 @@ void kccm_link_close(struct kccm_link *link)
 	if (link->closing)
 		return;
 	link->closing = true;
+	trace_kccm_link_closing(link);
 	queue_work(kccm_io_wq, &link->close_work);
 }
 
@@ -379,6 +395,7 @@ int kccm_link_dial(struct kccm_node *node, struct kccm_peer *peer, unsigned int 
 	link->lane = lane;
 	link->knock = knock;
 	link_add(link);
+	trace_kccm_link_dialed(link);
 	queue_delayed_work(kccm_io_wq, &link->tx_work, 0);
 	return 0;
 }
@@ -398,6 +415,7 @@ void kccm_link_accept(struct kccm_node *node, struct socket *sock)
 
 	kccm_node_lock(node);
 	link_add(link);
+	trace_kccm_link_accepted(link);
 	attach(link, node->listener.data_ready);
 	WRITE_ONCE(link->conn, kccm_conn_accepted(node->endpoint, link, node->now_ns));
 	if (!link->conn)

@@ -43,6 +43,7 @@ struct kccm_link {
 	bool closing;		/* close_work is queued; nothing else may be queued any more */
 	bool last_word;		/* it is the session that closes: what it has to say may go first */
 	bool full;		/* the socket takes no more; its write_space queues tx_work */
+	u64 written;		/* bytes */
 
 	/* Until the dial is answered. */
 	struct kccm_peer *dialed;
@@ -58,6 +59,8 @@ void kccm_link_accept(struct kccm_node *node, struct socket *sock);
 
 /* The session has something to write. Under the node's lock. */
 void kccm_link_output_ready(struct kccm_link *link);
+/* It may go on after a standstill (fault.h). Under the node's lock. */
+void kccm_link_poke(struct kccm_link *link);
 /* Ends the link. Under the node's lock. */
 void kccm_link_close(struct kccm_link *link);
 

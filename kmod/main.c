@@ -4,6 +4,7 @@
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
 
+#include "debugfs.h"
 #include "genl.h"
 #include "include/uapi/kccm.h"
 #include "netns.h"
@@ -21,9 +22,10 @@ static int __init kccm_init(void)
 	kccm_service_wq = alloc_workqueue("kccm_service", WQ_MEM_RECLAIM, 0);
 	if (!kccm_service_wq)
 		goto destroy_io;
+	kccm_debugfs_init();
 	error = kccm_netns_register();
 	if (error)
-		goto destroy_service;
+		goto remove_debugfs;
 	error = kccm_genl_register();
 	if (error)
 		goto unregister_netns;
@@ -31,7 +33,8 @@ static int __init kccm_init(void)
 
 unregister_netns:
 	kccm_netns_unregister();
-destroy_service:
+remove_debugfs:
+	kccm_debugfs_exit();
 	destroy_workqueue(kccm_service_wq);
 destroy_io:
 	destroy_workqueue(kccm_io_wq);
@@ -49,6 +52,7 @@ static void __exit kccm_exit(void)
 {
 	kccm_genl_unregister();
 	kccm_netns_unregister();
+	kccm_debugfs_exit();
 	destroy_workqueue(kccm_service_wq);
 	destroy_workqueue(kccm_io_wq);
 	synchronize_rcu();

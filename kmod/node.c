@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 
 #include "compat.h"
+#include "debugfs.h"
 #include "link.h"
 #include "netns.h"
 #include "remote.h"
@@ -84,7 +85,8 @@ static void tick_work(struct work_struct *work)
 
 	kccm_node_lock(node);
 	if (!node->stopping) {
-		list_for_each_entry(remote, &node->remotes, entry) kccm_remote_answer_dials(remote);
+		list_for_each_entry(remote, &node->remotes, entry)
+			kccm_remote_answer_dials(remote);
 		node->timer_at_ns = KCCM_NO_TIME;
 		kccm_tick(node->endpoint, node->now_ns);
 	}
@@ -159,6 +161,7 @@ int kccm_node_start(struct kccm_net *home, const struct kccm_config *config,
 	error = kccm_listener_start(node);
 	if (error)
 		goto destroy_endpoint;
+	kccm_debugfs_add(node);
 	rcu_assign_pointer(home->node, node);
 	pr_info("node %u: listens at %pISpc\n", node->config.node, &node->address);
 	return 0;
@@ -174,12 +177,13 @@ static void close_links(struct kccm_node *node)
 {
 	struct kccm_link *link;
 
-	list_for_each_entry(link, &node->links, entry) kccm_link_close(link);
+	list_for_each_entry(link, &node->links, entry)
+		kccm_link_close(link);
 }
 
 /*
  * (1) Nobody finds the node any more; who has found it holds a reference, and sees `stopping` under
- *     the lock before it does anything.
+ *     the lock before it does anything. Its files in debugfs hold none: they go.
  * (2) No connection is accepted: the listener's work has ended.
  * (3) No tick runs, and none will: the timer is armed under the lock by who does not see
  *     `stopping`. The timer first, because it queues the work.
@@ -202,6 +206,7 @@ void kccm_node_stop(struct kccm_net *home)
 	if (!node)
 		return;
 	RCU_INIT_POINTER(home->node, NULL);
+	kccm_debugfs_remove(node);
 	kccm_node_lock(node);
 	node->stopping = true;
 	kccm_node_unlock(node);
@@ -212,13 +217,15 @@ void kccm_node_stop(struct kccm_net *home)
 	cancel_work_sync(&node->tick_work);
 
 	kccm_node_lock(node);
-	list_for_each_entry(remote, &node->remotes, entry) kccm_remote_leave(remote);
+	list_for_each_entry(remote, &node->remotes, entry)
+		kccm_remote_leave(remote);
 	close_links(node);
 	kccm_node_unlock(node);
 
 	wait_event(node->links_gone, !atomic_read(&node->link_count));
 
-	list_for_each_entry_safe(remote, next, &node->remotes, entry) kccm_remote_end(remote);
+	list_for_each_entry_safe(remote, next, &node->remotes, entry)
+		kccm_remote_end(remote);
 
 	flush_work(&home->finish_work);
 

@@ -18,6 +18,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include "fault.h"
 #include "lib/session/session.h"
 #include "listener.h"
 #include "memory.h"
@@ -33,6 +34,7 @@ struct kccm_node {
 	struct kccm_config config;
 	struct sockaddr_storage address; /* where it listens, and from where it dials */
 	struct kccm_listener listener;
+	struct dentry *debugfs;
 
 	/* Guards all that follows, and every call into the session. */
 	struct mutex lock;
@@ -41,8 +43,9 @@ struct kccm_node {
 	struct kccm_endpoint *endpoint;
 	struct list_head remotes;
 	struct list_head links;
-	unsigned int repliers;			 /* how many wait for room for an answer */
-	u32 progress;				 /* counts what may have made room for one */
+	unsigned int repliers; /* how many wait for room for an answer */
+	u32 progress;	       /* counts what may have made room for one */
+	struct kccm_fault fault;
 	u64 refusal_logged_ns[2][KCCM_REFUSALS]; /* of nodes that are no peers; [by_peer] */
 
 	struct hrtimer timer;

@@ -10,6 +10,7 @@
 #include "link.h"
 #include "netns.h"
 #include "node.h"
+#include "trace.h"
 
 #define KNOCK KCCM_LANES /* the bit of failed_dials */
 
@@ -171,6 +172,7 @@ void kccm_remote_event(struct kccm_remote *remote, enum kccm_event event)
 		/* An answer that waits for room has lost whom it was for. */
 		kccm_node_progress(remote->node);
 	}
+	trace_kccm_peer(remote, event);
 	log_event(remote, event);
 	tell(remote, news[event], 0);
 }

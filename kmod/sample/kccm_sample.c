@@ -8,7 +8,7 @@
  *
  * /proc/net/kccm_sample shows what the counters have seen, and takes commands, one a write:
  *
- *	echo NODE BYTES COUNT	makes COUNT calls of BYTES to NODE and compares the answers
+ *	echo NODE LANE BYTES COUNT	makes COUNT calls of BYTES to NODE and compares the answers
  *	count NODE LANE FIRST LAST	sends the numbers FIRST to LAST to NODE's counter
  */
 #include <linux/module.h>
@@ -93,7 +93,7 @@ static int call_echo(struct net *net, struct kccm_call *call, u32 number)
 	return 0;
 }
 
-static int run_echo(struct net *net, u16 node, u32 bytes, u32 count)
+static int run_echo(struct net *net, u16 node, u8 lane, u32 bytes, u32 count)
 {
 	struct kccm_call *call;
 	int error = -ENOMEM;
@@ -104,7 +104,7 @@ static int run_echo(struct net *net, u16 node, u32 bytes, u32 count)
 	call = kzalloc(sizeof(*call), GFP_KERNEL);
 	if (!call)
 		return -ENOMEM;
-	call->to = (struct kccm_to){ .node = node, .port = PORT_ECHO };
+	call->to = (struct kccm_to){ .node = node, .port = PORT_ECHO, .lane = lane };
 	call->request = kvmalloc(bytes, GFP_KERNEL);
 	call->request_length = bytes;
 	call->reply = kvmalloc(bytes, GFP_KERNEL);
@@ -147,8 +147,8 @@ static ssize_t sample_write(struct file *file, const char __user *from, size_t b
 	if (bytes >= sizeof(line) || copy_from_user(line, from, bytes))
 		return -EINVAL;
 	line[bytes] = 0;
-	if (sscanf(line, "echo %hu %u %u", &node, &size, &count) == 3)
-		error = run_echo(net, node, size, count);
+	if (sscanf(line, "echo %hu %hhu %u %u", &node, &lane, &size, &count) == 4)
+		error = run_echo(net, node, lane, size, count);
 	else if (sscanf(line, "count %hu %hhu %llu %llu", &node, &lane, &first, &last) == 4)
 		error = run_count(net, node, lane, first, last);
 	else

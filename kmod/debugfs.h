@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * debugfs: kccm/<inode number of the namespace>/ has the files
+ *
+ *	state	connections, and how far each lane is queued, written, accepted and granted
+ *	fault	fault.h
+ *
+ * They are for people and tests, not for programs, which have generic netlink.
+ */
+#ifndef KCCM_KMOD_DEBUGFS_H
+#define KCCM_KMOD_DEBUGFS_H
+
+struct kccm_node;
+
+void kccm_debugfs_init(void);
+void kccm_debugfs_exit(void);
+
+void kccm_debugfs_add(struct kccm_node *node);
+/* Nobody reads or writes the node's files any more when this returns. */
+void kccm_debugfs_remove(struct kccm_node *node);
+
+#endif
