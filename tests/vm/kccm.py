@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nodes of kccm.ko in machines: what tests of the module are written on."""
+"""Nodes of kccm.ko in machines, and nodes in user space beside them: what tests of the module are
+written on. Both serve an echo and a counter, and are told to use each other's."""
 
 import re
 
@@ -8,16 +9,19 @@ import scenario
 PORT = 4000
 # Besides the network card's, what the tests of the module want of a stock kernel.
 LOAD = ("veth", "sch_netem")
-PROGRAMS = ("kccm-config", "clustix-traffic")
+PROGRAMS = ("kccm-config", "kccm-user-node")
 FOLDERS = ("Kbuild", "lib/session", "include/uapi", "kmod")
+IP = "/usr/bin/ip"
+CABLE = "cable"
 
 
-class Node:
-    """A network namespace of a machine (None: the first one) that is a node of the module."""
+class Place:
+    """Where a node lives: a machine, or a network namespace of it."""
 
     def __init__(self, machine, number, address, namespace=None):
         self.machine, self.number, self.address = machine, number, address
-        self._in = f"/usr/bin/ip netns exec {namespace} " if namespace else ""
+        self.namespace = namespace
+        self._in = f"{IP} netns exec {namespace} " if namespace else ""
 
     def run(self, command):
         return self.machine.run(self._in + command)
@@ -25,33 +29,120 @@ class Node:
     def do(self, command, patience=150):
         return self.machine.do(self._in + command, patience)
 
-    def start(self, key="k", tolerance_ms=1500):
-        self.do(f"kccm-config node {self.number} {self.address} {PORT} {key} {tolerance_ms}")
+    def cut(self):
+        self.do(f"{IP} link set {CABLE} down")
 
-    def add(self, other):
-        self.do(f"kccm-config peer {other.number} {other.address} {PORT}")
+    def heal(self):
+        self.do(f"{IP} link set {CABLE} up")
 
-    def stop(self):
-        self.do("kccm-config node-del")
+    def disturb(self, how):
+        self.do(f"/usr/bin/tc qdisc replace dev {CABLE} root netem {how}")
 
-    def expect_peer(self, other, event):
-        """Waits for the log to say so."""
-        self.machine.expect_log(f"kccm: node {self.number}: peer {other.number}: {event}")
+    def leave_in_peace(self):
+        self.do(f"/usr/bin/tc qdisc delete dev {CABLE} root")
 
-    def sample(self, command):
-        """Starts a command of the sample module; a Job."""
-        return self.run(f"sh -c 'echo {command} >/proc/net/kccm_sample'")
+
+class Node:
+    """What both kinds of nodes can be told. A command that was started is awaited by succeed()."""
+
+    def __init__(self, place):
+        self.place, self.machine = place, place.machine
+        self.number, self.address = place.number, place.address
 
     def counts(self, other, lane):
-        """What the sample's counter has from a peer: (received, last, wrong)."""
+        """What its counter has from another node: (received, last, wrong)."""
         found = re.search(rf"node {other.number} lane {lane} received (\d+) last (\d+) wrong (\d+)",
-                          self.do("cat /proc/net/kccm_sample"))
+                          self._counts())
         return tuple(map(int, found.groups())) if found else (0, 0, 0)
 
+
+class ModuleNode(Node):
+    """The namespace is a node of the module."""
+
+    def start(self, others=(), tolerance_ms=1500, key="k"):
+        self.place.do(f"kccm-config node {self.number} {self.address} {PORT} {key} {tolerance_ms}")
+        for other in others:
+            self.add(other)
+
+    def add(self, other):
+        self.place.do(f"kccm-config peer {other.number} {other.address} {PORT}")
+
+    def remove(self, other):
+        self.place.do(f"kccm-config peer-del {other.number}")
+
+    def stop(self):
+        self.place.do("kccm-config node-del")
+
+    def expect_peer(self, other, event):
+        self.machine.expect_log(f"kccm: node {self.number}: peer {other.number}: {event}")
+
+    def _debugfs(self):
+        return "/sys/kernel/debug/kccm/" + self.place.do("stat -L -c %i /proc/self/ns/net")
+
+    def fault(self, command):
+        """One of kmod/fault.h."""
+        self.machine.do(f"echo {command} >{self._debugfs()}/fault")
+
+    def faults(self):
+        """How many have been injected."""
+        return int(re.search(r"faults (\d+)", self.machine.do(f"cat {self._debugfs()}/state"))[1])
+
+    def command(self, command):
+        return self.place.run(f"sh -c 'echo {command} >/proc/net/kccm_sample'")
+
+    def echo(self, other, lane, size, count):
+        return self.command(f"echo {other.number} {lane} {size} {count}")
+
+    def count(self, other, lane, first, last):
+        return self.command(f"count {other.number} {lane} {first} {last}")
+
+    def _counts(self):
+        return self.place.do("cat /proc/net/kccm_sample")
+
     def counter(self, other, name):
-        line = next(line for line in self.do("kccm-config show peers").splitlines()
+        line = next(line for line in self.place.do("kccm-config show peers").splitlines()
                     if line.startswith(f"node {other.number} "))
         return int(re.search(rf"\b{name} (\d+)", line)[1])
+
+
+class UserCommand:
+    def __init__(self, job, done):
+        self._job, self._done = job, done
+
+    def succeed(self, patience=150):
+        line = self._job.expect("done$|^failed", patience)[0]
+        if line.startswith("failed"):
+            raise AssertionError(f"{self._done}: {self._job.lines[-1]}")
+
+
+class UserNode(Node):
+    """A process in the namespace is a node."""
+
+    def start(self, others):
+        peers = " ".join(f"{other.number}={other.address}:{PORT}" for other in others)
+        self._job = self.place.run(f"kccm-user-node {self.number} {self.address}:{PORT} {peers}")
+        self._job.expect("^listening")
+
+    def stop(self):
+        self._job.close_input()
+        self._job.succeed()
+
+    def expect_peer(self, other, event):
+        self._job.expect(f"^peer {other.number}: {event}")
+
+    def echo(self, other, lane, size, count):
+        self._job.input(f"echo {other.number} {lane} {size} {count}")
+        return UserCommand(self._job, "echo")
+
+    def count(self, other, lane, first, last):
+        self._job.input(f"count {other.number} {lane} {first} {last}")
+        return UserCommand(self._job, "count")
+
+    def _counts(self):
+        begin = len(self._job.lines)
+        self._job.input("counts")
+        self._job.expect("^counts done")
+        return "\n".join(self._job.lines[begin:])
 
 
 class Scenario(scenario.Scenario):
@@ -75,33 +166,30 @@ class Scenario(scenario.Scenario):
         machine.do("rmmod kccm_sample && rmmod kccm")
 
     @staticmethod
-    def namespaces(machine):
-        """Two nodes in namespaces of one machine, joined by a cable: a cluster within one kernel."""
-        ip = "/usr/bin/ip"
-        machine.do(f"{ip} netns add n1 && {ip} netns add n2 && "
-                   f"{ip} link add cable netns n1 type veth peer name cable netns n2")
-        nodes = []
+    def two_places(machine):
+        """Two namespaces of one machine, joined by a cable."""
+        machine.do(f"{IP} netns add n1 && {IP} netns add n2 && "
+                   f"{IP} link add {CABLE} netns n1 type veth peer name {CABLE} netns n2")
+        places = []
         for number in (1, 2):
             name, address = f"n{number}", f"10.9.0.{number}"
-            machine.do(f"{ip} -n {name} link set lo up && "
-                       f"{ip} -n {name} address add {address}/24 dev cable && "
-                       f"{ip} -n {name} link set cable up")
-            nodes.append(Node(machine, number, address, name))
-        return nodes
+            machine.do(f"{IP} -n {name} link set lo up && "
+                       f"{IP} -n {name} address add {address}/24 dev {CABLE} && "
+                       f"{IP} -n {name} link set {CABLE} up")
+            places.append(Place(machine, number, address, name))
+        return places
 
-    @staticmethod
-    def connect(*nodes):
-        """Makes them one cluster, and waits until everybody has reached everybody."""
-        for node in nodes:
-            node.start()
-        for node in nodes:
-            for other in nodes:
-                if other is not node:
-                    node.add(other)
-        # The log has one order, and ends with the last of them, whichever that is.
-        for machine in {node.machine for node in nodes}:
-            wanted = {(node.number, other.number) for node in nodes if node.machine is machine
-                      for other in nodes if other is not node}
-            while wanted:
-                found = machine.expect_log(r"kccm: node (\d+): peer (\d+): up")
-                wanted.discard((int(found[1]), int(found[2])))
+    def assert_delivered(self, sender, receiver, lane, last):
+        """All numbers came, each once and in order."""
+        # The answer comes after all that was sent on the lane before the question.
+        sender.echo(receiver, lane, 8, 1).succeed()
+        self.assertEqual(receiver.counts(sender, lane), (last, last, 0))
+
+    def serve_each_other(self, one, two, messages=3000):
+        for node, other in ((one, two), (two, one)):
+            for lane in (0, 1):
+                node.echo(other, lane, 100, 30).succeed()
+                node.echo(other, lane, 0, 2).succeed()
+                node.echo(other, lane, 1052672, 2).succeed()
+                node.count(other, lane, 1, messages).succeed()
+                self.assert_delivered(node, other, lane, messages)

@@ -5,40 +5,188 @@
 import kccm
 import scenario
 
+FOR_EVER = 10**12  # more messages than any test waits for
 
-class OneKernel(kccm.Scenario):
-    """Two nodes in namespaces of one machine."""
 
-    def two_nodes(self, kernel):
-        self.machine = self.kccm(kernel)
-        one, two = self.namespaces(self.machine)
-        self.connect(one, two)
+class OneMachine:
+    """Two nodes in namespaces of one machine, whose kernel a class below names."""
+
+    def two_modules(self, **options):
+        self.machine = self.kccm(self.KERNEL)
+        one, two = map(kccm.ModuleNode, self.two_places(self.machine))
+        one.start(**options)
+        two.start(**options)
+        one.add(two)
+        two.add(one)
         return one, two
 
-    def serve_each_other_on(self, kernel):
-        one, two = self.two_nodes(kernel)
-        for node, other in ((one, two), (two, one)):
-            node.sample(f"echo {other.number} 100 50").succeed()
-            node.sample(f"echo {other.number} 0 3").succeed()
-            node.sample(f"echo {other.number} 1052672 3").succeed()
-            for lane in (0, 1):
-                node.sample(f"count {other.number} {lane} 1 5000").succeed()
-        for node, other in ((one, two), (two, one)):
-            # The answer comes after all that was sent before the question on that lane.
-            node.sample(f"echo {other.number} 8 1").succeed()
-            self.assertEqual(other.counts(node, 0), (5000, 5000, 0))
+    def test_modules_serve_each_other_and_are_unloaded(self):
+        one, two = self.two_modules()
+        self.serve_each_other(one, two)
+        self.assertEqual(one.counter(two, "resent"), 0)
         one.stop()
         two.stop()
         self.unload(self.machine)
 
-    def test_serve_each_other_on_6_1(self):
-        self.serve_each_other_on("6.1")
+    def test_module_and_user_space_serve_each_other(self):
+        self.machine = self.kccm(self.KERNEL)
+        places = self.two_places(self.machine)
+        # Each kind is once the lower node id, which dials.
+        for kinds in ((kccm.ModuleNode, kccm.UserNode), (kccm.UserNode, kccm.ModuleNode)):
+            one, two = (kind(place) for kind, place in zip(kinds, places))
+            one.start([two])
+            two.start([one])
+            self.serve_each_other(one, two)
+            one.stop()
+            two.stop()
+            self.machine.do("rmmod kccm_sample && insmod /modules/kccm_sample.ko")  # counts anew
 
-    def test_serve_each_other_on_6_12(self):
-        self.serve_each_other_on("6.12")
+    def test_everything_arrives_once_and_in_order_over_a_cable_that_is_cut(self):
+        one, two = self.two_modules(tolerance_ms=300)
+        streams = [(node, other, lane, node.count(other, lane, 1, 20000))
+                   for node, other in ((one, two), (two, one)) for lane in (0, 1)]
+        for _ in range(3):
+            one.place.cut()
+            one.expect_peer(two, "suspect")
+            one.place.heal()
+            one.expect_peer(two, "up")
+        for node, other, lane, stream in streams:
+            stream.succeed()
+            self.assert_delivered(node, other, lane, 20000)
+        self.assertGreaterEqual(one.counter(two, "connects"), 4)
 
-    def test_serve_each_other_on_the_debug_kernel(self):
-        self.serve_each_other_on("debug")
+    def test_everything_arrives_once_and_in_order_over_a_bad_network(self):
+        one, two = self.two_modules()
+        for node in (one, two):
+            node.place.disturb("delay 2ms 2ms loss 5% duplicate 5% reorder 20% corrupt 1%")
+        streams = [(node, other, lane, node.count(other, lane, 1, 5000))
+                   for node, other in ((one, two), (two, one)) for lane in (0, 1)]
+        for node, other, lane, stream in streams:
+            stream.succeed()
+            self.assert_delivered(node, other, lane, 5000)
+
+    def faults_are_survived(self, *commands, messages):
+        one, two = self.two_modules()
+        for node in (one, two):
+            for command in commands:
+                node.fault(command)
+        streams = [(node, other, lane, node.count(other, lane, 1, messages))
+                   for node, other in ((one, two), (two, one)) for lane in (0, 1)]
+        for node, other, lane, stream in streams:
+            stream.succeed()
+            self.assert_delivered(node, other, lane, messages)
+        for node in (one, two):
+            self.assertGreater(node.faults(), 0)
+        return one, two
+
+    def test_connections_that_are_reset_in_the_midst_of_frames_lose_nothing(self):
+        one, two = self.faults_are_survived("reset 100001", messages=10000)
+        self.assertGreater(one.counter(two, "resent"), 0)
+
+    def test_messages_that_find_no_memory_come_again(self):
+        self.faults_are_survived("memory 900", messages=4000)
+
+    def test_a_peer_that_stands_still_is_noticed_and_found_again(self):
+        one, two = self.two_modules(tolerance_ms=300)
+        two.fault("stall")
+        stream = one.count(two, 0, 1, 20000)
+        one.expect_peer(two, "suspect")
+        one.expect_peer(two, "dead")
+        two.fault("none")
+        one.expect_peer(two, "up")
+        stream.succeed()
+        two.fault("drop")
+        self.assert_delivered(one, two, 0, 20000)
+
+    def test_outcome_is_unknown_when_the_peer_restarts(self):
+        one, two = self.two_modules()
+        one.echo(two, 0, 8, 1).succeed()
+        one.place.cut()
+        call = one.echo(two, 0, 8, 1)
+        one.expect_peer(two, "suspect")
+        two.stop()
+        two.start([one])
+        one.place.heal()
+        one.expect_peer(two, "rebooted")
+        self.assertNotEqual(call.wait(), 0)
+        self.assertIn("Remote I/O error", "\n".join(call.lines))
+        one.echo(two, 0, 8, 1).succeed()
+
+    def test_another_key_is_refused(self):
+        self.machine = self.kccm(self.KERNEL)
+        one, two = map(kccm.ModuleNode, self.two_places(self.machine))
+        one.start(key="k")
+        two.start([one], key="x")
+        one.add(two)
+        self.machine.expect_log("connection with node . at .* refused: proof")
+        two.stop()
+        two.start([one])
+        one.expect_peer(two, "up")
+
+    def test_a_namespace_ends_under_traffic(self):
+        one, two = self.two_modules()
+        stream = one.count(two, 0, 1, FOR_EVER)
+        back = two.count(one, 1, 1, FOR_EVER)
+        two.expect_peer(one, "up")
+        back.kill()
+        back.wait()
+        self.machine.do(f"{kccm.IP} netns delete n2")
+        self.machine.expect_log("kccm: node 2: has stopped")
+        one.expect_peer(two, "suspect")
+        one.stop()
+        self.assertNotEqual(stream.wait(), 0)  # nobody to send to any more
+        self.unload(self.machine)
+
+    def test_is_unloaded_under_traffic(self):
+        self.machine = self.kccm(self.KERNEL)
+        places = self.two_places(self.machine)
+        one, two = kccm.ModuleNode(places[0]), kccm.UserNode(places[1])
+        two.start([one])
+        two.count(one, 0, 1, FOR_EVER)
+        for round_number in range(self.ROUNDS):
+            one.start([two])
+            one.expect_peer(two, "up")
+            one.echo(two, round_number % 2, 5000, 3).succeed()
+            self.unload(self.machine)
+            self.load(self.machine)
+
+
+class On_6_1(OneMachine, kccm.Scenario):
+    KERNEL, ROUNDS = "6.1", 10
+
+
+class On_6_12(OneMachine, kccm.Scenario):
+    KERNEL, ROUNDS = "6.12", 10
+
+
+class On_debug(OneMachine, kccm.Scenario):
+    KERNEL, ROUNDS = "debug", 20
+
+
+class TwoMachines(kccm.Scenario):
+    """Modules of different kernels."""
+
+    def two_modules(self, *kernels):
+        machines = self.kccm(*kernels)
+        one, two = (kccm.ModuleNode(kccm.Place(machine, number, machine.address))
+                    for number, machine in enumerate(machines, 1))
+        one.start([two])
+        two.start([one])
+        return one, two
+
+    def test_serve_each_other(self):
+        one, two = self.two_modules("6.1", "6.12")
+        self.serve_each_other(one, two)
+
+    def test_a_call_ends_when_the_other_machine_does_not_come_back(self):
+        one, two = self.two_modules("6.12", "6.1")
+        one.echo(two, 0, 8, 1).succeed()
+        two.machine.kill()
+        call = one.echo(two, 0, 8, 1)
+        one.expect_peer(two, "dead")
+        one.remove(two)
+        self.assertNotEqual(call.wait(), 0)
+        self.unload(one.machine)
 
 
 if __name__ == "__main__":
