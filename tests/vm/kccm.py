@@ -9,7 +9,7 @@ import scenario
 PORT = 4000
 # Besides the network card's, what the tests of the module want of a stock kernel.
 LOAD = ("veth", "sch_netem")
-PROGRAMS = ("kccm-config", "kccm-user-node")
+PROGRAMS = ("kccm-config", "kccm-user-node", "kccm-hostile")
 FOLDERS = ("Kbuild", "lib/session", "include/uapi", "kmod")
 IP = "/usr/bin/ip"
 CABLE = "cable"
@@ -87,6 +87,10 @@ class ModuleNode(Node):
         """How many have been injected."""
         return int(re.search(r"faults (\d+)", self.machine.do(f"cat {self._debugfs()}/state"))[1])
 
+    def exercise(self, command):
+        """Starts a command of kmod/test/kccm_exercise.c; a Job."""
+        return self.place.run(f"sh -c 'echo {command} >/proc/net/kccm_exercise'")
+
     def command(self, command):
         return self.place.run(f"sh -c 'echo {command} >/proc/net/kccm_sample'")
 
@@ -146,7 +150,7 @@ class UserNode(Node):
 
 
 class Scenario(scenario.Scenario):
-    """Machines with the module and its sample loaded."""
+    """Machines with the module and those that use it loaded."""
 
     def kccm(self, *kernel_names):
         machines = self.boot(
@@ -159,11 +163,12 @@ class Scenario(scenario.Scenario):
 
     @staticmethod
     def load(machine):
-        machine.do("insmod /modules/kccm.ko && insmod /modules/kccm_sample.ko")
+        machine.do("insmod /modules/kccm.ko && insmod /modules/kccm_sample.ko && "
+                   "insmod /modules/kccm_exercise.ko")
 
     @staticmethod
     def unload(machine):
-        machine.do("rmmod kccm_sample && rmmod kccm")
+        machine.do("rmmod kccm_exercise kccm_sample kccm")
 
     @staticmethod
     def two_places(machine):

@@ -98,6 +98,62 @@ class OneMachine:
         two.fault("drop")
         self.assert_delivered(one, two, 0, 20000)
 
+    def test_calls_end_in_every_way_they_can(self):
+        one, two = self.two_modules()
+        for node, other in ((one, two), (two, one)):
+            node.exercise(f"ends {other.number}").succeed()
+            node.exercise(f"cancel {other.number}").succeed()
+            for lane in (0, 1):
+                node.exercise(f"flood {other.number} {lane} 5000").succeed()
+        # Two that timed out or were cancelled in each direction are still held.
+        held = [one.exercise("call-held 2") for _ in range(5)]
+        two.exercise(f"answer {len(held) + 2}").succeed()
+        for call in held:
+            call.succeed()
+        self.assertEqual(one.counter(two, "replies_late"), 2)
+        self.unload(self.machine)  # what two has sent is still held by one
+
+    def test_a_peer_that_stands_still_takes_no_more_memory_than_its_queue(self):
+        one, two = self.two_modules()
+        two.fault("stall")
+        one.exercise("fill 2 0").succeed()
+        one.exercise("fill 2 1").succeed()
+        self.assertLess(one.counter(two, "queue_memory_bytes"), 2 * 8 * 1024 * 1024)
+        waiting = one.count(two, 0, 1, 1)
+        killed = one.count(two, 1, 1, 1)
+        killed.kill()
+        self.assertEqual(killed.wait(), 128 + 9)
+        two.fault("none")
+        one.exercise("writable 2 0").succeed()
+        one.exercise("writable 2 1").succeed()
+        waiting.succeed()
+        self.assert_delivered(one, two, 0, 1)
+
+    def test_only_administrators_configure_it_and_namespaces_see_their_own_node(self):
+        self.machine = self.kccm(self.KERNEL)
+        one, two = map(kccm.ModuleNode, self.two_places(self.machine))
+        one.start()
+        for command in ("show node", "show peers", "node-del", "node 3 10.9.0.1 4001"):
+            job = one.place.run(f"su -s /bin/sh nobody -c 'kccm-config {command}'")
+            self.assertNotEqual(job.wait(), 0)
+            self.assertIn("Operation not permitted", job.lines[-1])
+        self.assertIn("node 1", one.place.do("kccm-config show node"))
+        job = two.place.run("kccm-config show node")
+        self.assertNotEqual(job.wait(), 0)
+        self.assertIn("No such file", job.lines[-1])
+
+    def test_strangers_disturb_nobody(self):
+        one, two = self.two_modules()
+        stream = two.count(one, 0, 1, 20000)
+        stranger = two.place.run(f"kccm-hostile {one.address} {kccm.PORT} 1 {self.STRANGERS}")
+        stranger.expect("^said all", patience=400)
+        stream.succeed()
+        self.assert_delivered(two, one, 0, 20000)
+        one.stop()  # with connections that nobody has proven
+        stranger.close_input()
+        stranger.succeed()
+        self.unload(self.machine)
+
     def test_outcome_is_unknown_when_the_peer_restarts(self):
         one, two = self.two_modules()
         one.echo(two, 0, 8, 1).succeed()
@@ -152,15 +208,15 @@ class OneMachine:
 
 
 class On_6_1(OneMachine, kccm.Scenario):
-    KERNEL, ROUNDS = "6.1", 10
+    KERNEL, ROUNDS, STRANGERS = "6.1", 10, 2000
 
 
 class On_6_12(OneMachine, kccm.Scenario):
-    KERNEL, ROUNDS = "6.12", 10
+    KERNEL, ROUNDS, STRANGERS = "6.12", 10, 2000
 
 
 class On_debug(OneMachine, kccm.Scenario):
-    KERNEL, ROUNDS = "debug", 20
+    KERNEL, ROUNDS, STRANGERS = "debug", 20, 1000
 
 
 class TwoMachines(kccm.Scenario):
