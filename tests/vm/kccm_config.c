@@ -76,12 +76,13 @@ static void exchange(struct nlmsghdr* head, const char* what, attr_fn fn) {
 
   if (send(netlink, head, head->nlmsg_len, 0) < 0) fail(what, errno);
   for (;;) {
-    ssize_t got = recv(netlink, answer, sizeof(answer), 0);
-    struct nlmsghdr* part = (struct nlmsghdr*)answer;
-    int left = (int)got;
+    const ssize_t got = recv(netlink, answer, sizeof(answer), 0);
 
     if (got < 0) fail(what, errno);
-    for (; NLMSG_OK(part, left); part = NLMSG_NEXT(part, left)) {
+    for (size_t at = 0; at + NLMSG_HDRLEN <= (size_t)got;) {
+      const struct nlmsghdr* part = (const struct nlmsghdr*)(answer + at);
+
+      at += NLMSG_ALIGN(part->nlmsg_len);
       if (part->nlmsg_type == NLMSG_DONE) return;
       if (part->nlmsg_type == NLMSG_ERROR) {
         const struct nlmsgerr* error = NLMSG_DATA(part);
