@@ -137,7 +137,7 @@ static int answer(struct delivery *delivery, u16 status, const void *payload, u3
 			memalloc_retry_wait(GFP_NOIO);
 			continue;
 		}
-		wait_event(node->room, READ_ONCE(node->progress) != progress);
+		wait_event_idle(node->room, READ_ONCE(node->progress) != progress);
 		kccm_node_lock(node);
 		node->repliers--;
 		kccm_node_unlock(node);
