@@ -92,7 +92,8 @@ class ModuleNode(Node):
         return self.place.run(f"sh -c 'echo {command} >/proc/net/kccm_exercise'")
 
     def command(self, command):
-        return self.place.run(f"sh -c 'echo {command} >/proc/net/kccm_sample'")
+        """Starts a command of the sample; a Job, which says "open" when nothing is left but to do it."""
+        return self.place.run(f"sh -c 'exec 3>/proc/net/kccm_sample; echo open; echo {command} >&3'")
 
     def echo(self, other, lane, size, count):
         return self.command(f"echo {other.number} {lane} {size} {count}")

@@ -218,6 +218,26 @@ class On_6_12(OneMachine, kccm.Scenario):
 class On_debug(OneMachine, kccm.Scenario):
     KERNEL, ROUNDS, STRANGERS = "debug", 20, 1000
 
+    def test_failing_allocations_lose_nothing(self):
+        one, two = self.two_modules()
+        streams = [(node, other, lane, node.count(other, lane, 1, 20000))
+                   for node, other in ((one, two), (two, one)) for lane in (0, 1)]
+        for *_, stream in streams:
+            stream.expect("^open")
+        # In one shell, because a new one would need memory, too.
+        failing = self.machine.run(
+            "cd /sys/kernel/debug/failslab && echo 0 >verbose && echo N >ignore-gfp-wait && "
+            "echo -1 >times && echo 5 >probability && echo failing && read -r end; "
+            "until echo 0 >probability; do :; done")
+        failing.expect("^failing")
+        for *_, stream in streams:
+            stream.succeed()
+        failing.close_input()
+        failing.succeed()
+        for node, other, lane, _ in streams:
+            self.assert_delivered(node, other, lane, 20000)
+        self.unload(self.machine)
+
 
 class TwoMachines(kccm.Scenario):
     """Modules of different kernels."""
