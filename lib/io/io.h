@@ -46,8 +46,9 @@ class Loop : public Clock {
   virtual TimerId RunAt(TimeNs when, std::function<void()> task) = 0;
   // Returns false if the timer has run or been cancelled already.
   virtual bool Cancel(TimerId timer) = 0;
-  // Runs `task` at the end of the current turn, after every completion that is ready now has been
-  // handled and before the loop sleeps: where a messenger writes what the turn has gathered. A task
+  // Runs `task` at the end of the current turn, after the completions that are ready now have been
+  // handled (of many bytes received: some of them) and before the loop sleeps: where a messenger
+  // writes what the turn has gathered. A task
   // that such a task adds runs at the end of the next turn, which comes without sleeping.
   virtual void AtEndOfTurn(std::function<void()> task) = 0;
 };

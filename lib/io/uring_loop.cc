@@ -22,9 +22,12 @@ constexpr TimeNs kSecondNs = 1'000'000'000;
 // Cancelling takes microseconds; a kernel that takes longer than this is stuck, and we are leaving.
 constexpr TimeNs kDrainNs = 5 * kSecondNs;
 constexpr TimeNs kCancelAgainNs = 10'000'000;
-// Turns with nothing but tasks of the loop's own, before completions are looked for again.
+// Turns with tasks of the loop's own, or completions at hand, before others are looked for.
 constexpr int kTurnsPerEntry = 4;
 constexpr int kLooksPerClock = 8;
+// What a turn receives, about: the peer has the answers to this much in hand, and works on them,
+// while the next turn looks at what follows. Longer turns would have the two wait for each other.
+constexpr size_t kTurnBytes = 32 * 1024;
 
 TimeNs ReadClock(clockid_t clock) {
   timespec now;
@@ -87,8 +90,9 @@ void UringLoop::Run() {
   for (int turns = 0;;) {
     Turn();
     const bool stop = stop_.exchange(false);
-    const bool sleep = !stop && !HasTasks();
-    if (!stop && !sleep && !ring_->has_news() && ++turns < kTurnsPerEntry) continue;
+    const bool at_hand = ring_->ready() > 0;
+    const bool sleep = !stop && !at_hand && !HasTasks();
+    if (!stop && !sleep && (at_hand || !ring_->has_news()) && ++turns < kTurnsPerEntry) continue;
     turns = 0;
     if (!Wait(sleep)) {
       base::Log(base::LogLevel::kError, "io", "Run() was called on a second thread");
@@ -133,7 +137,14 @@ void UringLoop::Stop() {
 
 void UringLoop::Turn() {
   // Those that are ready now and no others, or a fast peer could hold up the timers.
-  for (size_t left = ring_->ready(); left > 0; --left) Dispatch(*ring_->Take());
+  size_t received_bytes = 0;
+  for (size_t left = ring_->ready(); left > 0 && received_bytes < kTurnBytes; --left) {
+    const Completion completion = *ring_->Take();
+    if (completion.op == Op::kReceive && completion.result > 0) {
+      received_bytes += static_cast<size_t>(completion.result);
+    }
+    Dispatch(completion);
+  }
   RunTimers();
   RunPosted();
   RunAll(end_of_turn_, running_);
