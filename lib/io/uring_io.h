@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "lib/base/spin_policy.h"
 #include "lib/io/io.h"
 
 namespace clustix::io {
@@ -20,6 +21,8 @@ struct UringOptions {
   // How long the loop looks out for completions before it sleeps, while that pays and cores are
   // idle (lib/base/spin_policy.h). 0: it sleeps at once.
   uint32_t spin_us = 50;
+  // Whether cores are idle.
+  std::function<bool()> cores_idle = base::IdleCoresProbe();
 };
 
 // System calls on the ways that every message takes; both only grow. Others (to connect, to wake
@@ -27,6 +30,7 @@ struct UringOptions {
 struct UringCounters {
   uint64_t entries = 0;  // into the kernel by io_uring_enter(): submits, waits
   uint64_t writes = 0;   // by sendmsg() itself, past the ring
+  uint64_t reads = 0;    // by recv() itself, likewise
 };
 
 class UringIo : public Io {

@@ -50,8 +50,9 @@ void RunAll(std::vector<std::function<void()>>& tasks,
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<UringLoop>> UringLoop::Create(TimeNs spin) {
-  auto loop = std::make_unique<UringLoop>(spin);
+absl::StatusOr<std::unique_ptr<UringLoop>> UringLoop::Create(TimeNs spin,
+                                                             std::function<bool()> cores_idle) {
+  auto loop = std::make_unique<UringLoop>(spin, std::move(cores_idle));
   ASSIGN_OR_RETURN(loop->ring_, UringRing::Create());
   loop->wake_.Reset(eventfd(0, EFD_CLOEXEC));
   if (!loop->wake_.valid()) return base::ErrnoStatus(errno, "eventfd");
@@ -103,14 +104,24 @@ void UringLoop::Run() {
 }
 
 // False if the ring is another thread's.
+//
+// When news of a receive end the spin, an entry into the kernel would take the bytes the long way
+// round: through the poll that waits for them, to a completion. A plain recv() has them a
+// microsecond sooner, and what the poll leaves to do is done by the entry at the next wait, while
+// the peer has its answer.
 bool UringLoop::Wait(bool sleep) {
+  const bool owe_entry = std::exchange(received_directly_, false);
   const TimeNs until = sleep ? timers_.Next() : 0;
   if (until == 0) return ring_->SubmitAndWait(0, 0);
   const TimeNs now = Now();
   const TimeNs budget = spin_policy_.Budget(now);
   if (budget == 0) return ring_->SubmitAndWait(now, until);
-  if (ring_->queued() > 0 && !ring_->SubmitAndWait(0, 0)) return false;
+  if ((owe_entry || ring_->queued() > 0) && !ring_->SubmitAndWait(0, 0)) return false;
   Spin(std::min(until, now + budget));
+  if (ring_->ready() == 0 && ring_->has_news() && ring_->works_when_entered() && receive_()) {
+    received_directly_ = true;
+    return true;
+  }
   return ring_->SubmitAndWait(Now(), ring_->has_news() ? 0 : until);
 }
 

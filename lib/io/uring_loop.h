@@ -35,12 +35,17 @@ class UringLoop final : public Loop {
  public:
   // Errors as UringRing::Create().
   // Looks out for `spin` before it sleeps, while that pays (lib/base/spin_policy.h); 0: never.
-  static absl::StatusOr<std::unique_ptr<UringLoop>> Create(TimeNs spin);
-  explicit UringLoop(TimeNs spin) : spin_policy_(spin, base::IdleCoresProbe()) {}
+  static absl::StatusOr<std::unique_ptr<UringLoop>> Create(TimeNs spin,
+                                                           std::function<bool()> cores_idle);
+  UringLoop(TimeNs spin, std::function<bool()> cores_idle)
+      : spin_policy_(spin, std::move(cores_idle)) {}
   // Who takes the completions that are not the loop's own.
   void set_completion_handler(std::function<void(const Completion&)> handler) {
     handler_ = std::move(handler);
   }
+  // Receives, past the ring, for the stream that is likeliest to have bytes; true if it had. Only
+  // while no completion is at hand.
+  void set_direct_receiver(std::function<bool()> receive) { receive_ = std::move(receive); }
   UringRing& ring() { return *ring_; }
 
   TimeNs Now() const override;
@@ -83,6 +88,8 @@ class UringLoop final : public Loop {
 
   std::unique_ptr<UringRing> ring_;
   std::function<void(const Completion&)> handler_;
+  std::function<bool()> receive_;
+  bool received_directly_ = false;  // and the kernel has not been entered since
   std::atomic<std::thread::id> thread_;
   std::atomic<bool> stop_ = false;
 

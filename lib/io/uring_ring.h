@@ -90,6 +90,8 @@ class UringRing {
     return io_uring_cq_ready(&ring_) > 0 ||
            (__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0;
   }
+  // Whether the kernel works on operations only within SubmitAndWait(), never beside this thread.
+  bool works_when_entered() const { return (ring_.flags & IORING_SETUP_DEFER_TASKRUN) != 0; }
   // Completions that are ready.
   size_t ready() const { return io_uring_cq_ready(&ring_); }
   // The next completion, in the order of the kernel.

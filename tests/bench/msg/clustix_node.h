@@ -33,7 +33,7 @@ inline Lane LaneFor(size_t size_bytes) {
 
 inline uint64_t SystemCallsOf(const io::UringIo& io) {
   const io::UringCounters counters = io.counters();
-  return counters.entries + counters.writes;
+  return counters.entries + counters.writes + counters.reads;
 }
 
 class ClustixNode {

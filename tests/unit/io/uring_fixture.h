@@ -95,8 +95,8 @@ class Acceptor : public ListenHandler {
 
 class UringFixture : public testing::Test {
  protected:
-  UringFixture() {
-    auto made = UringIo::Create();
+  explicit UringFixture(const UringOptions& options = {}) {
+    auto made = UringIo::Create(options);
     if (made.ok()) io_ = *std::move(made);
   }
   ~UringFixture() override { std::filesystem::remove_all(directory_); }

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Streams and listeners over real sockets: what works when nothing fails.
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <thread>
+#include <utility>
 
 #include "lib/base/crc32c.h"
 #include "lib/base/prng.h"
+#include "lib/base/unique_fd.h"
+#include "lib/io/address.h"
 #include "tests/unit/io/uring_fixture.h"
 
 namespace clustix::io {
@@ -139,6 +145,49 @@ TEST_F(UringIoTest, Carries_a_large_send_whole_and_in_order) {
       RunUntil([&] { return accepted().received == bytes.size() && client->sends_done == 1; }));
   EXPECT_EQ(client->sent, bytes.size());
   EXPECT_EQ(crc, base::Crc32c(bytes.data(), bytes.size()));
+}
+
+class UringIoSpinTest : public UringFixture {
+ protected:
+  // Looks out for as long as it takes, so that what comes is seen before the loop sleeps.
+  UringIoSpinTest() : UringFixture({.spin_us = 60'000'000, .cores_idle = [] { return true; }}) {}
+};
+
+TEST_F(UringIoSpinTest, Reads_past_the_ring_what_comes_while_it_looks_out_and_keeps_the_order) {
+  Listen();
+  const std::string bytes = RandomBytes(100'000);
+  std::string echo;  // received, and not yet sent
+  bool sending = false;
+  acceptor_.on_accept = [&](Recorder& stream) {
+    stream.keep_data = false;
+    auto send = [&] {
+      sending = !echo.empty();
+      if (sending) Send(stream.stream, std::exchange(echo, {}));
+    };
+    stream.on_sent = send;
+    stream.on_data = [&, send](std::span<const std::byte> data) {
+      echo.append(reinterpret_cast<const char*>(data.data()), data.size());
+      if (!sending) send();
+    };
+  };
+  // Requests of many sizes, of which the largest are more than one read takes.
+  std::atomic<bool> enough = false;
+  std::thread peer([&, address = *ParseAddress(address_)] {
+    const base::UniqueFd fd(socket(AF_INET, SOCK_STREAM, 0));
+    EXPECT_EQ(connect(fd.get(), address.get(), address.bytes), 0);
+    for (size_t round = 0; !enough; ++round) {
+      const size_t size = round % 10 == 9 ? 12'000 : 1 + round % 300;
+      const char* sent = bytes.data() + round % 80'000;
+      std::string back(size, '\0');
+      EXPECT_EQ(send(fd.get(), sent, size, 0), static_cast<ssize_t>(size));
+      EXPECT_EQ(recv(fd.get(), back.data(), size, MSG_WAITALL), static_cast<ssize_t>(size));
+      EXPECT_TRUE(back == std::string(sent, size)) << "round " << round;
+    }
+  });
+  EXPECT_TRUE(RunUntil([&] { return io_->counters().reads >= 50; }));
+  enough = true;
+  EXPECT_TRUE(RunUntil([&] { return accepted().closed.has_value(); }));
+  peer.join();
 }
 
 class UringIoLaneTest : public UringIoTest, public testing::WithParamInterface<bool> {};
