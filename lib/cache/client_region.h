@@ -5,6 +5,7 @@
 #ifndef CLUSTIX_LIB_CACHE_CLIENT_REGION_H_
 #define CLUSTIX_LIB_CACHE_CLIENT_REGION_H_
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -34,6 +35,11 @@ class ClientRegion {
   // A stripe of pins for one thread; nullptr: all are taken. Any thread.
   PinStripe* TakeStripe();
   void GiveStripe(PinStripe* stripe);
+
+  // This client's slots for what it is lent; a Borrower uses them.
+  std::array<LoanSlot, kLoans>& loans() const { return region()->loans; }
+  // Tells the daemon to look at what this client has done other than to ask. Any thread.
+  void RingDaemon() const { bell_.Ring(); }
 
   // Which part of staging() is whose. Any thread.
   Staging& staging_use() { return staging_use_; }

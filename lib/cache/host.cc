@@ -23,7 +23,7 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Create(const Options& options) {
 }
 
 Host::Host(SharedMemory node, HeavyFence fence, LeaseClockKind clock)
-    : node_(std::move(node)), lease_(page(), clock), reclaimer_(fence) {}
+    : node_(std::move(node)), lease_(page(), clock), fence_(fence), reclaimer_(fence) {}
 
 // Numbers are not used again: a pin that a client has kept from a set that is gone names nothing.
 absl::StatusOr<std::unique_ptr<ObjectStore>> Host::CreateSet(const std::string& name,

@@ -37,7 +37,8 @@ class Host {
   absl::StatusOr<std::unique_ptr<ObjectStore>> CreateSet(const std::string& name, uint64_t bytes);
 
   absl::StatusOr<HostRegion*> Attach();
-  // The client is gone, or has broken its region: its pins count no more. Unmaps the region.
+  // The client is gone, or has broken its region: its pins count no more. Unmaps the region, so a
+  // Lender seizes before what it has lent there.
   void Detach(HostRegion* region);
   const std::vector<std::unique_ptr<HostRegion>>& regions() const { return regions_; }
 
@@ -47,6 +48,7 @@ class Host {
   void Awake();
 
   Reclaimer& reclaimer() { return reclaimer_; }
+  HeavyFence fence() const { return fence_; }
 
  private:
   Host(SharedMemory node, HeavyFence fence, LeaseClockKind clock);
@@ -54,6 +56,7 @@ class Host {
 
   SharedMemory node_;
   Lease lease_;
+  HeavyFence fence_;
   Reclaimer reclaimer_;
   std::vector<std::unique_ptr<HostRegion>> regions_;
   uint32_t next_arena_ = 0;

@@ -6,6 +6,7 @@
 #ifndef CLUSTIX_LIB_CACHE_HOST_REGION_H_
 #define CLUSTIX_LIB_CACHE_HOST_REGION_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -37,6 +38,8 @@ class HostRegion {
   // The bytes that `request` says are staged, which the client may still change; nullptr: they are
   // not within the staging area.
   std::byte* Staged(const Request& request) const;
+  // The client's slots for what it is lent; a Lender uses them.
+  std::array<LoanSlot, kLoans>& loans() const { return region()->loans; }
   // Appends the names (PinName) of all blocks that the client pins.
   void CollectPins(std::vector<uint64_t>* names) const;
 

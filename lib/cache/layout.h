@@ -201,6 +201,38 @@ inline constexpr size_t kStagingBytes = 4 << 20;
 inline constexpr size_t kStagingUnitBytes = 64 * 1024;
 static_assert(kStagingBytes / kStagingUnitBytes == 64, "one word says which units are taken");
 
+// A small object of a volatile set that is lent to one client, which then writes it without asking.
+// The word `lent` is the loan's number while it is the client's, the same with kRecalled once the
+// daemon wants it back, and 0 once it has it back.
+inline constexpr size_t kLoans = 64;
+inline constexpr uint32_t kLoanBytesMax = 256;
+struct alignas(kLineBytes) LoanSlot {
+  Word lent;                        // written by the daemon
+  alignas(kLineBytes) Word in_use;  // written by the client: not 0 from grab to put
+  Word current;                     // written by the client: a LoanCommit, the last one
+  alignas(kLineBytes) std::array<std::array<std::byte, kLoanBytesMax>, 2> buffers;
+};
+static_assert(sizeof(LoanSlot) == 2 * kLineBytes + 2 * kLoanBytesMax);
+inline constexpr uint64_t kRecalled = 1;  // the numbers of loans are even
+
+// One word, so that a commit is one store: which buffer, how long, and how many commits there were.
+class LoanCommit {
+ public:
+  constexpr LoanCommit(unsigned buffer, uint32_t bytes, uint32_t count)
+      : word_(uint64_t{count} << 32 | uint64_t{bytes} << 1 | buffer) {}
+  static constexpr LoanCommit FromWord(uint64_t word) {
+    return {static_cast<unsigned>(word & 1), static_cast<uint32_t>(word) >> 1,
+            static_cast<uint32_t>(word >> 32)};
+  }
+  constexpr uint64_t word() const { return word_; }
+  constexpr unsigned buffer() const { return word_ & 1; }
+  constexpr uint32_t bytes() const { return static_cast<uint32_t>(word_) >> 1; }
+  constexpr uint32_t count() const { return static_cast<uint32_t>(word_ >> 32); }
+
+ private:
+  uint64_t word_;
+};
+
 struct Region {
   uint64_t magic;
   uint32_t version;
@@ -214,11 +246,12 @@ struct Region {
   alignas(kPageBytes) std::array<PinStripe, kStripes> stripes;
   alignas(kPageBytes) std::array<std::array<Word, sizeof(Request) / 8>, kRingSlots> requests;
   alignas(kPageBytes) std::array<std::array<Word, sizeof(Reply) / 8>, kRingSlots> replies;
+  alignas(kPageBytes) std::array<LoanSlot, kLoans> loans;
   // Plain bytes: those of a request belong to the client until it pushes the request, and to the
   // daemon until it replies.
   alignas(kPageBytes) std::array<std::byte, kStagingBytes> staging;
 };
-static_assert(sizeof(Region) == 8 * kPageBytes + kStagingBytes);
+static_assert(sizeof(Region) == 18 * kPageBytes + kStagingBytes);
 
 }  // namespace clustix::cache
 

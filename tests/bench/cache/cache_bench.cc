@@ -16,9 +16,11 @@
 #include <vector>
 
 #include "lib/base/prng.h"
+#include "lib/cache/borrower.h"
 #include "lib/cache/client_region.h"
 #include "lib/cache/host.h"
 #include "lib/cache/lease.h"
+#include "lib/cache/lender.h"
 #include "lib/cache/node_view.h"
 #include "lib/cache/reader.h"
 #include "lib/cache/set_view.h"
@@ -155,6 +157,31 @@ void SharedMutexMap(benchmark::State& state) {
   });
 }
 
+// Over one object that is lent, and over as many as can be.
+void LoanGrabPut(benchmark::State& state) {
+  Node& node = TheNode();
+  HostRegion* from = Must(node.host->Attach());
+  const auto region =
+      Must(ClientRegion::Map(from->fd_for_client(), from->TakeClientBell(), node.node.get()));
+  Lender lender(from, node.host->fence());
+  Borrower borrower(node.node.get(), region.get());
+  const uint64_t objects = state.range(0) != 0 ? kLoans : 1;
+  for (uint64_t id = 0; id < objects; ++id) borrower.Accept(1, id, *lender.Lend(1, Object()));
+  const std::vector<uint64_t>& ids = Ids(true);
+  uint64_t next = 0;
+  for (auto _ : state) {
+    Grabbed grabbed;
+    const uint64_t id = ids[next++ % ids.size()] % objects;
+    if (borrower.Grab(1, id, &grabbed) != GrabResult::kGrabbed) {
+      state.SkipWithError("not lent");
+      break;
+    }
+    std::memcpy(grabbed.buffer().data(), &next, sizeof next);
+    if (grabbed.Put(kObjectBytes) != PutResult::kCommitted) state.SkipWithError("not committed");
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+
 void Publish(benchmark::State& state) {
   static Node node;
   const std::vector<uint64_t>& ids = Ids(state.range(0) != 0);
@@ -190,6 +217,7 @@ void HeavyFencePass(benchmark::State& state) {
 HOT_AND_UNIFORM(CacheGetPut);
 HOT_AND_UNIFORM(CacheRead);
 HOT_AND_UNIFORM(SharedMutexMap);
+HOT_AND_UNIFORM(LoanGrabPut);
 HOT_AND_UNIFORM(CacheGetPutFullFence);
 HOT_AND_UNIFORM(CacheGetPutMonotonicClock);
 HOT_AND_UNIFORM(Publish);
