@@ -8,7 +8,16 @@
 
 #include <linux/crc32.h>
 #include <linux/hrtimer.h>
+#include <linux/mm.h>
 #include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+#include <linux/io_uring.h>
+#define KCCM_COMPAT_URING_CANCEL false
+#else
+#include <linux/io_uring/cmd.h>
+#define KCCM_COMPAT_URING_CANCEL true
+#endif
 
 /* CRC32C of the whole, without the initial value and the final XOR of RFC 3720. */
 static inline u32 kccm_compat_crc32c(u32 crc, const void *data, size_t bytes)
@@ -29,6 +38,44 @@ static inline void kccm_compat_hrtimer_setup(struct hrtimer *timer,
 	timer->function = function;
 #else
 	hrtimer_setup(timer, function, clock, mode);
+#endif
+}
+
+/* The 16 bytes of a command; user space can still write to them. */
+static inline const void *kccm_compat_uring_payload(const struct io_uring_cmd *cmd)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+	return cmd->cmd;
+#else
+	return io_uring_sqe_cmd(cmd->sqe);
+#endif
+}
+
+/* Whether io_uring asks to cancel a command, which kernels before 6.7 never do. */
+static inline bool kccm_compat_uring_is_cancel(unsigned int issue_flags)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+	return false;
+#else
+	return issue_flags & IO_URING_F_CANCEL;
+#endif
+}
+
+static inline void kccm_compat_uring_mark_cancelable(struct io_uring_cmd *cmd,
+						     unsigned int issue_flags)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	io_uring_cmd_mark_cancelable(cmd, issue_flags);
+#endif
+}
+
+/* For the pages that only the kernel may write to: mprotect() cannot undo it. */
+static inline void kccm_compat_vm_never_write(struct vm_area_struct *vma)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+	vma->vm_flags &= ~VM_MAYWRITE;
+#else
+	vm_flags_clear(vma, VM_MAYWRITE);
 #endif
 }
 

@@ -4,6 +4,7 @@
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
 
+#include "channel.h"
 #include "debugfs.h"
 #include "genl.h"
 #include "include/uapi/kccm.h"
@@ -29,8 +30,13 @@ static int __init kccm_init(void)
 	error = kccm_genl_register();
 	if (error)
 		goto unregister_netns;
+	error = kccm_chardev_register();
+	if (error)
+		goto unregister_genl;
 	return 0;
 
+unregister_genl:
+	kccm_genl_unregister();
 unregister_netns:
 	kccm_netns_unregister();
 remove_debugfs:
@@ -42,7 +48,8 @@ destroy_io:
 }
 
 /*
- * (1) No command runs any more, so no node is made.
+ * (1) Nobody has /dev/kccm open, which would keep us loaded, and nobody can open it.
+ *     No command of netlink runs any more, so no node is made.
  * (2) Every namespace's node has stopped. Nobody calls in: who uses kccm.h keeps us loaded.
  * (3) Work that has done its last but not returned has returned.
  * (4) Callbacks of a listener, which run within RCU sections, have returned; and memory that waits
@@ -50,6 +57,7 @@ destroy_io:
  */
 static void __exit kccm_exit(void)
 {
+	kccm_chardev_unregister();
 	kccm_genl_unregister();
 	kccm_netns_unregister();
 	kccm_debugfs_exit();

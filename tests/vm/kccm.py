@@ -153,9 +153,9 @@ class UserNode(Node):
 class Scenario(scenario.Scenario):
     """Machines with the module and those that use it loaded."""
 
-    def kccm(self, *kernel_names):
+    def kccm(self, *kernel_names, programs=()):
         machines = self.boot(
-            *kernel_names, programs=PROGRAMS, load=LOAD,
+            *kernel_names, programs=(*PROGRAMS, *programs), load=LOAD,
             modules={name: self.build_modules(name, "kccm", scenario.ROOT, FOLDERS).values()
                      for name in set(kernel_names)})
         for machine in machines if isinstance(machines, list) else [machines]:

@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The io_uring commands of /dev/kccm.
+ *
+ * Most end at once. A call, or a send that is to be confirmed, is parked in io_uring until the
+ * first of these: its outcome, its time limit, its cancellation. Whoever takes it out of
+ * channel->commands ends it, in the context of the task that has submitted it, which alone can
+ * write to its memory. The message itself may live on, when its outcome is not known: it has a
+ * reference of its own.
+ */
+#include <linux/fdtable.h>
+#include <linux/fs.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/uio.h>
+#include <linux/workqueue.h>
+
+#include "channel.h"
+#include "compat.h"
+#include "include/uapi/kccm.h"
+#include "kccm.h"
+#include "netns.h"
+#include "ring.h"
+
+struct command {
+	struct kccm_call call;
+	/* The session's until the outcome, io_uring's until completion, the time limit's. */
+	refcount_t refs;
+	struct kccm_channel *channel;
+	bool wants_answer;
+	struct delayed_work expiry; /* of a send; a call has the session's */
+
+	/* Under channel->lock. */
+	struct list_head entry;
+	struct io_uring_cmd *cmd; /* NULL: it has ended */
+
+	const void *owner; /* the files_struct that it was submitted with */
+	bool settled;	   /* call has the outcome */
+	int result;
+	struct kccm_uring_call __user *args;
+	void __user *reply;
+};
+
+/* What is in the command's own room in a struct io_uring_cmd. */
+static struct command **command_of(struct io_uring_cmd *cmd)
+{
+	BUILD_BUG_ON(sizeof(struct command *) > sizeof(cmd->pdu));
+	return (struct command **)cmd->pdu;
+}
+
+static void command_put(struct command *command)
+{
+	if (!refcount_dec_and_test(&command->refs))
+		return;
+	kvfree(command->call.reply);
+	kccm_channel_put(command->channel);
+	kfree(command);
+}
+
+/* --- the end of a parked command -------------------------------------------------------------- */
+
+static int hand_out_answer(struct command *command)
+{
+	const struct kccm_call *call = &command->call;
+	u32 bytes = min(call->reply_length, call->reply_room);
+
+	/* The task ends, and its memory has gone or is going. */
+	if (current->flags & (PF_EXITING | PF_KTHREAD))
+		return -ECANCELED;
+	if (copy_to_user(command->reply, call->reply, bytes) ||
+	    put_user(call->reply_length, &command->args->reply_length) ||
+	    put_user(call->status, &command->args->status))
+		return -EFAULT;
+	return command->result;
+}
+
+/* In the task that has submitted it; if that ends, in a worker of the kernel. */
+static void complete_in_task(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	struct command *command = *command_of(cmd);
+	int result = command->result;
+
+	if (command->settled && command->wants_answer && (result >= 0 || result == -EMSGSIZE))
+		result = hand_out_answer(command);
+	io_uring_cmd_done(cmd, result, 0, issue_flags);
+	command_put(command);
+}
+
+/* Whether it was still parked. */
+static bool finish(struct command *command, int result, bool settled)
+{
+	struct kccm_channel *channel = command->channel;
+	struct io_uring_cmd *cmd;
+
+	spin_lock(&channel->lock);
+	cmd = command->cmd;
+	command->cmd = NULL;
+	if (cmd)
+		list_del(&command->entry);
+	spin_unlock(&channel->lock);
+	if (!cmd)
+		return false;
+	command->result = result;
+	command->settled = settled;
+	if (cancel_delayed_work(&command->expiry))
+		command_put(command);
+	io_uring_cmd_complete_in_task(cmd, complete_in_task);
+	return true;
+}
+
+static void settled(struct kccm_call *call)
+{
+	struct command *command = container_of(call, struct command, call);
+	int result = call->error;
+
+	if (!result && command->wants_answer)
+		result = call->reply_length;
+	finish(command, result, true);
+	command_put(command);
+}
+
+static void expired(struct work_struct *work)
+{
+	struct command *command = container_of(to_delayed_work(work), struct command, expiry);
+
+	finish(command, -ETIMEDOUT, false);
+	command_put(command);
+}
+
+/* The caller has a reference. */
+static void cancel(struct command *command)
+{
+	if (!finish(command, -ECANCELED, false))
+		return;
+	/* A message cannot be called back; a call's answer is not waited for. */
+	if (command->wants_answer && kccm_call_cancel(command->channel->net, &command->call))
+		command_put(command);
+}
+
+void kccm_commands_cancel(struct kccm_channel *channel, const void *owner)
+{
+	struct command *command;
+	bool found;
+
+	do {
+		found = false;
+		spin_lock(&channel->lock);
+		list_for_each_entry(command, &channel->commands, entry) {
+			if (command->owner != owner)
+				continue;
+			refcount_inc(&command->refs);
+			found = true;
+			break;
+		}
+		spin_unlock(&channel->lock);
+		if (found) {
+			cancel(command);
+			command_put(command);
+		}
+	} while (found);
+}
+
+/* --- the way in ------------------------------------------------------------------------------- */
+
+static int copy_args(const struct kccm_uring_cmd *entry, void *to, size_t bytes)
+{
+	return copy_struct_from_user(to, bytes, u64_to_user_ptr(entry->args), entry->args_bytes);
+}
+
+/* The payload in memory of ours, from kvmalloc(). */
+static int copy_payload(struct io_uring_cmd *cmd, u64 from, u32 length, void **payload)
+{
+	struct iov_iter iter;
+	int error = 0;
+
+	*payload = NULL;
+	if (length > KCCM_PAYLOAD_MAX)
+		return -EMSGSIZE;
+	if (!length)
+		return 0;
+	*payload = kvmalloc(length, GFP_KERNEL);
+	if (!*payload)
+		return -ENOMEM;
+	if (!(cmd->flags & IORING_URING_CMD_FIXED)) {
+		if (copy_from_user(*payload, u64_to_user_ptr(from), length))
+			error = -EFAULT;
+	} else {
+		error = io_uring_cmd_import_fixed(from, length, WRITE, &iter, cmd);
+		if (!error && copy_from_iter(*payload, length, &iter) != length)
+			error = -EFAULT;
+	}
+	if (error) {
+		kvfree(*payload);
+		*payload = NULL;
+	}
+	return error;
+}
+
+static struct kccm_to address_of(const struct kccm_uring_send *send)
+{
+	return (struct kccm_to){
+		.node = send->node,
+		.port = send->port,
+		.lane = send->lane,
+		.epoch = send->epoch,
+	};
+}
+
+/* Poll tells when to try again, unless it became possible meanwhile. */
+static void note_congestion(struct kccm_channel *channel, u32 writable_before)
+{
+	spin_lock(&channel->lock);
+	if (channel->writable == writable_before)
+		channel->congested = true;
+	spin_unlock(&channel->lock);
+}
+
+static void command_init(struct command *command, struct kccm_channel *channel, u32 timeout_ms)
+{
+	/* The session's, io_uring's, and the issuing task's. */
+	refcount_set(&command->refs, 3);
+	kref_get(&channel->refs);
+	command->channel = channel;
+	command->owner = current->files;
+	command->call.timeout_ms = timeout_ms;
+	command->call.done = settled;
+	INIT_DELAYED_WORK(&command->expiry, expired);
+}
+
+/*
+ * Parks the command and submits its message. From the first moment on others may end it: it is in
+ * the list before io_uring can ask to cancel it, and its time limit runs before the message exists.
+ * Since a command that can be cancelled has to end through finish(), so do failures.
+ */
+static int park(struct command *command, struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	struct kccm_channel *channel = command->channel;
+	struct kccm_call *call = &command->call;
+	u32 writable = READ_ONCE(channel->writable);
+	int error;
+
+	*command_of(cmd) = command;
+	spin_lock(&channel->lock);
+	command->cmd = cmd;
+	list_add_tail(&command->entry, &channel->commands);
+	spin_unlock(&channel->lock);
+	kccm_compat_uring_mark_cancelable(cmd, issue_flags);
+
+	if (command->wants_answer) {
+		error = kccm_call_async(channel->net, call, KCCM_NOWAIT);
+	} else {
+		refcount_inc(&command->refs);
+		queue_delayed_work(kccm_service_wq, &command->expiry,
+				   msecs_to_jiffies(call->timeout_ms));
+		error = kccm_send_async(channel->net, call, KCCM_NOWAIT);
+	}
+	if (error == -EAGAIN)
+		note_congestion(channel, writable);
+	if (error) {
+		finish(command, error, false);
+		command_put(command); /* the session's */
+	}
+	command_put(command);
+	return -EIOCBQUEUED;
+}
+
+static int check_send(const struct kccm_uring_send *send, bool parked)
+{
+	if (send->zero || send->zero2 || send->flags & ~KCCM_URING_CONFIRM)
+		return -EINVAL;
+	if (parked && (!send->timeout_ms || send->timeout_ms > KCCM_URING_TIMEOUT_MAX_MS))
+		return -EINVAL;
+	return 0;
+}
+
+static int send_confirmed(struct kccm_channel *channel, struct io_uring_cmd *cmd,
+			  const struct kccm_uring_send *send, unsigned int issue_flags)
+{
+	struct command *command = kzalloc(sizeof(*command), GFP_KERNEL);
+	void *payload;
+	int error;
+
+	if (!command)
+		return -ENOMEM;
+	error = copy_payload(cmd, send->payload, send->length, &payload);
+	if (error) {
+		kfree(command);
+		return error;
+	}
+	command_init(command, channel, send->timeout_ms);
+	command->call.to = address_of(send);
+	command->call.request = payload;
+	command->call.request_length = send->length;
+	error = park(command, cmd, issue_flags);
+	kvfree(payload); /* has been copied */
+	return error;
+}
+
+static int issue_send(struct kccm_channel *channel, struct io_uring_cmd *cmd,
+		      const struct kccm_uring_cmd *entry, unsigned int issue_flags)
+{
+	u32 writable = READ_ONCE(channel->writable);
+	struct kccm_uring_send send;
+	struct kccm_to to;
+	void *payload;
+	int error = copy_args(entry, &send, sizeof(send));
+
+	if (!error)
+		error = check_send(&send, send.flags & KCCM_URING_CONFIRM);
+	if (error)
+		return error;
+	if (send.flags & KCCM_URING_CONFIRM)
+		return send_confirmed(channel, cmd, &send, issue_flags);
+	error = copy_payload(cmd, send.payload, send.length, &payload);
+	if (error)
+		return error;
+	to = address_of(&send);
+	error = kccm_send(channel->net, &to, payload, send.length, KCCM_NOWAIT);
+	if (error == -EAGAIN)
+		note_congestion(channel, writable);
+	kvfree(payload);
+	return error;
+}
+
+static int issue_call(struct kccm_channel *channel, struct io_uring_cmd *cmd,
+		      const struct kccm_uring_cmd *entry, unsigned int issue_flags)
+{
+	struct kccm_uring_call args;
+	struct command *command;
+	void *payload, *reply = NULL;
+	int error = copy_args(entry, &args, sizeof(args));
+
+	if (!error)
+		error = check_send(&args.request, true);
+	if (error)
+		return error;
+	if (args.zero || args.request.flags || args.reply_room > KCCM_PAYLOAD_MAX ||
+	    entry->args_bytes < sizeof(args))
+		return -EINVAL;
+	error = copy_payload(cmd, args.request.payload, args.request.length, &payload);
+	if (error)
+		return error;
+	command = kzalloc(sizeof(*command), GFP_KERNEL);
+	if (args.reply_room)
+		reply = kvmalloc(args.reply_room, GFP_KERNEL);
+	if (!command || (args.reply_room && !reply)) {
+		kvfree(reply);
+		kvfree(payload);
+		kfree(command);
+		return -ENOMEM;
+	}
+	command_init(command, channel, args.request.timeout_ms);
+	command->wants_answer = true;
+	command->args = u64_to_user_ptr(entry->args);
+	command->reply = u64_to_user_ptr(args.reply);
+	command->call.to = address_of(&args.request);
+	command->call.request = payload;
+	command->call.request_length = args.request.length;
+	command->call.reply = reply;
+	command->call.reply_room = args.reply_room;
+	error = park(command, cmd, issue_flags);
+	kvfree(payload);
+	return error;
+}
+
+static int issue_reply(struct kccm_ring *ring, struct io_uring_cmd *cmd,
+		       const struct kccm_uring_cmd *entry)
+{
+	struct kccm_uring_reply reply;
+	void *payload;
+	int error = copy_args(entry, &reply, sizeof(reply));
+
+	if (error)
+		return error;
+	if (reply.status >= KCCM_STATUS_NO_SUCH_PORT)
+		return -EINVAL;
+	error = copy_payload(cmd, reply.payload, reply.length, &payload);
+	if (error)
+		return error;
+	error = kccm_ring_reply(ring, reply.request, reply.status, payload, reply.length);
+	if (error == -ENOENT)
+		kvfree(payload);
+	return error;
+}
+
+static int issue_bind(struct kccm_channel *channel, const struct kccm_uring_cmd *entry)
+{
+	struct kccm_uring_bind __user *args = u64_to_user_ptr(entry->args);
+	struct kccm_uring_bind bind;
+	int error = copy_args(entry, &bind, sizeof(bind));
+
+	if (!error && entry->args_bytes < sizeof(bind))
+		error = -EINVAL;
+	if (!error)
+		error = kccm_ring_bind(channel, &bind);
+	if (!error && put_user(bind.ring_bytes, &args->ring_bytes))
+		error = -EFAULT;
+	return error;
+}
+
+static int issue(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	struct kccm_channel *channel = cmd->file->private_data;
+	/* Pairs with cmpxchg_release() in kccm_ring_bind(). */
+	struct kccm_ring *ring = smp_load_acquire(&channel->ring);
+	struct kccm_uring_cmd entry;
+
+	/* The program may be writing to it. */
+	memcpy(&entry, kccm_compat_uring_payload(cmd), sizeof(entry));
+	if (entry.zero)
+		return -EINVAL;
+	switch (cmd->cmd_op) {
+	case KCCM_URING_FEATURES:
+		return KCCM_COMPAT_URING_CANCEL ? KCCM_URING_F_CANCEL : 0;
+	case KCCM_URING_BIND:
+		return issue_bind(channel, &entry);
+	case KCCM_URING_SEND:
+		return issue_send(channel, cmd, &entry, issue_flags);
+	case KCCM_URING_CALL:
+		return issue_call(channel, cmd, &entry, issue_flags);
+	case KCCM_URING_REPLY:
+		return ring ? issue_reply(ring, cmd, &entry) : -ENOENT;
+	case KCCM_URING_PUMP:
+		return ring ? kccm_ring_pump(ring) : -ENOENT;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+int kccm_command_issue(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	int result;
+
+	if (kccm_compat_uring_is_cancel(issue_flags)) {
+		struct command *command = *command_of(cmd);
+
+		refcount_inc(&command->refs);
+		cancel(command);
+		command_put(command);
+		return 0;
+	}
+	result = issue(cmd, issue_flags);
+	if (result != -EAGAIN)
+		return result;
+	/* Returned, it would let io_uring try again in a thread of its own. */
+	io_uring_cmd_done(cmd, result, 0, issue_flags);
+	return -EIOCBQUEUED;
+}

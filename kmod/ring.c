@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What has come to a port, in memory that a program shares. The kernel trusts nothing of it: it
+ * reads one number that the program writes, checks it, and keeps a copy of whatever it needs again.
+ *
+ * Payloads lie in the arena one after the other, and room is used again in the same order. `begin`
+ * and `end` count bytes since the start, so that end - begin is what is in use.
+ */
+#include "ring.h"
+
+#include <linux/io.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include "channel.h"
+#include "compat.h"
+#include "include/uapi/kccm.h"
+#include "kccm.h"
+#include "netns.h"
+
+/* A message that waits for room in the ring, or for its answer, or is being answered. */
+struct held {
+	struct list_head entry; /* of ring->waiting */
+	struct kccm_incoming *incoming;
+	struct work_struct work;
+	void *payload; /* of the answer; NULL and `given_up`: there is none */
+	u32 length;
+	u16 status;
+	bool given_up;
+};
+
+struct kccm_ring {
+	struct kccm_channel *channel;
+	struct kccm_handler handler;
+	struct xarray requests; /* calls that wait for an answer, by number; each a held */
+
+	/* Guards all below. */
+	struct mutex lock;
+	struct list_head waiting;
+	u32 next_request;
+	u32 produced, consumed; /* ours; what the program says about it is checked against these */
+	u64 begin, end;
+	bool broken;
+
+	u32 entries, arena_bytes, ring_bytes;
+	u64 *ends; /* by entry: `end` after it was put in */
+	struct kccm_uring_ring *shared;
+	struct kccm_uring_descriptor *descriptors;
+	u8 *arena;
+	u32 *shared_consumed; /* the program's */
+};
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+static void answer_work(struct work_struct *work)
+{
+	struct held *held = container_of(work, struct held, work);
+	int error = -EINVAL;
+
+	if (!held->given_up)
+		error = kccm_reply(held->incoming, held->status, held->payload, held->length, 0);
+	if (error && error != -ESTALE)
+		kccm_release(held->incoming);
+	kvfree(held->payload);
+	kfree(held);
+}
+
+/* Answering may wait for the peer, which neither a command nor a close() may. */
+static void answer_later(struct held *held)
+{
+	INIT_WORK(&held->work, answer_work);
+	queue_work(kccm_service_wq, &held->work);
+}
+
+static void give_up(struct held *held)
+{
+	held->given_up = true;
+	answer_later(held);
+}
+
+int kccm_ring_reply(struct kccm_ring *ring, u64 request, u16 status, void *payload, u32 length)
+{
+	struct held *held;
+	int error;
+
+	if (request > U32_MAX)
+		return -ENOENT;
+	held = xa_erase(&ring->requests, request);
+	if (!held)
+		return -ENOENT;
+	error = kccm_reply(held->incoming, status, payload, length, KCCM_NOWAIT);
+	if (!error || error == -ESTALE) {
+		kvfree(payload);
+		kfree(held);
+		return error;
+	}
+	held->status = status;
+	held->payload = payload;
+	held->length = length;
+	answer_later(held);
+	return 0;
+}
+
+/* --- putting in ------------------------------------------------------------------------------- */
+
+/* Believes the program's count of messages only if it can be true. */
+static int take_back(struct kccm_ring *ring)
+{
+	/* The program has read what it gives back before it says so. */
+	u32 consumed = smp_load_acquire(ring->shared_consumed);
+
+	if (ring->broken || consumed - ring->consumed > ring->produced - ring->consumed) {
+		ring->broken = true;
+		return -EPROTO;
+	}
+	if (consumed != ring->consumed)
+		ring->begin = ring->ends[(consumed - 1) & (ring->entries - 1)];
+	ring->consumed = consumed;
+	return 0;
+}
+
+/* Where in the arena a payload fits in one piece; false: nowhere yet. */
+static bool find_room(struct kccm_ring *ring, u32 bytes, u64 *at)
+{
+	u32 position;
+
+	if (ring->produced - ring->consumed == ring->entries)
+		return false;
+	if (ring->produced == ring->consumed)
+		ring->begin = ring->end = 0;
+	position = ring->end % ring->arena_bytes;
+	*at = ring->end;
+	if (position + bytes > ring->arena_bytes)
+		*at += ring->arena_bytes - position;
+	return *at + bytes - ring->begin <= ring->arena_bytes;
+}
+
+/*
+ * Whether it is in the ring; then it is given back, or kept for its answer. From the moment that a
+ * call has a number it may be answered, by a program that guesses: it is not touched after that.
+ */
+static bool put(struct kccm_ring *ring, struct held *held)
+{
+	const struct kccm_incoming *incoming = held->incoming;
+	u32 index = ring->produced & (ring->entries - 1);
+	struct kccm_uring_descriptor *descriptor = &ring->descriptors[index];
+	u32 bytes = ALIGN(incoming->length, 8);
+	u32 request;
+	u64 at;
+
+	if (!find_room(ring, bytes, &at))
+		return false;
+	memcpy(ring->arena + at % ring->arena_bytes, incoming->payload, incoming->length);
+	*descriptor = (struct kccm_uring_descriptor){
+		.offset = at % ring->arena_bytes,
+		.length = incoming->length,
+		.epoch = incoming->epoch,
+		.from = incoming->from,
+		.lane = incoming->lane,
+		.flags = incoming->wants_reply ? KCCM_MESSAGE_WANTS_REPLY : 0,
+	};
+	if (!incoming->wants_reply) {
+		kccm_release(held->incoming); /* of a one-way message it does not wait */
+		kfree(held);
+	} else {
+		if (xa_alloc_cyclic(&ring->requests, &request, held, xa_limit_32b,
+				    &ring->next_request, GFP_KERNEL | __GFP_NOFAIL) < 0) {
+			give_up(held);
+			return true;
+		}
+		descriptor->request = request;
+	}
+	ring->end = at + bytes;
+	ring->ends[index] = ring->end;
+	WRITE_ONCE(ring->produced, ring->produced + 1);
+	/* The message is there before the program sees that it is. */
+	smp_store_release(&ring->shared->produced, ring->produced);
+	return true;
+}
+
+/* Puts in what waits, as far as there is room. Whether all of it is in. */
+static bool put_waiting(struct kccm_ring *ring)
+{
+	struct held *held;
+
+	while ((held = list_first_entry_or_null(&ring->waiting, struct held, entry))) {
+		/* Out of the list first: once it is in the ring it may be answered and freed. */
+		list_del(&held->entry);
+		if (!put(ring, held)) {
+			list_add(&held->entry, &ring->waiting);
+			return false;
+		}
+	}
+	return true;
+}
+
+static int pump(struct kccm_ring *ring)
+{
+	int error = take_back(ring);
+
+	if (!error && put_waiting(ring)) {
+		WRITE_ONCE(ring->shared->flags, 0);
+		return 0;
+	}
+	/*
+	 * The program consumes and then looks at the flag; we set the flag and then look at what is
+	 * consumed. One of the two sees the other.
+	 */
+	WRITE_ONCE(ring->shared->flags, KCCM_RING_STALLED);
+	smp_mb(); /* pairs with the full barrier of the program */
+	if (!error)
+		error = take_back(ring);
+	if (!error && put_waiting(ring))
+		WRITE_ONCE(ring->shared->flags, 0);
+	return error;
+}
+
+static void tell_program(struct kccm_ring *ring)
+{
+	wake_up_interruptible_poll(&ring->channel->wait, EPOLLIN | EPOLLRDNORM | EPOLLERR);
+}
+
+int kccm_ring_pump(struct kccm_ring *ring)
+{
+	u32 before;
+	int error;
+	bool more;
+
+	mutex_lock(&ring->lock);
+	before = ring->produced;
+	error = pump(ring);
+	more = ring->produced != before;
+	mutex_unlock(&ring->lock);
+	if (more || error)
+		tell_program(ring);
+	return error;
+}
+
+static void receive(struct kccm_incoming *incoming, void *context)
+{
+	struct kccm_ring *ring = context;
+	struct held *held = kzalloc(sizeof(*held), GFP_KERNEL | __GFP_NOFAIL);
+
+	held->incoming = incoming;
+	mutex_lock(&ring->lock);
+	list_add_tail(&held->entry, &ring->waiting);
+	pump(ring);
+	mutex_unlock(&ring->lock);
+	tell_program(ring);
+}
+
+/* --- looking at it ---------------------------------------------------------------------------- */
+
+__poll_t kccm_ring_poll(const struct kccm_ring *ring)
+{
+	__poll_t events = 0;
+
+	if (READ_ONCE(ring->produced) != READ_ONCE(*ring->shared_consumed))
+		events |= EPOLLIN | EPOLLRDNORM;
+	if (READ_ONCE(ring->broken))
+		events |= EPOLLERR;
+	return events;
+}
+
+int kccm_ring_mmap(struct kccm_ring *ring, struct vm_area_struct *vma)
+{
+	unsigned long bytes = vma->vm_end - vma->vm_start;
+	u64 offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
+
+	/* remap_vmalloc_range() takes pgoff for an offset into the memory. */
+	vma->vm_pgoff = 0;
+	if (!(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+	if (offset == KCCM_MMAP_CONSUMED && bytes == PAGE_SIZE)
+		return remap_vmalloc_range(vma, ring->shared_consumed, 0);
+	if (offset != KCCM_MMAP_RING || bytes != ring->ring_bytes)
+		return -EINVAL;
+	if (vma->vm_flags & VM_WRITE)
+		return -EPERM;
+	kccm_compat_vm_never_write(vma);
+	return remap_vmalloc_range(vma, ring->shared, 0);
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static void ring_free(struct kccm_ring *ring)
+{
+	vfree(ring->shared);
+	vfree(ring->shared_consumed);
+	kvfree(ring->ends);
+	mutex_destroy(&ring->lock);
+	xa_destroy(&ring->requests);
+	kfree(ring);
+}
+
+static bool is_valid(const struct kccm_uring_bind *bind)
+{
+	return bind->port <= U16_MAX && bind->entries <= KCCM_URING_ENTRIES_MAX &&
+	       is_power_of_2(bind->entries) && bind->arena_bytes >= KCCM_PAYLOAD_MAX &&
+	       bind->arena_bytes <= KCCM_URING_ARENA_MAX && bind->arena_bytes % 4096 == 0;
+}
+
+static struct kccm_ring *ring_new(struct kccm_channel *channel, const struct kccm_uring_bind *bind)
+{
+	u32 descriptors = ALIGN(sizeof(struct kccm_uring_ring), 64);
+	u32 arena = PAGE_ALIGN(descriptors + bind->entries * sizeof(struct kccm_uring_descriptor));
+	struct kccm_ring *ring = kzalloc(sizeof(*ring), GFP_KERNEL);
+
+	if (!ring)
+		return NULL;
+	mutex_init(&ring->lock);
+	xa_init_flags(&ring->requests, XA_FLAGS_ALLOC);
+	INIT_LIST_HEAD(&ring->waiting);
+	ring->channel = channel;
+	ring->entries = bind->entries;
+	ring->arena_bytes = bind->arena_bytes;
+	ring->ring_bytes = PAGE_ALIGN(arena + bind->arena_bytes);
+	ring->ends = kvcalloc(bind->entries, sizeof(*ring->ends), GFP_KERNEL);
+	ring->shared = vmalloc_user(ring->ring_bytes);
+	ring->shared_consumed = vmalloc_user(PAGE_SIZE);
+	if (!ring->ends || !ring->shared || !ring->shared_consumed) {
+		ring_free(ring);
+		return NULL;
+	}
+	ring->descriptors = (void *)ring->shared + descriptors;
+	ring->arena = (void *)ring->shared + arena;
+	*ring->shared = (struct kccm_uring_ring){
+		.entries = bind->entries,
+		.descriptors_offset = descriptors,
+		.arena_offset = arena,
+		.arena_bytes = bind->arena_bytes,
+	};
+	ring->handler = (struct kccm_handler){
+		.port = bind->port,
+		.receive = receive,
+		.context = ring,
+	};
+	return ring;
+}
+
+/*
+ * (1) No message comes any more. (2) What waits for room, and what waits for an answer, is given
+ * back by work that knows nothing of the ring. (3) The pages go; mappings of them held the file
+ * open, so there are none.
+ */
+static void ring_end(struct kccm_ring *ring)
+{
+	struct held *held, *next;
+	unsigned long number;
+
+	kccm_unregister_handler(ring->channel->net, &ring->handler);
+	list_for_each_entry_safe(held, next, &ring->waiting, entry)
+		give_up(held);
+	xa_for_each(&ring->requests, number, held) give_up(held);
+	ring_free(ring);
+}
+
+int kccm_ring_bind(struct kccm_channel *channel, struct kccm_uring_bind *bind)
+{
+	struct kccm_ring *ring;
+	int error;
+
+	if (!is_valid(bind) || bind->ring_bytes)
+		return -EINVAL;
+	ring = ring_new(channel, bind);
+	if (!ring)
+		return -ENOMEM;
+	error = kccm_register_handler(channel->net, &ring->handler);
+	if (error)
+		goto free;
+	bind->ring_bytes = ring->ring_bytes;
+	/* Two threads may bind one file; pairs with smp_load_acquire() of who uses the ring. */
+	if (!cmpxchg_release(&channel->ring, NULL, ring))
+		return 0;
+	ring_end(ring);
+	return -EBUSY;
+
+free:
+	ring_free(ring);
+	return error;
+}
+
+void kccm_ring_end(struct kccm_channel *channel)
+{
+	if (channel->ring)
+		ring_end(channel->ring);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What has come to a port, in memory that a program shares. */
+#ifndef KCCM_KMOD_RING_H
+#define KCCM_KMOD_RING_H
+
+#include <linux/types.h>
+
+struct kccm_channel;
+struct kccm_ring;
+struct kccm_uring_bind;
+struct vm_area_struct;
+
+/* Fills in bind->ring_bytes. -EINVAL, -ENOMEM, -EADDRINUSE, -EBUSY: see the UAPI. */
+int kccm_ring_bind(struct kccm_channel *channel, struct kccm_uring_bind *bind);
+/* When the file is closed: nobody looks at the ring any more. */
+void kccm_ring_end(struct kccm_channel *channel);
+
+int kccm_ring_mmap(struct kccm_ring *ring, struct vm_area_struct *vma);
+__poll_t kccm_ring_poll(const struct kccm_ring *ring);
+/* Looks at what the program has consumed, and puts in what waits. -EPROTO: it is broken. */
+int kccm_ring_pump(struct kccm_ring *ring);
+/* Answers a call. `payload` is from kvmalloc(), and belongs to the ring unless -ENOENT. */
+int kccm_ring_reply(struct kccm_ring *ring, u64 request, u16 status, void *payload, u32 length);
+
+#endif

@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""/dev/kccm: programs send and receive through the kernel module with io_uring."""
+
+import kccm
+import scenario
+
+EXAMPLE = "../docs/examples/kccm_ring"
+IN_1, IN_2 = (f"/usr/bin/ip netns exec n{number} " for number in (1, 2))
+
+
+class Chardev:
+    """On a machine with two nodes, n1 and n2, in namespaces; a class below names its kernel."""
+
+    def boot_nodes(self):
+        machine = self.kccm(self.KERNEL, programs=("kccm-device-test", EXAMPLE))
+        one, two = map(kccm.ModuleNode, self.two_places(machine))
+        nobody = kccm.Place(machine, 3, "10.9.0.3")
+        one.start([two, nobody])
+        two.start([one, nobody])
+        one.expect_peer(two, "up")
+        return machine
+
+    def unload_device(self, machine):
+        # The last files are closed by a worker of io_uring, after the process has ended.
+        machine.do("rmmod kccm_exercise kccm_sample && until rmmod kccm; do :; done")
+
+    def test_keeps_its_promises(self):
+        machine = self.boot_nodes()
+        output = machine.do("kccm-device-test --gtest_color=no", patience=600)
+        self.assertRegex(output, r"\[  PASSED  \] [1-9]\d* tests")
+        self.unload_device(machine)
+
+    def test_example_sends_calls_and_serves(self):
+        machine = self.boot_nodes()
+        server = machine.run(IN_2 + "kccm_ring serve 40")
+        refused = machine.run(IN_1 + "kccm_ring call 2 41 hello")
+        self.assertNotEqual(refused.wait(), 0)  # nobody serves that port
+        # The server may not have bound its port yet: then the port is served by nobody.
+        call = IN_1 + "kccm_ring call 2 40 hello"
+        machine.do(f"until {call}; do :; done")
+        server.expect("^node 1: hello$")
+        machine.do(IN_1 + "kccm_ring send 2 40 bye")
+        server.expect("^node 1: bye$")
+        self.assertEqual(machine.do(call), "hello")
+        server.kill()
+        server.wait()
+        self.unload_device(machine)
+
+
+class On_6_1(Chardev, kccm.Scenario):
+    KERNEL = "6.1"
+
+
+class On_6_12(Chardev, kccm.Scenario):
+    KERNEL = "6.12"
+
+
+class On_debug(Chardev, kccm.Scenario):
+    KERNEL = "debug"
+
+
+if __name__ == "__main__":
+    scenario.main()

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// /dev/kccm, as a program sees it. Runs in a virtual machine (chardev_test.py) in which the network
+// namespaces n1 and n2 are nodes 1 and 2, which know each other, and a node 3, which does not
+// exist.
+#include "tests/vm/device.h"
+
+#include <errno.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <random>
+#include <thread>
+#include <vector>
+
+namespace clustix::vm {
+namespace {
+
+constexpr unsigned kPort = 50;
+constexpr unsigned kLongMs = 30'000;  // only a failing test waits that long
+constexpr unsigned kShortMs = 1'500;  // tests wait that long
+
+class DeviceTest : public testing::Test {
+ protected:
+  Device one_{"n1"}, two_{"n2"};
+};
+
+uint64_t StartCall(Device& device, const Call& call, bool fixed = false) {
+  return device.Start(KCCM_URING_CALL, &call.arguments, sizeof(call.arguments), fixed);
+}
+
+std::string Pattern(size_t number) {
+  // Some empty, most small, a few larger than half of the arena.
+  const size_t bytes = number % 50 == 49 ? 700'000 + number : (number * 37) % 900;
+  return std::string(bytes, static_cast<char>('a' + number % 26));
+}
+
+TEST_F(DeviceTest, Delivers_in_order_through_a_ring_that_is_too_small) {
+  ASSERT_EQ(two_.Bind(kPort, 16, KCCM_PAYLOAD_MAX), 0);
+  constexpr size_t kMessages = 300;
+  std::thread sender([&] {
+    for (size_t i = 0; i < kMessages;) {
+      const int result = one_.Send(2, kPort, Pattern(i));
+      if (result == 0) ++i;
+      if (result == 0) continue;
+      ASSERT_EQ(result, -EAGAIN);
+      pollfd room = {one_.fd(), POLLOUT, 0};
+      ASSERT_EQ(poll(&room, 1, kLongMs), 1) << "nobody told that there is room";
+    }
+  });
+  for (size_t i = 0; i < kMessages; ++i) {
+    const Message message = two_.Next();
+    ASSERT_TRUE(message.payload == Pattern(i)) << "message " << i;
+    ASSERT_EQ(message.from, 1u);
+    ASSERT_FALSE(message.wants_reply);
+  }
+  sender.join();
+}
+
+TEST_F(DeviceTest, Answers_calls_with_status_and_payload) {
+  ASSERT_EQ(two_.Bind(kPort), 0);
+  for (const size_t bytes : {size_t{0}, size_t{64}, size_t{KCCM_PAYLOAD_MAX}}) {
+    const std::string payload(bytes, 'p');
+    const Call call(2, kPort, payload, kLongMs, KCCM_PAYLOAD_MAX);
+    const uint64_t number = StartCall(one_, call);
+    const Message message = two_.Next();
+    ASSERT_TRUE(message.wants_reply);
+    ASSERT_EQ(two_.Reply(message.request, message.payload, 42), 0);
+    ASSERT_EQ(one_.Result(number), static_cast<int>(bytes));
+    EXPECT_EQ(call.arguments.status, 42u);
+    EXPECT_EQ(call.arguments.reply_length, bytes);
+    EXPECT_TRUE(call.answer.compare(0, bytes, payload) == 0);
+    EXPECT_EQ(two_.Reply(message.request, ""), -ENOENT) << "it has been answered";
+  }
+}
+
+TEST_F(DeviceTest, Cuts_an_answer_for_which_there_is_no_room) {
+  ASSERT_EQ(two_.Bind(kPort), 0);
+  const Call call(2, kPort, "x", kLongMs, 3);
+  const uint64_t number = StartCall(one_, call);
+  ASSERT_EQ(two_.Reply(two_.Next().request, "abcdef"), 0);
+  EXPECT_EQ(one_.Result(number), -EMSGSIZE);
+  EXPECT_EQ(call.answer, "abc");
+  EXPECT_EQ(call.arguments.reply_length, 6u);
+}
+
+TEST_F(DeviceTest, Takes_payloads_from_registered_buffers) {
+  ASSERT_EQ(two_.Bind(kPort), 0);
+  std::string buffer(8192, 'r');
+  ASSERT_EQ(one_.Register(buffer.data(), buffer.size()), 0);
+  const Call call(2, kPort, std::string_view(buffer).substr(100, 5000), kLongMs);
+  const uint64_t number = StartCall(one_, call, true);
+  const Message message = two_.Next();
+  EXPECT_EQ(message.payload, buffer.substr(100, 5000));
+  ASSERT_EQ(two_.Reply(message.request, "ok"), 0);
+  EXPECT_EQ(one_.Result(number), 2);
+  const Call outside(2, kPort, std::string_view(buffer.data() + 8000, 400), kLongMs);
+  EXPECT_EQ(one_.Result(StartCall(one_, outside, true)), -EFAULT);
+}
+
+TEST_F(DeviceTest, Calls_and_confirmed_sends_end_with_their_time_limit) {
+  ASSERT_EQ(two_.Bind(kPort), 0);
+  const Call call(2, kPort, "never answered", kShortMs);
+  EXPECT_EQ(one_.Result(StartCall(one_, call)), -ETIMEDOUT);
+  EXPECT_EQ(one_.Confirm(2, kPort, "accepted", kLongMs), 0);
+  EXPECT_EQ(one_.Confirm(3, kPort, "nobody there", kShortMs), -ETIMEDOUT);
+}
+
+TEST_F(DeviceTest, Tells_what_is_wrong) {
+  EXPECT_EQ(one_.Send(9, kPort, "unknown node"), -ENOTCONN);
+  EXPECT_EQ(one_.Send(2, kPort, "bad lane", 2), -EINVAL);
+  EXPECT_EQ(one_.Do(99), -EOPNOTSUPP);
+  EXPECT_EQ(one_.Do(KCCM_URING_PUMP), -ENOENT);
+  EXPECT_EQ(one_.Do(KCCM_URING_SEND, reinterpret_cast<void*>(8), 32), -EFAULT);
+  Call call(2, kPort, "", KCCM_URING_TIMEOUT_MAX_MS + 1);
+  EXPECT_EQ(one_.Result(StartCall(one_, call)), -EINVAL);
+  call.arguments.request.timeout_ms = kLongMs;
+  EXPECT_EQ(one_.Result(StartCall(one_, call)), -ENXIO) << "nobody serves the port";
+  call.arguments.request.length = KCCM_PAYLOAD_MAX + 1;
+  EXPECT_EQ(one_.Result(StartCall(one_, call)), -EMSGSIZE);
+  EXPECT_EQ(two_.Bind(kPort, 3), -EINVAL);
+  EXPECT_EQ(two_.Bind(kPort, 16, 4096), -EINVAL);
+  ASSERT_EQ(two_.Bind(kPort), 0);
+  EXPECT_EQ(two_.Bind(kPort + 1), -EBUSY);
+  Device other("n2");
+  EXPECT_EQ(other.Bind(kPort), -EADDRINUSE);
+}
+
+TEST_F(DeviceTest, Lets_no_program_write_to_the_ring) {
+  EXPECT_EQ(two_.Map(KCCM_MMAP_RING, 4096, PROT_READ, MAP_SHARED), MAP_FAILED) << "not bound";
+  ASSERT_EQ(two_.Bind(kPort), 0);
+  const size_t bytes = two_.ring_bytes();
+  EXPECT_EQ(two_.Map(KCCM_MMAP_RING, bytes, PROT_READ | PROT_WRITE, MAP_SHARED), MAP_FAILED);
+  EXPECT_EQ(two_.Map(KCCM_MMAP_RING, bytes, PROT_READ, MAP_PRIVATE), MAP_FAILED);
+  EXPECT_EQ(two_.Map(KCCM_MMAP_RING, bytes + 4096, PROT_READ, MAP_SHARED), MAP_FAILED);
+  void* ring = two_.Map(KCCM_MMAP_RING, bytes, PROT_READ, MAP_SHARED);
+  ASSERT_NE(ring, MAP_FAILED);
+  EXPECT_NE(mprotect(ring, bytes, PROT_READ | PROT_WRITE), 0);
+  EXPECT_EQ(errno, EACCES);
+  munmap(ring, bytes);
+}
+
+TEST_F(DeviceTest, Notices_a_false_count_and_stays_of_use) {
+  ASSERT_EQ(two_.Bind(kPort), 0);
+  ASSERT_EQ(one_.Confirm(2, kPort, "x", kLongMs), 0);
+  two_.Next();
+  ASSERT_EQ(two_.Do(KCCM_URING_PUMP), 0);
+  for (const uint32_t count : {0u, 2u, 0x80000000u, ~0u}) {
+    two_.SetConsumed(count);
+    EXPECT_EQ(two_.Do(KCCM_URING_PUMP), -EPROTO);
+  }
+  EXPECT_TRUE(two_.Poll(POLLIN) & POLLERR);
+  ASSERT_EQ(one_.Bind(kPort), 0);
+  EXPECT_EQ(two_.Confirm(1, kPort, "sending goes on", kLongMs), 0);
+  EXPECT_EQ(one_.Next().payload, "sending goes on");
+}
+
+TEST_F(DeviceTest, Gives_up_the_calls_of_a_server_that_closes) {
+  auto server = std::make_unique<Device>("n2");
+  ASSERT_EQ(server->Bind(kPort), 0);
+  const Call seen(2, kPort, "seen", kLongMs), unseen(2, kPort, "not looked at", kLongMs);
+  const uint64_t first = StartCall(one_, seen), second = StartCall(one_, unseen);
+  server->Next();
+  server.reset();
+  for (const uint64_t number : {first, second}) EXPECT_EQ(one_.Result(number), 0);
+  EXPECT_EQ(seen.arguments.status, static_cast<unsigned>(KCCM_STATUS_GIVEN_UP));
+}
+
+TEST_F(DeviceTest, Cancels_the_commands_of_who_closes_and_nobody_elses) {
+  ASSERT_EQ(two_.Bind(kPort), 0);
+  const Call call(2, kPort, "x", kLongMs);
+  const uint64_t number = StartCall(one_, call);
+  const Message message = two_.Next();
+  const pid_t child = fork();
+  if (child == 0) {
+    close(one_.fd());
+    _exit(0);
+  }
+  ASSERT_EQ(waitpid(child, nullptr, 0), child);
+  ASSERT_EQ(two_.Reply(message.request, "still wanted"), 0);
+  EXPECT_EQ(one_.Result(number), 12);
+  const uint64_t cancelled = StartCall(one_, call);
+  two_.Next();
+  one_.CloseFd();
+  EXPECT_EQ(one_.Result(cancelled), -ECANCELED);
+}
+
+// In a child process: a call that nobody answers, and then `end`.
+int WaitStatusOf(Device& server, unsigned timeout_ms, void (*end)()) {
+  const pid_t child = fork();
+  if (child == 0) {
+    Device device("n1");
+    const Call call(2, kPort, "x", timeout_ms);
+    StartCall(device, call);
+    end();
+    _exit(1);
+  }
+  server.Next();
+  int status = -1;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  return status;
+}
+
+TEST_F(DeviceTest, Lets_processes_end_while_they_call) {
+  ASSERT_EQ(two_.Bind(kPort), 0);
+  // Where io_uring cannot cancel a command, a process waits for its time limit.
+  const bool cancels = one_.Do(KCCM_URING_FEATURES) & KCCM_URING_F_CANCEL;
+  const unsigned limit_ms = cancels ? KCCM_URING_TIMEOUT_MAX_MS : kShortMs;
+  EXPECT_EQ(WTERMSIG(WaitStatusOf(two_, limit_ms, [] { raise(SIGKILL); })), SIGKILL);
+  EXPECT_EQ(WaitStatusOf(two_, limit_ms, [] { execl("/bin/true", "true", nullptr); }), 0);
+  EXPECT_EQ(WaitStatusOf(two_, limit_ms, [] { _exit(0); }), 0);
+}
+
+// Arguments of a command: nothing, or a SEND, and with more words a CALL, that may just be right.
+void Scramble(std::mt19937& random, std::vector<uint64_t>& words) {
+  for (uint64_t& word : words) {
+    word = random() % 3 ? random() % 64 : random() | uint64_t{random()} << 32;
+  }
+  if (random() % 8 == 0) return;
+  const uint64_t node = 1 + random() % 4, lane = random() % 3, flags = random() % 2;
+  words[0] = reinterpret_cast<uint64_t>(words.data());
+  words[1] = random() % 128;
+  words[2] = node | uint64_t{kPort} << 16 | lane << 32 | flags << 40;
+  // The test waits for each of them.
+  words[3] = 1 + random() % 3;
+  words[4] = random() % 4 ? words[0] : 0;
+  words[5] = random() % 128;
+  words[6] = 0;
+}
+
+TEST_F(DeviceTest, Survives_random_commands) {
+  std::mt19937 random(4711);
+  ASSERT_EQ(two_.Bind(kPort), 0);
+  std::vector<uint64_t> words(16);
+  for (int round = 0; round < 3000; ++round) {
+    Scramble(random, words);
+    if (random() % 4 == 0) two_.SetConsumed(random());
+    Device& device = random() % 2 ? one_ : two_;
+    // Longer than all that is known, too.
+    const size_t bytes = random() % 2 ? 56 : random() % 129;
+    device.Result(device.Start(random() % 8, words.data(), bytes, random() % 4 == 0));
+  }
+}
+
+}  // namespace
+}  // namespace clustix::vm
