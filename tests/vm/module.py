@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds modules outside the kernel's tree, as DKMS does, against a kernel of kernels.py."""
 
+import fcntl
 import filecmp
 import os
 import pathlib
@@ -40,11 +41,17 @@ def build(kernel, source, folders, to, needs=()):
     Returns {name: path} of the modules."""
     to = pathlib.Path(to)
     to.mkdir(parents=True, exist_ok=True)
+    with open(to / ".lock", "w") as lock:  # tests that run side by side share the folder
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _build(kernel, pathlib.Path(source), folders, to, needs)
+
+
+def _build(kernel, source, folders, to, needs):
     symbols = [pathlib.Path(folder) / "Module.symvers" for folder in needs]
     built = to / "built"  # younger than all that these modules were made of
     current = built.exists() and all(
         built.stat().st_mtime > path.stat().st_mtime for path in [kernel.build / ".config", *symbols])
-    if _copy(pathlib.Path(source), folders, to) or not current:
+    if _copy(source, folders, to) or not current:
         built.unlink(missing_ok=True)
         _make(kernel, to, symbols)
         built.touch()
