@@ -85,6 +85,7 @@ void ProcService::OnPeerState(NodeId node, PeerState state) {
     if (state == PeerState::kUp) {
       source->responsive = true;
       source->asked = TimePoint();  // what is known of it may be old: ask the next time
+      source->outdated = true;
       if (source->snapshot == nullptr && !source->in_flight && !stopped_) {
         source->in_flight = source->unasked = true;
         source->asked = now;
@@ -208,7 +209,7 @@ std::shared_ptr<const proc::ClusterSnapshot> ProcService::Build(TimePoint now) {
     view.name = source.node.name;
     view.address = source.node.address;
     view.state = source.self ? "self" : PeerStateName(source.state);
-    view.stale = source.snapshot == nullptr || !source.Expected();
+    view.stale = source.snapshot == nullptr || !source.Expected() || source.outdated;
     view.age_ms = source.snapshot == nullptr ? 0 : CountMs(now - source.taken);
     view.snapshot = source.snapshot;
     cluster->nodes.push_back(std::move(view));
@@ -234,6 +235,7 @@ void ProcService::Finish(size_t index, TimePoint taken,
     if (snapshot != nullptr) {
       source.snapshot = std::move(snapshot);
       source.taken = taken;
+      source.outdated = false;
     }
     built_ = nullptr;
   }

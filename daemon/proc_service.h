@@ -79,6 +79,7 @@ class ProcService : public procview::ClusterView {
     bool responsive = true;  // its last answer came in time
     bool in_flight = false;  // it is being asked
     bool unasked = false;    // by this node of its own accord: nobody has waited for the answer
+    bool outdated = false;   // `snapshot` is of before it came up the last time
     TimePoint asked;         // when it was last
     TimePoint taken;         // lower bound of when `snapshot` was
     std::shared_ptr<const proc::NodeSnapshot> snapshot;

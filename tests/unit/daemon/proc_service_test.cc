@@ -132,6 +132,24 @@ TEST_F(ProcServiceTest, Waits_for_a_node_whose_unasked_answer_failed) {
   EXPECT_FALSE(asked.get()->nodes[1].stale);
 }
 
+TEST_F(ProcServiceTest, Shows_nothing_old_as_new_of_a_node_that_came_back_under_the_question) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  ReplyWithSample(messenger_.TakeCall(), 4);
+  SetState(2, PeerState::kUp);  // so that it is asked again
+  std::future<SnapshotPtr> asked = AskInBackground();
+  FakeMessenger::Called call = messenger_.TakeCall();
+  ASSERT_TRUE(call.done != nullptr);
+  loop_.RunAndWait([&] {  // it has restarted
+    call.done({Outcome::kUnknown, 0, {}});
+    service_->OnPeerState(2, PeerState::kUp);
+  });
+  EXPECT_TRUE(asked.get()->nodes[1].stale);
+  asked = AskInBackground();
+  ReplyWithSample(messenger_.TakeCall(), 2);
+  EXPECT_FALSE(asked.get()->nodes[1].stale);
+}
+
 TEST_F(ProcServiceTest, Fetches_a_large_node_page_by_page) {
   Start(kNever, kNever);
   SetState(2, PeerState::kUp);
