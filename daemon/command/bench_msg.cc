@@ -343,6 +343,10 @@ void AddBenchMsgCommand(CLI::App& bench, Context& context) {
   AddRunOptions(command, *arguments);
   AddSoakOptions(command, *arguments);
   command->callback([&context, arguments, command] {
+    if (command->count("--seconds") > 0 && arguments->cut_ms == 0 &&
+        arguments->peers_at_once == 0) {
+      throw CLI::ValidationError("--seconds", "goes with --cut or --peers-at-once");
+    }
     if (arguments->quick) MakeQuick(*command, *arguments);
     if (arguments->beside_bulk && command->count("--duration-ms") == 0) {
       arguments->duration_ms = kBesideBulkMs;

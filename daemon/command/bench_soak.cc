@@ -137,7 +137,7 @@ int RunBulkCommand(const bench::SoakPlan& plan, uint32_t rounds, uint32_t durati
   const absl::StatusOr<bench::BulkResult> result = bench::RunBulkSoak(plan, rounds, duration_ms);
   if (!result.ok()) return Fail(result.status());
   ShowMachine(plan);
-  std::printf("calls of 64 bytes, one at a time; medians of %u rounds\n", rounds);
+  std::printf("calls of 64 bytes, one at a time; medians; rounds: %u\n", rounds);
   constexpr auto kRight = Table::Align::kRight;
   Table calls({{""}, {"P50 us", kRight}, {"P99 us", kRight}});
   calls.Add({"alone", FormatFigure(result->idle_p50_us), FormatFigure(result->idle_p99_us)});
