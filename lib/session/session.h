@@ -22,7 +22,7 @@
  * What is promised, between two live incarnations of two nodes: each message accepted by
  * kccm_peer_send, kccm_peer_call or kccm_peer_reply is delivered exactly once, and in order per
  * lane, across any number of lost connections. When the peer turns out to have restarted, or the
- *peer is removed, every message not known to be accepted is completed with
+ * peer is removed, every message not known to be accepted is completed with
  *
  *	-ECANCELED   it never reached the wire: certainly not delivered
  *	-EREMOTEIO   outcome unknown: it may or may not have been delivered, and never will be again
