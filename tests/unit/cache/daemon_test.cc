@@ -17,15 +17,26 @@ namespace {
 
 constexpr size_t kFds = 4;  // node page, arena, region, bell
 
-void SendFds(int socket, const std::array<int, kFds>& fds) {
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof fds)> control{};
+// A byte with room for the descriptors beside it.
+struct FdMessage {
+  FdMessage() {
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+  }
+  FdMessage(const FdMessage&) = delete;
+  FdMessage& operator=(const FdMessage&) = delete;
+
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kFds)> control{};
   char byte = 0;
   iovec data = {&byte, 1};
   msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
+};
+
+void SendFds(int socket, const std::array<int, kFds>& fds) {
+  FdMessage carrier;
+  msghdr& message = carrier.message;
   cmsghdr* header = CMSG_FIRSTHDR(&message);
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
@@ -37,14 +48,8 @@ void SendFds(int socket, const std::array<int, kFds>& fds) {
 std::array<base::UniqueFd, kFds> ReceiveFds(int socket) {
   std::array<int, kFds> fds;
   fds.fill(-1);
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof fds)> control{};
-  char byte = 0;
-  iovec data = {&byte, 1};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
+  FdMessage carrier;
+  msghdr& message = carrier.message;
   EXPECT_EQ(recvmsg(socket, &message, MSG_CMSG_CLOEXEC), 1);
   const cmsghdr* header = CMSG_FIRSTHDR(&message);
   EXPECT_NE(header, nullptr);
