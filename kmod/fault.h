@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Faults on demand, for tests: a node's file `fault` in debugfs. The kernel's own fault injection
- *is compiled out of the kernels that people run; these are there on any. All of it under the node's
- * lock, and free of charge while `active` is not set.
+ * is compiled out of the kernels that people run; these are there on any. All of it under the
+ * node's lock, and free of charge while `active` is not set.
  *
  *	none		no more faults
  *	reset BYTES	every connection is reset once it has written so much, in the midst of a
- *frame stall		connections stand still, as behind a peer or a network that does drop
- *every connection is reset now memory N	there is no memory for every Nth message that
- *arrives
+ *			frame
+ *	stall		connections stand still, as behind a peer or a network that does
+ *	drop		every connection is reset now
+ *	memory N	there is no memory for every Nth message that arrives
  */
 #ifndef KCCM_KMOD_FAULT_H
 #define KCCM_KMOD_FAULT_H

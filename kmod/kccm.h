@@ -19,10 +19,12 @@
  *	-EAGAIN		the lane's queue is full or too many calls are open (only with KCCM_NOWAIT)
  *	-ENOMEM		no memory for it (only with KCCM_NOWAIT)
  *	-EINTR		killed while it waited for room; or, in kccm_call(), for the answer: then
- *the outcome is unknown -EMSGSIZE	longer than KCCM_PAYLOAD_MAX -ENOMEM, -EINVAL
+ *			the outcome is unknown
+ *	-EMSGSIZE	longer than KCCM_PAYLOAD_MAX
+ *	-EINVAL		no such lane, or no callback
  *
  * Every function here wants process context, may sleep, and takes a mutex of the node's: do not
- *hold a lock that a notifier callback takes. `net` is the namespace whose node speaks.
+ * hold a lock that a notifier callback takes. `net` is the namespace whose node speaks.
  *
  * No module reference is taken for handlers or callbacks, because a reference would make it
  * impossible to unload a service under traffic. Instead kccm_unregister_handler() and

@@ -85,37 +85,38 @@ enum kccm_attribute {
 };
 #define KCCM_A_MAX (__KCCM_A_MAX - 1)
 
-/* --- /dev/kccm ----------------------------------------------------------------------------------
- */
+/* --- /dev/kccm --- */
 
 /*
  * Messages for programs, over io_uring. All commands are IORING_OP_URING_CMDs on an open /dev/kccm:
  * cmd_op is an enum kccm_uring_op, and the 16 bytes of cmd are a struct kccm_uring_cmd, which
- *points to the command's arguments. Whoever opens the device speaks for the network namespace it is
- *in at that moment, whether that is a node already or not, and keeps it from ending.
+ * points to the command's arguments. Whoever opens the device speaks for the network namespace it
+ * is in at that moment, whether that is a node already or not, and keeps it from ending.
  *
- *	FEATURES	The result is a bitmap of KCCM_URING_F_*. No arguments.
- *	BIND	struct kccm_uring_bind: makes a ring for messages, and has them come from a port.
- *Once for an open file. -EADDRINUSE: somebody serves the port. -EBUSY: this file has a port. SEND
- *struct kccm_uring_send: a one-way message. The result is 0 once it is queued or, with
- *		KCCM_URING_CONFIRM, once the peer has accepted it; then the time limit holds.
- *	CALL	struct kccm_uring_call: the result is the length of the answer, which lies in
- *		`reply`; `status` and `reply_length` are filled in.
- *	REPLY	struct kccm_uring_reply: answers a call that has come through the ring. The result
- *is 0 once it is queued. -ENOENT: there is no such call, or it has been answered. -ESTALE: nobody
- *waits for the answer any more. PUMP	Looks at what has been consumed; see below. No arguments.
- *-EPROTO: the ring is broken.
+ *   FEATURES   The result is a bitmap of KCCM_URING_F_*. No arguments.
+ *   BIND       struct kccm_uring_bind: makes a ring for messages, and has them come from a port.
+ *              Once for an open file. -EADDRINUSE: somebody serves the port. -EBUSY: this file has
+ *              a port.
+ *   SEND       struct kccm_uring_send: a one-way message. The result is 0 once it is queued or,
+ *              with KCCM_URING_CONFIRM, once the peer has accepted it; then the time limit holds.
+ *   CALL       struct kccm_uring_call: the result is the length of the answer, which lies in
+ *              `reply`; `status` and `reply_length` are filled in.
+ *   REPLY      struct kccm_uring_reply: answers a call that has come through the ring. The result
+ *              is 0 once it is queued. -ENOENT: there is no such call, or it has been answered.
+ *              -ESTALE: nobody waits for the answer any more.
+ *   PUMP       Looks at what has been consumed; see below. No arguments. -EPROTO: the ring is
+ *              broken.
  *
  * Errors of SEND and CALL are those of kmod/kccm.h. In particular -EAGAIN: the queue to the peer is
  * full, nothing was sent, and POLLOUT comes when there is room; -EREMOTEIO: the outcome is unknown;
  * -ETIMEDOUT: the time limit has passed, otherwise as -EREMOTEIO. Of messages of one file to one
- *peer and lane, the one submitted first comes first, as long as io_uring submits them in order
- *(they are not linked or forced asynchronous).
+ * peer and lane, the one submitted first comes first, as long as io_uring submits them in order
+ * (they are not linked or forced asynchronous).
  *
  * No command stays in the kernel longer than its time limit, of at most KCCM_URING_TIMEOUT_MAX_MS:
  * before Linux 6.7, a process that ends or calls execve() waits for its commands. Since then they
- *are cancelled at once; so are, on all kernels, those of a process that closes the file. A
- *cancelled command ends with -ECANCELED and as -EREMOTEIO.
+ * are cancelled at once; so are, on all kernels, those of a process that closes the file. A
+ * cancelled command ends with -ECANCELED and as -EREMOTEIO.
  *
  * Payloads are copied when a command is submitted, from any memory, or, with
  * IORING_URING_CMD_FIXED, from a registered buffer. Arguments, and the memory for an answer, belong
@@ -125,23 +126,23 @@ enum kccm_attribute {
  * kccm_uring_ring, `entries` descriptors and the arena with the payloads. mmap() of a page at
  * KCCM_MMAP_CONSUMED, writable, has one u32: how many messages the program is done with.
  *
- *	while (consumed != load_acquire(&ring->produced)) {
- *		descriptor = &descriptors[consumed % entries];
- *		... payload at arena + descriptor->offset ...
- *		store_release(shared_consumed, ++consumed);
- *		full barrier
- *		if (ring->flags & KCCM_RING_STALLED) submit PUMP;
- *	}
+ *   while (consumed != load_acquire(&ring->produced)) {
+ *           descriptor = &descriptors[consumed % entries];
+ *           ... payload at arena + descriptor->offset ...
+ *           store_release(shared_consumed, ++consumed);
+ *           full barrier
+ *           if (ring->flags & KCCM_RING_STALLED) submit PUMP;
+ *   }
  *
  * POLLIN tells that there is something; with IORING_POLL_ADD_MULTI, a completion follows every
- *message or several. A payload stays as long as its message is not consumed. With the ring full,
- *messages wait in the kernel, and their senders get no more credit: nothing is lost, and memory is
- *bounded by the ring and the windows of the peers. If `consumed` was ever less than before or more
- *than `produced` the ring is broken: nothing comes through it any more, and poll says POLLERR.
+ * message or several. A payload stays as long as its message is not consumed. With the ring full,
+ * messages wait in the kernel, and their senders get no more credit: nothing is lost, and memory is
+ * bounded by the ring and the windows of the peers. If `consumed` was ever less than before or more
+ * than `produced` the ring is broken: nothing comes through it any more, and poll says POLLERR.
  *
  * When the file is closed by the last process that has it, or that process dies, the port is free
  * again; calls that have come and were not answered are answered with KCCM_STATUS_GIVEN_UP;
- *messages that were not consumed are dropped, though their senders know them as accepted.
+ * messages that were not consumed are dropped, though their senders know them as accepted.
  */
 #define KCCM_URING_F_CANCEL (1u << 0) /* commands of a process that ends are cancelled at once */
 
