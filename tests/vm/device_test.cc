@@ -166,6 +166,8 @@ TEST_F(DeviceTest, Gives_up_the_calls_of_a_server_that_closes) {
   const Call seen(2, kPort, "seen", kLongMs), unseen(2, kPort, "not looked at", kLongMs);
   const uint64_t first = StartCall(one_, seen), second = StartCall(one_, unseen);
   server->Next();
+  pollfd another = {server->fd(), POLLIN, 0};
+  ASSERT_EQ(poll(&another, 1, kLongMs), 1) << "the second call has to be in the ring too";
   server.reset();
   for (const uint64_t number : {first, second}) EXPECT_EQ(one_.Result(number), 0);
   EXPECT_EQ(seen.arguments.status, static_cast<unsigned>(KCCM_STATUS_GIVEN_UP));
