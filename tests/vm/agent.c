@@ -33,7 +33,7 @@
 #include <unistd.h>
 
 enum {
-  kMaxJobs = 256,
+  kMaxJobs = 256,  // at a time
   kMaxLine = 4096,
 };
 
@@ -42,11 +42,10 @@ struct Line {
   size_t bytes;
 };
 
-// A program. Its ID is its index. The slot is not used again: a test starts few programs.
 struct Job {
+  long id;  // the host's; meaningless while there is no pid
   pid_t pid;
   int input, output;  // pipes; -1 when closed
-  bool ended;
   struct Line line;
 };
 
@@ -91,7 +90,13 @@ static void Become(const char* command, int input, int output) {
   _exit(127);
 }
 
-static void Run(struct Job* job, const char* command) {
+static void Run(long id, const char* command) {
+  struct Job* job = jobs;
+  while (job < jobs + kMaxJobs && job->pid) ++job;
+  if (job == jobs + kMaxJobs) {
+    errno = EAGAIN;
+    Die("too many programs");
+  }
   int input[2], output[2];
   if (pipe2(input, O_CLOEXEC) != 0 || pipe2(output, O_CLOEXEC) != 0) Die("pipe");
   pid_t pid = fork();
@@ -101,7 +106,15 @@ static void Run(struct Job* job, const char* command) {
   close(input[0]);
   close(output[1]);
   fcntl(output[0], F_SETFL, O_NONBLOCK);
-  *job = (struct Job){.pid = pid, .input = input[1], .output = output[0]};
+  *job = (struct Job){.id = id, .pid = pid, .input = input[1], .output = output[0]};
+}
+
+// NULL: it has ended.
+static struct Job* Find(long id) {
+  for (struct Job* job = jobs; job < jobs + kMaxJobs; ++job) {
+    if (job->pid && job->id == id) return job;
+  }
+  return NULL;
 }
 
 static void Input(struct Job* job, const char* text) {
@@ -120,15 +133,16 @@ static void Obey(char* line) {
   char* rest = strchr(id, ' ');
   if (rest) *rest++ = '\0';
   long number = strtol(id, NULL, 10);
-  if (number < 0 || number >= kMaxJobs) return;
-  struct Job* job = &jobs[number];
-  if (strcmp(line, "run") == 0 && rest && !job->pid) {
-    Run(job, rest);
+  struct Job* job = Find(number);
+  if (strcmp(line, "run") == 0 && rest) {
+    Run(number, rest);
+  } else if (!job) {
+    return;
   } else if (strcmp(line, "input") == 0 && rest) {
     Input(job, rest);
   } else if (strcmp(line, "close") == 0) {
     CloseFd(&job->input);
-  } else if (strcmp(line, "kill") == 0 && rest && job->pid && !job->ended) {
+  } else if (strcmp(line, "kill") == 0 && rest) {
     kill(-job->pid, (int)strtol(rest, NULL, 10));
   }
 }
@@ -154,20 +168,20 @@ static void TakeCommand(char* text, size_t context) {
   Obey(text);
 }
 
-static void TakeOutput(char* text, size_t id) { Tell("out %zu %s\n", id, text); }
+static void TakeOutput(char* text, size_t index) { Tell("out %ld %s\n", jobs[index].id, text); }
 
 // Sends what the program has printed so far.
-static void Drain(size_t id) {
-  struct Job* job = &jobs[id];
+static void Drain(size_t index) {
+  struct Job* job = &jobs[index];
   char bytes[4096];
   ssize_t count;
   while (job->output >= 0 && (count = read(job->output, bytes, sizeof(bytes))) >= 0) {
     if (count == 0) {
       CloseFd(&job->output);
-      Feed(&job->line, "\n", 1, TakeOutput, id);
+      Feed(&job->line, "\n", 1, TakeOutput, index);
       return;
     }
-    Feed(&job->line, bytes, (size_t)count, TakeOutput, id);
+    Feed(&job->line, bytes, (size_t)count, TakeOutput, index);
   }
 }
 
@@ -175,12 +189,15 @@ static void Reap(void) {
   int status;
   pid_t pid;
   while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-    for (size_t id = 0; id < kMaxJobs; ++id) {
-      if (jobs[id].pid != pid || jobs[id].ended) continue;
-      Drain(id);
-      jobs[id].ended = true;
-      CloseFd(&jobs[id].input);
-      Tell("end %zu %d\n", id, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+    for (size_t index = 0; index < kMaxJobs; ++index) {
+      struct Job* job = &jobs[index];
+      if (job->pid != pid) continue;
+      Drain(index);
+      CloseFd(&job->input);
+      CloseFd(&job->output);
+      job->pid = 0;
+      Tell("end %ld %d\n", job->id,
+           WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
     }
   }
 }
@@ -212,20 +229,20 @@ int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   int ended = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
   if (ended < 0) Die("signalfd");
-  for (size_t id = 0; id < kMaxJobs; ++id) jobs[id].input = jobs[id].output = -1;
+  for (size_t index = 0; index < kMaxJobs; ++index) jobs[index].input = jobs[index].output = -1;
   Tell("ready\n");
 
   for (;;) {
     // poll() passes over entries whose descriptor is negative.
     static struct pollfd polls[kMaxJobs + 2];
-    for (size_t id = 0; id < kMaxJobs; ++id) {
-      polls[id] = (struct pollfd){.fd = jobs[id].output, .events = POLLIN};
+    for (size_t index = 0; index < kMaxJobs; ++index) {
+      polls[index] = (struct pollfd){.fd = jobs[index].output, .events = POLLIN};
     }
     polls[kMaxJobs] = (struct pollfd){.fd = port, .events = POLLIN};
     polls[kMaxJobs + 1] = (struct pollfd){.fd = ended, .events = POLLIN};
     if (poll(polls, kMaxJobs + 2, -1) < 0 && errno != EINTR) Die("poll");
-    for (size_t id = 0; id < kMaxJobs; ++id) {
-      if (polls[id].revents) Drain(id);
+    for (size_t index = 0; index < kMaxJobs; ++index) {
+      if (polls[index].revents) Drain(index);
     }
     if (polls[kMaxJobs].revents) ReadCommands();
     struct signalfd_siginfo info;

@@ -5,7 +5,6 @@
 import kccm
 import scenario
 
-EXAMPLE = "../docs/examples/kccm_ring"
 IN_1, IN_2 = (f"/usr/bin/ip netns exec n{number} " for number in (1, 2))
 
 
@@ -13,7 +12,7 @@ class Chardev:
     """On a machine with two nodes, n1 and n2, in namespaces; a class below names its kernel."""
 
     def boot_nodes(self):
-        machine = self.kccm(self.KERNEL, programs=("kccm-device-test", EXAMPLE))
+        machine = self.kccm(self.KERNEL)
         one, two = map(kccm.ModuleNode, self.two_places(machine))
         nobody = kccm.Place(machine, 3, "10.9.0.3")
         one.start([two, nobody])
@@ -21,15 +20,11 @@ class Chardev:
         one.expect_peer(two, "up")
         return machine
 
-    def unload_device(self, machine):
-        # The last files are closed by a worker of io_uring, after the process has ended.
-        machine.do("rmmod kccm_exercise kccm_sample && until rmmod kccm; do :; done")
-
     def test_keeps_its_promises(self):
         machine = self.boot_nodes()
         output = machine.do("kccm-device-test --gtest_color=no", patience=600)
         self.assertRegex(output, r"\[  PASSED  \] [1-9]\d* tests")
-        self.unload_device(machine)
+        self.unload_after_io_uring(machine)
 
     def test_example_sends_calls_and_serves(self):
         machine = self.boot_nodes()
@@ -45,18 +40,18 @@ class Chardev:
         self.assertEqual(machine.do(call), "hello")
         server.kill()
         server.wait()
-        self.unload_device(machine)
+        self.unload_after_io_uring(machine)
 
 
-class On_6_1(Chardev, kccm.Scenario):
+class On_6_1(Chardev, kccm.Sharing):
     KERNEL = "6.1"
 
 
-class On_6_12(Chardev, kccm.Scenario):
+class On_6_12(Chardev, kccm.Sharing):
     KERNEL = "6.12"
 
 
-class On_debug(Chardev, kccm.Scenario):
+class On_debug(Chardev, kccm.Sharing):
     KERNEL = "debug"
 
 

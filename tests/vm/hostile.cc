@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <thread>
 #include <vector>
 
 #include "lib/base/crc32c.h"
@@ -24,6 +25,8 @@ namespace {
 
 constexpr size_t kLargestBody = 600;
 constexpr int kSilent = KCCM_HANDSHAKES_PENDING + 16;
+// Most of the time a stranger waits for the node to give up on it.
+constexpr int kThreads = 16;
 // Of kccm_config.c.
 constexpr uint8_t kClusterByte = 0x77;
 
@@ -108,8 +111,16 @@ int main(int argc, char** argv) {
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<uint16_t>(std::atoi(argv[2])));
   inet_pton(AF_INET, argv[1], &address.sin_addr);
-  clustix::base::Prng prng(std::strtoull(argv[3], nullptr, 10));
-  for (int left = std::atoi(argv[4]); left > 0; --left) SayOnce(address, prng);
+  const uint64_t seed = std::strtoull(argv[3], nullptr, 10);
+  const int connections = std::atoi(argv[4]) / kThreads;
+  std::vector<std::thread> threads;
+  for (uint64_t number = 0; number < kThreads; ++number) {
+    threads.emplace_back([=] {
+      clustix::base::Prng prng(seed * kThreads + number);
+      for (int left = connections; left > 0; --left) SayOnce(address, prng);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
   for (int silent = 0; silent < kSilent; ++silent) Connect(address);
   std::cout << "said all" << std::endl;
   while (std::cin.get() != EOF) {

@@ -9,7 +9,8 @@ import scenario
 PORT = 4000
 # Besides the network card's, what the tests of the module want of a stock kernel.
 LOAD = ("veth", "sch_netem")
-PROGRAMS = ("kccm-config", "kccm-user-node", "kccm-hostile")
+PROGRAMS = ("kccm-config", "kccm-user-node", "kccm-hostile", "kccm-device-test", "../docs/examples/kccm_ring")
+MODULES = ("kccm", "kccm_sample", "kccm_exercise")  # in the order to load them
 FOLDERS = ("Kbuild", "lib/session", "include/uapi", "kmod")
 IP = "/usr/bin/ip"
 CABLE = "cable"
@@ -150,12 +151,13 @@ class UserNode(Node):
         return "\n".join(self._job.lines[begin:])
 
 
-class Scenario(scenario.Scenario):
-    """Machines with the module and those that use it loaded."""
+class Kccm:
+    """What a scenario with the module can do."""
 
-    def kccm(self, *kernel_names, programs=()):
+    def kccm(self, *kernel_names):
+        """Machines with the module and those that use it loaded."""
         machines = self.boot(
-            *kernel_names, programs=(*PROGRAMS, *programs), load=LOAD,
+            *kernel_names, programs=PROGRAMS, load=LOAD,
             modules={name: self.build_modules(name, "kccm", scenario.ROOT, FOLDERS).values()
                      for name in set(kernel_names)})
         for machine in machines if isinstance(machines, list) else [machines]:
@@ -164,12 +166,17 @@ class Scenario(scenario.Scenario):
 
     @staticmethod
     def load(machine):
-        machine.do("insmod /modules/kccm.ko && insmod /modules/kccm_sample.ko && "
-                   "insmod /modules/kccm_exercise.ko")
+        machine.do(" && ".join(f"insmod /modules/{name}.ko" for name in MODULES))
 
     @staticmethod
     def unload(machine):
         machine.do("rmmod kccm_exercise kccm_sample kccm")
+
+    @staticmethod
+    def unload_after_io_uring(machine):
+        """Refused as long as a file is open: the last ones of a process are closed by a worker of io_uring,
+        after the process has ended."""
+        machine.do("rmmod kccm_exercise kccm_sample && until rmmod kccm; do :; done")
 
     @staticmethod
     def two_places(machine):
@@ -199,3 +206,16 @@ class Scenario(scenario.Scenario):
                 node.echo(other, lane, 1052672, 2).succeed()
                 node.count(other, lane, 1, messages).succeed()
                 self.assert_delivered(node, other, lane, messages)
+
+
+class Scenario(Kccm, scenario.Scenario):
+    """Machines of the test's own."""
+
+
+class Sharing(Kccm, scenario.Sharing):
+    """Machines of the class; each test loads the module and makes its namespaces anew."""
+
+    def tidy(self, one):
+        super().tidy(one)
+        one.do(f"{IP} -all netns delete; for module in {' '.join(reversed(MODULES))}; do "
+               'while grep -q "^$module " /proc/modules; do rmmod $module; done; done')

@@ -207,15 +207,15 @@ class OneMachine:
             self.load(self.machine)
 
 
-class On_6_1(OneMachine, kccm.Scenario):
+class On_6_1(OneMachine, kccm.Sharing):
     KERNEL, ROUNDS, STRANGERS = "6.1", 10, 2000
 
 
-class On_6_12(OneMachine, kccm.Scenario):
+class On_6_12(OneMachine, kccm.Sharing):
     KERNEL, ROUNDS, STRANGERS = "6.12", 10, 2000
 
 
-class On_debug(OneMachine, kccm.Scenario):
+class On_debug(OneMachine, kccm.Sharing):
     KERNEL, ROUNDS, STRANGERS = "debug", 20, 1000
 
     def test_leaks_nothing(self):

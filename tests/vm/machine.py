@@ -87,6 +87,7 @@ class Machine:
     def __init__(self, name, kernel, image, folder, address=None, tap=None, number=1):
         self.name, self.kernel, self.address, self.number = name, kernel, address, number
         self.log = []  # the kernel's lines
+        self._log_begin = 0  # of the test
         self._log_read = 0
         self._jobs = []
         self._changed = threading.Condition()
@@ -193,12 +194,22 @@ class Machine:
         self.await_event(arrived, patience, f"a line of the kernel like {pattern!r}")
         return found
 
+    def mark(self, text):
+        """Puts a line into the kernel's log. When this returns, all that the kernel said before is read."""
+        self.do(f"echo 'vm: {text}' >/dev/kmsg")
+        self.expect_log(f"vm: {re.escape(text)}$")
+
+    def begin(self, test):
+        """From here on the log is that of another test."""
+        self.mark(test)
+        self._log_begin = self._log_read
+
     def tail(self, lines=60):
-        return "\n".join(self.log[-lines:])
+        return "\n".join(self.log[self._log_begin:][-lines:])
 
     def splats(self):
         with self._changed:
-            return [line for line in self.log if SPLAT.search(line)]
+            return [line for line in self.log[self._log_begin:] if SPLAT.search(line)]
 
     # --- what a test does
 
@@ -218,6 +229,14 @@ class Machine:
     def do(self, command, patience=PATIENCE_S):
         """Runs a command that must succeed; what it printed."""
         return self.run(command).succeed(patience)
+
+    def end_jobs(self):
+        """Kills what runs, and waits for its end."""
+        running = [job for job in self._jobs if job.status is None]
+        for job in running:
+            job.kill()
+        for job in running:
+            job.wait()
 
     def leaks(self):
         """What the debug kernel's kmemleak finds: "" or memory that nothing points to, with the stacks

@@ -33,21 +33,73 @@ TOOLS = ("qemu-system-x86_64", "busybox", "cpio", "strip", "ip", "tc", "unshare"
 _arguments = None
 
 
+class Machines:
+    """Machines on one network, from boot to power-off."""
+
+    def __init__(self):
+        self._folder = tempfile.TemporaryDirectory(prefix="clustix-vm-")
+        self._images = {}
+        self.network = network.Network()
+        self.all = []
+
+    def boot(self, kernel_names, programs, modules, load):
+        for name in set(kernel_names):
+            folder = pathlib.Path(self._folder.name) / name
+            folder.mkdir()
+            self._images[name] = initramfs.make(
+                kernels.get(name), folder, program("clustix-vm-agent"), programs=map(program, programs),
+                modules=modules.get(name, ()), load=load)
+        for number, name in enumerate(kernel_names, 1):
+            self.all.append(self._switch_on(number, kernels.get(name), self.network.add(number)))
+        for one in self.all:
+            one.booted()
+
+    def _switch_on(self, number, kernel, tap):
+        return machine.Machine(f"node{number}", kernel, self._images[kernel.name],
+                               pathlib.Path(self._folder.name), self.network.address(number), tap, number)
+
+    def boot_again(self, dead):
+        """The machine, whose power has failed, with nothing in its memory."""
+        one = self._switch_on(dead.number, dead.kernel, f"tap{dead.number}")
+        self.all.append(one)
+        one.booted()
+        return one
+
+    def switch_off(self):
+        """What was wrong with that."""
+        problems = []
+
+        def off(one):
+            try:
+                one.switch_off()
+            except (machine.Failed, OSError) as problem:
+                problems.append(str(problem))
+
+        threads = [threading.Thread(target=off, args=(one,)) for one in self.all]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.network.remove()
+        self._folder.cleanup()
+        return problems
+
+    def complaints(self):
+        return [f"{one.name}: {line}" for one in self.all for line in one.splats()]
+
+
+def program(name):
+    """A program of the build."""
+    return _arguments.build / "bin" / name
+
+
 class Scenario(unittest.TestCase):
     """One test, with machines of its own."""
 
     def setUp(self):
-        self._machines = []
+        self._machines = None
         self._complaints_expected = False
-        folder = tempfile.TemporaryDirectory(prefix="clustix-vm-")
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
         self.addCleanup(self._end)
-
-    @staticmethod
-    def program(name):
-        """A program of the build."""
-        return _arguments.build / "bin" / name
 
     def kernel(self, name):
         """A kernel of kernels.py; the test is skipped where it cannot be had."""
@@ -68,54 +120,97 @@ class Scenario(unittest.TestCase):
         modules  {kernel's name: files of modules that the test loads}
         load     modules of the kernels' own packages to load at boot
         """
-        net = network.Network()
-        self.addCleanup(net.remove)
-        # The machines go before the network: cleanups run from the last to the first.
-        self.addCleanup(self._switch_off)
-        self.network = net
-        images = {}
-        for name in set(kernel_names):
-            folder = self.folder / name
-            folder.mkdir()
-            images[name] = initramfs.make(
-                self.kernel(name), folder, self.program("clustix-vm-agent"),
-                programs=[self.program(program) for program in programs],
-                modules=(modules or {}).get(name, ()), load=load)
-        for number, name in enumerate(kernel_names, 1):
-            self._machines.append(machine.Machine(
-                f"node{number}", self.kernel(name), images[name], self.folder,
-                net.address(number), net.add(number), number))
-        for one in self._machines:
-            one.booted()
-        return self._machines if len(self._machines) > 1 else self._machines[0]
+        for name in kernel_names:
+            self.kernel(name)
+        self._machines = Machines()
+        self._machines.boot(kernel_names, programs, modules or {}, load)
+        machines = list(self._machines.all)
+        return machines if len(machines) > 1 else machines[0]
+
+    def boot_again(self, dead):
+        """A machine that was killed, booted once more."""
+        return self._machines.boot_again(dead)
+
+    @property
+    def network(self):
+        return self._machines.network
 
     def expect_complaints(self):
         """The test provokes some: it looks at them itself."""
         self._complaints_expected = True
 
-    def _switch_off(self):
-        problems = []
-
-        def off(one):
-            try:
-                one.switch_off()
-            except (machine.Failed, OSError) as problem:
-                problems.append(str(problem))
-
-        threads = [threading.Thread(target=off, args=(one,)) for one in self._machines]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    def _end(self):
+        if not self._machines:
+            return
+        problems = self._machines.switch_off()
+        self._assert_no_complaints()
         self.assertEqual(problems, [])
 
-    def _end(self):
-        for one in self._machines:
-            if one.splats() and not self._complaints_expected:
+    def _assert_no_complaints(self):
+        if self._complaints_expected:
+            return
+        for one in self._machines.all:
+            if one.splats():
                 print(f"--- the log of {one.name}\n{one.tail(400)}")
-        if not self._complaints_expected:
-            self.assertEqual([f"{one.name}: {line}" for one in self._machines for line in one.splats()],
-                             [], "a kernel complained")
+        self.assertEqual(self._machines.complaints(), [], "a kernel complained")
+
+
+class Sharing(Scenario):
+    """Tests that share the machines which the first of them has booted, since booting takes longer than
+    most of them. Each leaves the machines as it found them (tidy()); after one that fails, the next boots
+    new ones."""
+
+    _kept = None
+
+    def setUp(self):
+        super().setUp()
+        if self._kept:
+            self._machines = self._kept
+            self._begin()
+
+    def boot(self, *kernel_names, **options):
+        cls = type(self)
+        if not cls._kept:
+            try:
+                super().boot(*kernel_names, **options)
+            finally:
+                cls._kept = self._machines
+            self._begin()
+        return cls._kept.all if len(cls._kept.all) > 1 else cls._kept.all[0]
+
+    def _begin(self):
+        for one in self._machines.all:
+            one.begin(self.id())
+
+    def tidy(self, one):
+        """Ends what a test has left on a machine."""
+        one.end_jobs()
+
+    def _end(self):
+        if not self._machines:
+            return
+        for one in self._machines.all:
+            self.tidy(one)
+            one.mark("the test has ended")
+        self._assert_no_complaints()
+
+    def run(self, result=None):
+        before = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) != before:
+            self._let_go()
+        return result
+
+    @classmethod
+    def _let_go(cls):
+        kept, cls._kept = cls._kept, None
+        return kept.switch_off() if kept else []
+
+    @classmethod
+    def tearDownClass(cls):
+        problems = cls._let_go()
+        if problems:
+            raise AssertionError(problems)
 
 
 def main():
