@@ -129,7 +129,7 @@ void Read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, fuse_fil
   }
   OpenFile& open = **handle;
   if (offset == 0 && open.BeginsAgain()) {
-    procview::FileResult result = Tree(req)->Read(number, open.opener());
+    procview::FileResult result = Tree(req)->ReadAgain(number, open.opener());
     if (result.error != 0) {
       fuse_reply_err(req, result.error);
       return;

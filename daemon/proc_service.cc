@@ -146,6 +146,16 @@ std::shared_ptr<const proc::ClusterSnapshot> ProcService::Snapshot() {
   return Build(steady_clock::now());
 }
 
+void ProcService::Outdate() {
+  const TimePoint now = steady_clock::now();
+  base::MutexLock lock(mutex_);
+  for (Source& source : sources_) {
+    if (source.in_flight || now - source.asked < options_.shared_age) continue;
+    source.asked = TimePoint();
+    built_ = nullptr;
+  }
+}
+
 std::vector<size_t> ProcService::BeginRefresh(TimePoint now) {
   std::vector<size_t> due;
   if (stopped_) return due;

@@ -39,9 +39,10 @@
 namespace clustix::daemon {
 
 struct ProcServiceOptions {
-  std::chrono::milliseconds refresh{150};    // a younger snapshot is not asked for again
-  std::chrono::milliseconds shared_age{50};  // how old a collection may be that a node shares
-  std::chrono::milliseconds deadline{800};   // the longest that a caller waits
+  std::chrono::milliseconds refresh{150};  // a younger snapshot is not asked for again
+  // How old a collection may be that a node shares; the least age that Outdate() can ask for.
+  std::chrono::milliseconds shared_age{10};
+  std::chrono::milliseconds deadline{800};  // the longest that a caller waits
 };
 
 class ProcService : public procview::ClusterView {
@@ -61,6 +62,7 @@ class ProcService : public procview::ClusterView {
   void OnAnswer(std::function<void()> callback) { on_answer_ = std::move(callback); }
 
   std::shared_ptr<const proc::ClusterSnapshot> Snapshot() override;
+  void Outdate() override;
   procview::FileResult ReadProcessFile(uint16_t node, int32_t pid, int32_t tid,
                                        const std::string& name,
                                        const procview::Asker& asker) override;

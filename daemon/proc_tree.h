@@ -43,6 +43,11 @@ class ProcTree {
 
   // The whole text of a file as `asker` may see it.
   procview::FileResult Read(uint64_t inode, const procview::Asker& asker);
+  // The same for somebody who has read it before: time has passed since, if only a little.
+  procview::FileResult ReadAgain(uint64_t inode, const procview::Asker& asker) {
+    view_->Outdate();
+    return Read(inode, asker);
+  }
 
   // `thread` is the calling thread's id on this node, or 0 if it has none here.
   procview::FileResult ReadLink(uint64_t inode, const procview::Asker& asker, int32_t thread);

@@ -43,6 +43,10 @@ class ClusterView {
   // All nodes, none older than the refresh interval unless marked stale.
   virtual std::shared_ptr<const proc::ClusterSnapshot> Snapshot() = 0;
 
+  // The next Snapshot() asks the nodes again, unless they were asked a moment ago: for somebody who
+  // reads twice to see what has changed. Does not block.
+  virtual void Outdate() = 0;
+
   // Reads /proc/PID/NAME (tid 0) or /proc/PID/task/TID/NAME on a node, local pids. Errors: ENOENT,
   // ESRCH, EACCES as the kernel's, ETIMEDOUT or EHOSTDOWN for the node.
   virtual FileResult ReadProcessFile(uint16_t node, int32_t pid, int32_t tid,

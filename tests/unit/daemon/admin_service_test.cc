@@ -37,6 +37,7 @@ constexpr std::chrono::seconds kTestDeadline{30};  // nothing takes as long unle
 class RecordedView : public procview::ClusterView {
  public:
   std::shared_ptr<const proc::ClusterSnapshot> Snapshot() override { return snapshot_; }
+  void Outdate() override {}
   static std::shared_ptr<const proc::ClusterSnapshot> Make() {
     auto cluster = std::make_shared<proc::ClusterSnapshot>();
     cluster->self = 1;

@@ -356,7 +356,9 @@ TEST_F(FuseViewTest, A_file_that_is_read_from_its_beginning_again_says_what_is_s
   const std::string first = ReadAll(fd);
   ASSERT_FALSE(first.empty());
   char byte = 0;
+  EXPECT_EQ(view_.outdated(), 0);
   EXPECT_EQ(pread(fd, &byte, 1, 0), 1);
+  EXPECT_EQ(view_.outdated(), 1) << "figures of before the first reading may come";
   view_.SetSnapshot(ClusterSnapshot());  // which has no node 2
   EXPECT_EQ(pread(fd, &byte, 1, 1), 1);  // the same moment as before
   EXPECT_EQ(byte, first[1]);

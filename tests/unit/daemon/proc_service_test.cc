@@ -245,6 +245,22 @@ TEST_F(ProcServiceTest, Hands_out_the_same_snapshot_in_quick_succession) {
   EXPECT_EQ(service_->Snapshot(), service_->Snapshot());
 }
 
+TEST_F(ProcServiceTest, Asks_again_at_once_when_what_it_has_is_called_outdated) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  ReplyWithSample(messenger_.TakeCall(), 1);
+  const SnapshotPtr before = service_->Snapshot();
+  service_->Outdate();
+  std::future<SnapshotPtr> asked = AskInBackground();
+  FakeMessenger::Called call = messenger_.TakeCall();
+  service_->Outdate();  // it is being asked
+  ReplyWithSample(call, 2);
+  const SnapshotPtr after = asked.get();
+  EXPECT_EQ(after->nodes[1].snapshot->processes.size(), 2u);
+  EXPECT_NE(after->nodes[0].snapshot, before->nodes[0].snapshot);
+  EXPECT_EQ(messenger_.call_count(), 2u);
+}
+
 TEST_F(ProcServiceTest, Lets_callers_go_when_it_stops) {
   Start(kNever, kNever);
   SetState(2, PeerState::kUp);

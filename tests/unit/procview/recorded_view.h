@@ -5,6 +5,7 @@
 #ifndef CLUSTIX_TESTS_UNIT_PROCVIEW_RECORDED_VIEW_H_
 #define CLUSTIX_TESTS_UNIT_PROCVIEW_RECORDED_VIEW_H_
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -29,6 +30,7 @@ class RecordedView : public ClusterView {
  public:
   RecordedView();
   std::shared_ptr<const proc::ClusterSnapshot> Snapshot() override;
+  void Outdate() override { ++outdated_; }
   FileResult ReadProcessFile(uint16_t node, int32_t pid, int32_t tid, const std::string& name,
                              const Asker& asker) override;
   TaskList ListTasks(uint16_t node, int32_t pid) override;
@@ -40,6 +42,7 @@ class RecordedView : public ClusterView {
 
   // How many calls reached a node, and who asked last.
   int calls() const;
+  int outdated() const { return outdated_; }
   Asker last_asker() const;
 
  private:
@@ -48,6 +51,7 @@ class RecordedView : public ClusterView {
   std::map<uint16_t, std::unique_ptr<ProcReader>> readers_;
   std::map<std::tuple<uint16_t, int32_t, std::string>, FileResult> files_;
   int calls_ = 0;
+  std::atomic<int> outdated_ = 0;
   Asker last_asker_;
 };
 
