@@ -7,14 +7,15 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
-#include <optional>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "lib/base/log.h"
 #include "lib/base/status.h"
 #include "lib/client/socket_path.h"
+#include "lib/session/wire.h"
 
 namespace clustix::daemon {
 namespace {
@@ -25,7 +26,7 @@ constexpr int kExitUsage = 2;
 
 struct Arguments {
   std::string config;
-  std::optional<int> node;
+  std::string node;
   std::string runtime_dir;
   std::string log_level;
   bool no_proc = false;
@@ -62,14 +63,16 @@ void Declare(CLI::App& app, Arguments& arguments) {
       "Examples:\n"
       "  clustixd --config /etc/clustix/cluster.toml\n"
       "  clustixd --config cluster.toml --node 2 --runtime-dir /run/clustix/node2");
-  app.set_version_flag("--version", std::string("clustixd ") + CLUSTIX_VERSION);
+  app.set_version_flag("--version", absl::StrCat("clustixd ", CLUSTIX_VERSION, " (wire protocol ",
+                                                 KCCM_VERSION_MAX, ")"));
   app.add_option("--config", arguments.config, "The cluster's configuration")
       ->type_name("FILE")
       ->required();
-  app.add_option("--node", arguments.node,
-                 "Which of its nodes to be (default: the one named as this host, or the one "
-                 "whose address is local)")
-      ->type_name("ID");
+  app.add_option(
+         "--node", arguments.node,
+         "Which of its nodes to be, by id or name (default: the one named as this host, or the one "
+         "whose address is local)")
+      ->type_name("NODE");
   app.add_option("--runtime-dir", arguments.runtime_dir,
                  "Where the socket and the mount go (default: the configuration's, or " +
                      client::RuntimeBase() + ")")

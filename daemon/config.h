@@ -72,9 +72,9 @@ struct LocalIdentity {
 };
 LocalIdentity ReadLocalIdentity();
 
-// Which of the nodes runs here: `wanted` if given, else the one named as this host, else the one
-// whose address is local. An error lists the nodes to choose from.
-absl::StatusOr<NodeConfig> FindLocalNode(const Config& config, std::optional<int> wanted,
+// Which of the nodes runs here: `wanted`, an id or a name, if not empty, else the one named as this
+// host, else the one whose address is local. An error lists the nodes to choose from.
+absl::StatusOr<NodeConfig> FindLocalNode(const Config& config, const std::string& wanted,
                                          const LocalIdentity& identity);
 
 }  // namespace clustix::daemon

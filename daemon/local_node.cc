@@ -55,14 +55,14 @@ LocalIdentity ReadLocalIdentity() {
   return identity;
 }
 
-absl::StatusOr<NodeConfig> FindLocalNode(const Config& config, std::optional<int> wanted,
+absl::StatusOr<NodeConfig> FindLocalNode(const Config& config, const std::string& wanted,
                                          const LocalIdentity& identity) {
-  if (wanted) {
+  if (!wanted.empty()) {
     for (const NodeConfig& node : config.nodes) {
-      if (node.id == *wanted) return node;
+      if (node.name == wanted || std::to_string(node.id) == wanted) return node;
     }
-    return absl::NotFoundError(
-        absl::StrCat(config.path, ": no node ", *wanted, "; there are: ", NodeNames(config.nodes)));
+    return absl::NotFoundError(absl::StrCat(config.path, ": no node \"", wanted,
+                                            "\"; there are: ", NodeNames(config.nodes)));
   }
   for (const NodeConfig& node : config.nodes) {
     if (SameHost(node.name, identity.hostname)) return node;

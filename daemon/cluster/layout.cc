@@ -30,7 +30,9 @@ absl::Status Layout::Check() const {
   // those of the system are one level deep.
   if (std::count(base_.begin(), base_.end(), '/') < 2) {
     return absl::InvalidArgumentError(
-        absl::StrCat("base directory \"", base_, "\" is at the top of the file system"));
+        absl::StrCat("base directory \"", base_,
+                     "\" is directly under /: take a folder below, as /run/clustix (what `down` "
+                     "removes must hold nothing else)"));
   }
   if (Socket(kMaxNodes).size() >= sizeof(sockaddr_un::sun_path)) {
     return absl::InvalidArgumentError(absl::StrCat("base directory \"", base_,

@@ -226,9 +226,15 @@ int RunBenchMsg(const Arguments& arguments, const std::string& command_line) {
 void AddCaseOptions(CLI::App* command, Arguments& arguments) {
   constexpr size_t kLargestBytes = 1024 * 1024;
   constexpr size_t kLargestWindow = 16384;
-  CLI::Validator modes = CLI::CheckedTransformer(std::map<std::string, Mode>{
-      {"sync", Mode::kSync}, {"async", Mode::kAsync}, {"oneway", Mode::kOneway}});
-  modes.description("");  // else --help would show the numbers
+  // To the number that CLI11 reads; its own transformer would show the numbers to the user.
+  const CLI::Validator modes(
+      [](std::string& name) {
+        const std::optional<Mode> mode = bench::ParseMode(name);
+        if (!mode) return "unknown mode \"" + name + "\" (valid: sync, async, oneway)";
+        name = std::to_string(static_cast<int>(*mode));
+        return std::string();
+      },
+      "");
   command
       ->add_option("--peers", arguments.peers,
                    "Names with commas between them, `default` (those of every build) or `all` "

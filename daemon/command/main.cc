@@ -27,13 +27,17 @@ int ReportParse(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
     return app.exit(error);
   }
-  const std::vector<CLI::App*> chosen = app.get_subcommands();
-  const std::string help = chosen.empty() ? "clustix" : "clustix " + chosen[0]->get_name();
+  std::string help = "clustix";
+  std::vector<CLI::App*> chosen = app.get_subcommands();
+  const bool has_command = !chosen.empty();
+  for (; !chosen.empty(); chosen = chosen[0]->get_subcommands()) {
+    help += " " + chosen[0]->get_name();
+  }
   const std::vector<std::string> extra = app.remaining(true);
   std::string what = error.what();
   if (!extra.empty()) {
     // CLI11 would name all, last first, or only say that there is no command.
-    const char* kind = chosen.empty() && extra[0][0] != '-' ? "no such command" : "not expected";
+    const char* kind = !has_command && extra[0][0] != '-' ? "no such command" : "not expected";
     what = std::string(kind) + ": " + extra[0];
   }
   std::fprintf(stderr, "clustix: %s (see: %s --help)\n", what.c_str(), help.c_str());

@@ -75,13 +75,15 @@ Status DecodeStatus(proto::Status::Reader from) {
   return status;
 }
 
-absl::StatusOr<Status> ReadStatus(const std::vector<std::byte>& bytes) {
+// `daemon_pid`: as this process sees it, or 0.
+absl::StatusOr<Status> ReadStatus(const std::vector<std::byte>& bytes, pid_t daemon_pid) {
   Status status;
   RETURN_IF_ERROR(ReadReply(bytes, [&status](proto::AdminReply::Reader reply) {
     if (!reply.isStatus()) return Unexpected();
     status = DecodeStatus(reply.getStatus());
     return absl::OkStatus();
   }));
+  if (daemon_pid > 0) status.pid = daemon_pid;
   return status;
 }
 
@@ -107,7 +109,7 @@ absl::StatusOr<Client> Client::Await(const std::string& socket_path,
 absl::StatusOr<Status> Client::GetStatus() {
   ASSIGN_OR_RETURN(std::vector<std::byte> bytes,
                    Exchange(Question([](auto ask) { ask.setStatus(); })));
-  return ReadStatus(bytes);
+  return ReadStatus(bytes, DaemonPid());
 }
 
 absl::StatusOr<Status> Client::AwaitPeers(std::chrono::milliseconds patience) {
@@ -117,7 +119,7 @@ absl::StatusOr<Status> Client::AwaitPeers(std::chrono::milliseconds patience) {
   ASSIGN_OR_RETURN(std::vector<std::byte> bytes,
                    Exchange(Question([wait_ms](auto ask) { ask.setAwaitPeers(wait_ms); }),
                             std::chrono::milliseconds(wait_ms)));
-  return ReadStatus(bytes);
+  return ReadStatus(bytes, DaemonPid());
 }
 
 absl::StatusOr<std::vector<proc::NodeSummary>> Client::GetNodes() {

@@ -46,6 +46,9 @@ absl::StatusOr<base::UniqueFd> ConnectUnix(const std::string& path,
   } while (connected != 0 && errno == EINTR);
   if (connected == 0) return fd;
   if (errno == ECONNREFUSED) {
+    if (!std::filesystem::is_socket(path)) {
+      return absl::InvalidArgumentError(absl::StrCat(path, ": not a socket"));
+    }
     return absl::UnavailableError(
         absl::StrCat(path,
                      ": no daemon listens there any more (clustix up starts those of a "

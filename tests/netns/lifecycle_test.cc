@@ -127,6 +127,10 @@ TEST_F(Lifecycle, A_wrong_command_line_is_told_what_is_wrong_with_it) {
       {{}, "clustix: A subcommand is required (see: clustix --help)\n"},
       {{"pss"}, "clustix: no such command: pss (see: clustix --help)\n"},
       {{"--pss"}, "clustix: not expected: --pss (see: clustix --help)\n"},
+      {{"bench", "msg", "--modes", "rpc"},
+       "clustix: --modes: unknown mode \"rpc\" (valid: sync, async, oneway) (see: clustix bench "
+       "msg "
+       "--help)\n"},
       {{"ps", "aux", "x"}, "clustix: not expected: aux (see: clustix ps --help)\n"},
       {{"up", "--nodes", "0"},
        "clustix: --nodes: Value 0 not in range 1 to 32 (see: clustix up --help)\n"},

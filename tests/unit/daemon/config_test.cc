@@ -163,23 +163,23 @@ Config TwoNodes() {
 }
 
 TEST(LocalNode, Is_the_one_asked_for) {
-  absl::StatusOr<NodeConfig> node = FindLocalNode(TwoNodes(), 2, {"node1", {"10.0.0.1"}});
+  absl::StatusOr<NodeConfig> node = FindLocalNode(TwoNodes(), "2", {"node1", {"10.0.0.1"}});
   ASSERT_TRUE(node.ok()) << node.status();
   EXPECT_EQ(node->id, 2);
-  EXPECT_THAT(FindLocalNode(TwoNodes(), 3, {}).status().ToString(), HasSubstr("2 (beta)"));
+  EXPECT_EQ(FindLocalNode(TwoNodes(), "beta", {"node1", {"10.0.0.1"}})->id, 2);
+  EXPECT_THAT(FindLocalNode(TwoNodes(), "3", {}).status().ToString(), HasSubstr("2 (beta)"));
 }
 
 TEST(LocalNode, Is_the_one_named_as_the_host_before_the_one_with_its_address) {
-  EXPECT_EQ(FindLocalNode(TwoNodes(), std::nullopt, {"beta", {"10.0.0.1"}})->id, 2);
-  EXPECT_EQ(FindLocalNode(TwoNodes(), std::nullopt, {"beta.example.org", {}})->id, 2);
-  EXPECT_EQ(FindLocalNode(TwoNodes(), std::nullopt, {"other", {"::1", "10.0.0.1"}})->id, 1);
+  EXPECT_EQ(FindLocalNode(TwoNodes(), "", {"beta", {"10.0.0.1"}})->id, 2);
+  EXPECT_EQ(FindLocalNode(TwoNodes(), "", {"beta.example.org", {}})->id, 2);
+  EXPECT_EQ(FindLocalNode(TwoNodes(), "", {"other", {"::1", "10.0.0.1"}})->id, 1);
 }
 
 TEST(LocalNode, Is_not_guessed) {
-  absl::Status none = FindLocalNode(TwoNodes(), std::nullopt, {"other", {"10.0.0.9"}}).status();
+  absl::Status none = FindLocalNode(TwoNodes(), "", {"other", {"10.0.0.9"}}).status();
   EXPECT_THAT(none.ToString(), HasSubstr("--node"));
-  absl::Status both =
-      FindLocalNode(TwoNodes(), std::nullopt, {"other", {"10.0.0.1", "10.0.0.2"}}).status();
+  absl::Status both = FindLocalNode(TwoNodes(), "", {"other", {"10.0.0.1", "10.0.0.2"}}).status();
   EXPECT_THAT(both.ToString(), HasSubstr("several nodes"));
 }
 
