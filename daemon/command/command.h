@@ -40,6 +40,7 @@ int Fail(const absl::Status& status);
 std::string VersionLine();
 
 void AddBenchCommand(CLI::App& app, Context& context);
+void AddCompletionCommand(CLI::App& app, Context& context);
 void AddDownCommand(CLI::App& app, Context& context);
 void AddInitCommand(CLI::App& app, Context& context);
 void AddNodeInitCommand(CLI::App& app, Context& context);
