@@ -36,7 +36,8 @@ def main():
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         prefix = os.path.join(folder, "prefix")
-        output(args.cmake, "--install", args.build, "--component", "libclustix", "--prefix", prefix)
+        for component in ("libclustix", "libclustix-dev"):
+            output(args.cmake, "--install", args.build, "--component", component, "--prefix", prefix)
         pc = glob.glob(os.path.join(prefix, "**", "clustix.pc"), recursive=True)[0]
         flags = output("pkg-config", "--cflags", "--libs", "clustix",
                        PKG_CONFIG_PATH=os.path.dirname(pc)).split()
