@@ -221,9 +221,14 @@ static int pump(struct kccm_ring *ring)
 	return error;
 }
 
+/* io_uring reports what it is woken with, and does not ask whether it is so. */
 static void tell_program(struct kccm_ring *ring)
 {
-	wake_up_interruptible_poll(&ring->channel->wait, EPOLLIN | EPOLLRDNORM | EPOLLERR);
+	__poll_t events = EPOLLIN | EPOLLRDNORM;
+
+	if (READ_ONCE(ring->broken))
+		events |= EPOLLERR;
+	wake_up_interruptible_poll(&ring->channel->wait, events);
 }
 
 int kccm_ring_pump(struct kccm_ring *ring)
