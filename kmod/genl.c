@@ -16,6 +16,8 @@
 
 static struct genl_family family;
 
+enum { EVENTS }; /* the multicast groups */
+
 static const struct nla_policy policy[KCCM_A_MAX + 1] = {
 	[KCCM_A_NODE] = NLA_POLICY_RANGE(NLA_U16, KCCM_NODE_MIN, KCCM_NODE_MAX),
 	[KCCM_A_CLUSTER] = NLA_POLICY_EXACT_LEN(KCCM_CLUSTER_BYTES),
@@ -206,7 +208,7 @@ static int put_node(struct sk_buff *skb, struct kccm_node *node)
 	if (nla_put_u16(skb, KCCM_A_NODE, node->config.node) ||
 	    nla_put(skb, KCCM_A_CLUSTER, KCCM_CLUSTER_BYTES, node->config.cluster) ||
 	    put_u64(skb, KCCM_A_INCARNATION, node->config.incarnation) ||
-	    put_address(skb, &node->address))
+	    nla_put_u32(skb, KCCM_A_PROTOCOL, KCCM_VERSION_MAX) || put_address(skb, &node->address))
 		return -EMSGSIZE;
 	kccm_node_lock(node);
 	error = put_node_counters(skb, node);
@@ -342,6 +344,40 @@ static int dump_queues(struct sk_buff *skb, struct netlink_callback *cb)
 	return dump_peers(skb, cb, KCCM_CMD_QUEUE_GET, put_queues);
 }
 
+/* --- what is told unasked --------------------------------------------------------------------- */
+
+/* The longest name is path-down. */
+#define EVENT_BYTES                                                                                \
+	(nla_total_size(sizeof(u16)) + nla_total_size(16) + nla_total_size_64bit(sizeof(u64)))
+
+static int put_event(struct sk_buff *skb, const struct kccm_remote *remote, enum kccm_event event)
+{
+	void *head = genlmsg_put(skb, 0, 0, &family, 0, KCCM_CMD_EVENT);
+
+	if (!head || nla_put_u16(skb, KCCM_A_NODE, remote->id) ||
+	    nla_put_string(skb, KCCM_A_EVENT, kccm_event_name(event)) ||
+	    put_u64(skb, KCCM_A_INCARNATION, kccm_peer_incarnation(remote->session)))
+		return -EMSGSIZE;
+	genlmsg_end(skb, head);
+	return 0;
+}
+
+void kccm_genl_event(const struct kccm_remote *remote, enum kccm_event event)
+{
+	struct net *net = remote->node->net;
+	struct sk_buff *skb;
+
+	if (!genl_has_listeners(&family, net, EVENTS))
+		return;
+	skb = genlmsg_new(EVENT_BYTES, GFP_NOIO | __GFP_NOWARN);
+	if (!skb || put_event(skb, remote, event)) {
+		nlmsg_free(skb);
+		genl_set_err(&family, net, 0, EVENTS, -ENOBUFS);
+		return;
+	}
+	genlmsg_multicast_netns(&family, net, skb, 0, EVENTS, GFP_NOIO | __GFP_NOWARN);
+}
+
 /* --- the family ------------------------------------------------------------------------------- */
 
 static const struct genl_ops ops[] = {
@@ -354,6 +390,10 @@ static const struct genl_ops ops[] = {
 	{ .cmd = KCCM_CMD_QUEUE_GET, .dumpit = dump_queues, .flags = GENL_UNS_ADMIN_PERM },
 };
 
+static const struct genl_multicast_group groups[] = {
+	[EVENTS] = { .name = KCCM_GENL_EVENTS, .flags = GENL_MCAST_CAP_NET_ADMIN },
+};
+
 static struct genl_family family __ro_after_init = {
 	.name = KCCM_GENL_NAME,
 	.version = KCCM_GENL_VERSION,
@@ -364,6 +404,8 @@ static struct genl_family family __ro_after_init = {
 	.module = THIS_MODULE,
 	.ops = ops,
 	.n_ops = ARRAY_SIZE(ops),
+	.mcgrps = groups,
+	.n_mcgrps = ARRAY_SIZE(groups),
 	.resv_start_op = __KCCM_CMD_MAX,
 };
 

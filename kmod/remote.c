@@ -7,6 +7,7 @@
 #include <linux/notifier.h>
 #include <linux/slab.h>
 
+#include "genl.h"
 #include "link.h"
 #include "netns.h"
 #include "node.h"
@@ -174,6 +175,7 @@ void kccm_remote_event(struct kccm_remote *remote, enum kccm_event event)
 	}
 	trace_kccm_peer(remote, event);
 	log_event(remote, event);
+	kccm_genl_event(remote, event);
 	tell(remote, news[event], 0);
 }
 

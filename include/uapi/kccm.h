@@ -14,12 +14,18 @@
  *              -EINVAL: a limit is out of range. Errors of bind(2) are passed on.
  *   NODE_DEL   ends it: every connection is closed, what is under way is settled, and handlers that
  *              ran have returned when the command does. -ENOENT: there is none.
- *   NODE_GET   answers NODE, CLUSTER, ADDRESS, INCARNATION and the counters of the node.
+ *   NODE_GET   answers NODE, CLUSTER, ADDRESS, INCARNATION, PROTOCOL and the counters of the node.
  *   PEER_ADD   NODE, ADDRESS: makes another node known; connecting starts at once. -EEXIST.
  *   PEER_DEL   NODE: forgets it. What is under way to it is settled as not delivered or as outcome
  *              unknown. -ENOENT.
  *   PEER_GET   a dump: for each peer NODE, ADDRESS, STATE, INCARNATION, counters.
  *   QUEUE_GET  a dump: for each peer NODE, and one nested QUEUE for each lane.
+ *
+ * The multicast group KCCM_GENL_EVENTS, which wants the same capability, tells of peers:
+ *
+ *   EVENT      NODE, EVENT and INCARNATION, whenever something has happened to a peer, in that
+ *              order. A listener that is told of lost messages (-ENOBUFS: it did not read in time,
+ *              or there was no memory for one) finds out by PEER_GET how things stand.
  *
  * The node does not depend on the process that has configured it.
  */
@@ -30,6 +36,7 @@
 
 #define KCCM_GENL_NAME "kccm"
 #define KCCM_GENL_VERSION 1
+#define KCCM_GENL_EVENTS "events"
 
 /* Limits that both sides know; lib/session/wire.h gives the reasons. */
 #define KCCM_NODE_MIN 1
@@ -57,6 +64,7 @@ enum kccm_command {
 	KCCM_CMD_PEER_DEL,
 	KCCM_CMD_PEER_GET,
 	KCCM_CMD_QUEUE_GET,
+	KCCM_CMD_EVENT, /* is only sent by the kernel */
 	__KCCM_CMD_MAX
 };
 #define KCCM_CMD_MAX (__KCCM_CMD_MAX - 1)
@@ -81,6 +89,8 @@ enum kccm_attribute {
 	KCCM_A_VALUE,		/* u64 */
 	KCCM_A_QUEUE,		/* nested: LANE and COUNTERs */
 	KCCM_A_LANE,		/* u8 */
+	KCCM_A_EVENT,		/* string: up, path-down, suspect, dead, rebooted */
+	KCCM_A_PROTOCOL,	/* u32: the highest version of the wire protocol that it speaks */
 	__KCCM_A_MAX
 };
 #define KCCM_A_MAX (__KCCM_A_MAX - 1)
