@@ -2,6 +2,7 @@
 /* Sending and calling, from kccm.h to the session and back. */
 #include "call.h"
 
+#include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <net/net_namespace.h>
@@ -16,13 +17,22 @@
 
 static void take_reply(struct kccm_call *call, const struct kccm_message *reply)
 {
+	u32 bytes = min(reply->length, call->reply_room);
+
 	call->status = reply->port;
 	call->reply_length = reply->length;
-	memcpy(call->reply, reply->payload, min(reply->length, call->reply_room));
 	if (reply->port == KCCM_STATUS_NO_SUCH_PORT)
 		call->error = -ENXIO;
 	else if (reply->length > call->reply_room)
 		call->error = -EMSGSIZE;
+	if (!bytes)
+		return;
+	if (!call->reply)
+		call->reply = kvmalloc(bytes, GFP_NOIO | __GFP_NOWARN); /* under the node's lock */
+	if (call->reply)
+		memcpy(call->reply, reply->payload, bytes);
+	else
+		call->error = -EREMOTEIO; /* it was answered, and nobody will know how */
 }
 
 void kccm_call_settle(struct kccm_call *call, int error, const struct kccm_message *reply)

@@ -66,7 +66,11 @@ struct kccm_call {
 	struct kccm_to to;
 	const void *request; /* copied at submission */
 	u32 request_length;
-	void *reply; /* where the answer is put */
+	/*
+	 * Where the answer is put, and how much of it. NULL with room: memory for it is allocated
+	 * when it comes, and is the caller's to kvfree(), whatever the outcome.
+	 */
+	void *reply;
 	u32 reply_room;
 	u32 timeout_ms; /* 0: no deadline; of a send: ignored */
 	/*
