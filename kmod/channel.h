@@ -6,12 +6,15 @@
 #ifndef KCCM_KMOD_CHANNEL_H
 #define KCCM_KMOD_CHANNEL_H
 
+#include <linux/bitmap.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/notifier.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
+
+#include "include/uapi/kccm.h"
 
 struct io_uring_cmd;
 struct kccm_ring;
@@ -30,6 +33,9 @@ struct kccm_channel {
 	struct list_head commands; /* that are parked in io_uring */
 	u32 writable;		   /* how often a queue has become writable */
 	bool congested;		   /* a queue was full, and has not become writable since */
+
+	/* Lanes at which an ordered message was refused; a bit for each lane of each node. */
+	DECLARE_BITMAP(refused, (KCCM_NODE_MAX + 1) * KCCM_LANES);
 };
 
 void kccm_channel_put(struct kccm_channel *channel);

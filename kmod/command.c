@@ -29,6 +29,7 @@ struct command {
 	refcount_t refs;
 	struct kccm_channel *channel;
 	bool wants_answer;
+	bool ordered;
 	struct delayed_work expiry; /* of a send; a call has the session's */
 
 	/* Under channel->lock. */
@@ -87,8 +88,8 @@ static void complete_in_task(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	command_put(command);
 }
 
-/* Whether it was still parked. */
-static bool finish(struct command *command, int result, bool settled)
+/* Takes it out; NULL: somebody has. */
+static struct io_uring_cmd *unpark(struct command *command)
 {
 	struct kccm_channel *channel = command->channel;
 	struct io_uring_cmd *cmd;
@@ -99,12 +100,20 @@ static bool finish(struct command *command, int result, bool settled)
 	if (cmd)
 		list_del(&command->entry);
 	spin_unlock(&channel->lock);
+	if (cmd && cancel_delayed_work(&command->expiry))
+		command_put(command);
+	return cmd;
+}
+
+/* Whether it was still parked. */
+static bool finish(struct command *command, int result, bool settled)
+{
+	struct io_uring_cmd *cmd = unpark(command);
+
 	if (!cmd)
 		return false;
 	command->result = result;
 	command->settled = settled;
-	if (cancel_delayed_work(&command->expiry))
-		command_put(command);
 	io_uring_cmd_complete_in_task(cmd, complete_in_task);
 	return true;
 }
@@ -207,6 +216,27 @@ static struct kccm_to address_of(const struct kccm_uring_send *send)
 	};
 }
 
+/* An ordered message is refused as long as one before it was, until the program begins again there.
+ */
+static bool is_refused(struct kccm_channel *channel, const struct kccm_uring_send *send)
+{
+	unsigned int bit = send->node * KCCM_LANES + send->lane;
+
+	if (!(send->flags & KCCM_URING_ORDERED) || send->node > KCCM_NODE_MAX ||
+	    send->lane >= KCCM_LANES)
+		return false;
+	if (send->flags & KCCM_URING_RESUME)
+		clear_bit(bit, channel->refused);
+	return test_bit(bit, channel->refused);
+}
+
+static void note_refusal(struct kccm_channel *channel, const struct kccm_to *to, int error)
+{
+	if ((error == -EAGAIN || error == -ENOMEM) && to->node <= KCCM_NODE_MAX &&
+	    to->lane < KCCM_LANES)
+		set_bit(to->node * KCCM_LANES + to->lane, channel->refused);
+}
+
 /* Poll tells when to try again, unless it became possible meanwhile. */
 static void note_congestion(struct kccm_channel *channel, u32 writable_before)
 {
@@ -231,7 +261,7 @@ static void command_init(struct command *command, struct kccm_channel *channel, 
 /*
  * Parks the command and submits its message. From the first moment on others may end it: it is in
  * the list before io_uring can ask to cancel it, and its time limit runs before the message exists.
- * Since a command that can be cancelled has to end through finish(), so do failures.
+ * Since a command that can be cancelled has to end through unpark(), so do failures.
  */
 static int park(struct command *command, struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
@@ -258,7 +288,13 @@ static int park(struct command *command, struct io_uring_cmd *cmd, unsigned int 
 	if (error == -EAGAIN)
 		note_congestion(channel, writable);
 	if (error) {
-		finish(command, error, false);
+		if (command->ordered)
+			note_refusal(channel, &call->to, error);
+		/* Here and now, so that refusals come in the order of submission. */
+		if (unpark(command)) {
+			io_uring_cmd_done(cmd, error, 0, issue_flags);
+			command_put(command); /* io_uring's */
+		}
 		command_put(command); /* the session's */
 	}
 	command_put(command);
@@ -267,7 +303,11 @@ static int park(struct command *command, struct io_uring_cmd *cmd, unsigned int 
 
 static int check_send(const struct kccm_uring_send *send, bool parked)
 {
-	if (send->zero || send->zero2 || send->flags & ~KCCM_URING_CONFIRM)
+	u8 allowed = KCCM_URING_CONFIRM | KCCM_URING_ORDERED | KCCM_URING_RESUME;
+
+	if (send->zero || send->zero2 || send->flags & ~allowed)
+		return -EINVAL;
+	if ((send->flags & (KCCM_URING_ORDERED | KCCM_URING_RESUME)) == KCCM_URING_RESUME)
 		return -EINVAL;
 	if (parked && (!send->timeout_ms || send->timeout_ms > KCCM_URING_TIMEOUT_MAX_MS))
 		return -EINVAL;
@@ -289,6 +329,7 @@ static int send_confirmed(struct kccm_channel *channel, struct io_uring_cmd *cmd
 		return error;
 	}
 	command_init(command, channel, send->timeout_ms);
+	command->ordered = send->flags & KCCM_URING_ORDERED;
 	command->call.to = address_of(send);
 	command->call.request = payload;
 	command->call.request_length = send->length;
@@ -297,29 +338,73 @@ static int send_confirmed(struct kccm_channel *channel, struct io_uring_cmd *cmd
 	return error;
 }
 
+static int send_unconfirmed(struct kccm_channel *channel, struct io_uring_cmd *cmd,
+			    const struct kccm_uring_send *send)
+{
+	u32 writable = READ_ONCE(channel->writable);
+	struct kccm_to to = address_of(send);
+	void *payload;
+	int error = copy_payload(cmd, send->payload, send->length, &payload);
+
+	if (error)
+		return error;
+	error = kccm_send(channel->net, &to, payload, send->length, KCCM_NOWAIT);
+	if (error == -EAGAIN)
+		note_congestion(channel, writable);
+	kvfree(payload);
+	return error;
+}
+
+static int start_call(struct kccm_channel *channel, struct io_uring_cmd *cmd,
+		      const struct kccm_uring_call *args, void __user *user_args,
+		      unsigned int issue_flags)
+{
+	const struct kccm_uring_send *request = &args->request;
+	struct command *command;
+	void *payload;
+	int error = copy_payload(cmd, request->payload, request->length, &payload);
+
+	if (error)
+		return error;
+	command = kzalloc(sizeof(*command), GFP_KERNEL);
+	if (!command) {
+		kvfree(payload);
+		return -ENOMEM;
+	}
+	command_init(command, channel, request->timeout_ms);
+	command->wants_answer = true;
+	command->ordered = request->flags & KCCM_URING_ORDERED;
+	command->args = user_args;
+	command->reply = u64_to_user_ptr(args->reply);
+	command->call.to = address_of(request);
+	command->call.request = payload;
+	command->call.request_length = request->length;
+	command->call.reply_room = args->reply_room;
+	error = park(command, cmd, issue_flags);
+	kvfree(payload);
+	return error;
+}
+
 static int issue_send(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 		      const struct kccm_uring_cmd *entry, unsigned int issue_flags)
 {
-	u32 writable = READ_ONCE(channel->writable);
 	struct kccm_uring_send send;
 	struct kccm_to to;
-	void *payload;
 	int error = copy_args(entry, &send, sizeof(send));
 
 	if (!error)
 		error = check_send(&send, send.flags & KCCM_URING_CONFIRM);
 	if (error)
 		return error;
+	if (is_refused(channel, &send))
+		return -EAGAIN;
 	if (send.flags & KCCM_URING_CONFIRM)
-		return send_confirmed(channel, cmd, &send, issue_flags);
-	error = copy_payload(cmd, send.payload, send.length, &payload);
-	if (error)
-		return error;
+		error = send_confirmed(channel, cmd, &send, issue_flags);
+	else
+		error = send_unconfirmed(channel, cmd, &send);
 	to = address_of(&send);
-	error = kccm_send(channel->net, &to, payload, send.length, KCCM_NOWAIT);
-	if (error == -EAGAIN)
-		note_congestion(channel, writable);
-	kvfree(payload);
+	if (send.flags & KCCM_URING_ORDERED)
+		note_refusal(channel, &to, error);
 	return error;
 }
 
@@ -327,40 +412,22 @@ static int issue_call(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 		      const struct kccm_uring_cmd *entry, unsigned int issue_flags)
 {
 	struct kccm_uring_call args;
-	struct command *command;
-	void *payload, *reply = NULL;
+	struct kccm_to to;
 	int error = copy_args(entry, &args, sizeof(args));
 
 	if (!error)
 		error = check_send(&args.request, true);
 	if (error)
 		return error;
-	if (args.zero || args.request.flags || args.reply_room > KCCM_PAYLOAD_MAX ||
-	    entry->args_bytes < sizeof(args))
+	if (args.zero || args.request.flags & KCCM_URING_CONFIRM ||
+	    args.reply_room > KCCM_PAYLOAD_MAX || entry->args_bytes < sizeof(args))
 		return -EINVAL;
-	error = copy_payload(cmd, args.request.payload, args.request.length, &payload);
-	if (error)
-		return error;
-	command = kzalloc(sizeof(*command), GFP_KERNEL);
-	if (args.reply_room)
-		reply = kvmalloc(args.reply_room, GFP_KERNEL);
-	if (!command || (args.reply_room && !reply)) {
-		kvfree(reply);
-		kvfree(payload);
-		kfree(command);
-		return -ENOMEM;
-	}
-	command_init(command, channel, args.request.timeout_ms);
-	command->wants_answer = true;
-	command->args = u64_to_user_ptr(entry->args);
-	command->reply = u64_to_user_ptr(args.reply);
-	command->call.to = address_of(&args.request);
-	command->call.request = payload;
-	command->call.request_length = args.request.length;
-	command->call.reply = reply;
-	command->call.reply_room = args.reply_room;
-	error = park(command, cmd, issue_flags);
-	kvfree(payload);
+	if (is_refused(channel, &args.request))
+		return -EAGAIN;
+	error = start_call(channel, cmd, &args, u64_to_user_ptr(entry->args), issue_flags);
+	to = address_of(&args.request);
+	if (args.request.flags & KCCM_URING_ORDERED)
+		note_refusal(channel, &to, error);
 	return error;
 }
 
@@ -441,9 +508,12 @@ int kccm_command_issue(struct io_uring_cmd *cmd, unsigned int issue_flags)
 		return 0;
 	}
 	result = issue(cmd, issue_flags);
-	if (result != -EAGAIN)
+	if (result != -EAGAIN && result != -ENOMEM)
 		return result;
-	/* Returned, it would let io_uring try again in a thread of its own. */
+	/*
+	 * Returned, -EAGAIN would let io_uring try again in a thread of its own; and refusals are
+	 * to come in the order of submission.
+	 */
 	io_uring_cmd_done(cmd, result, 0, issue_flags);
 	return -EIOCBQUEUED;
 }

@@ -121,7 +121,10 @@ enum kccm_attribute {
  * full, nothing was sent, and POLLOUT comes when there is room; -EREMOTEIO: the outcome is unknown;
  * -ETIMEDOUT: the time limit has passed, otherwise as -EREMOTEIO. Of messages of one file to one
  * peer and lane, the one submitted first comes first, as long as io_uring submits them in order
- * (they are not linked or forced asynchronous).
+ * (they are not linked or forced asynchronous). To keep this when one of several that are under way
+ * is refused, with -EAGAIN or -ENOMEM, they have KCCM_URING_ORDERED: then all later ones of the
+ * file to that peer and lane are refused, too, with -EAGAIN, until one has KCCM_URING_RESUME
+ * besides. Refusals are completed in the order of submission.
  *
  * No command stays in the kernel longer than its time limit, of at most KCCM_URING_TIMEOUT_MAX_MS:
  * before Linux 6.7, a process that ends or calls execve() waits for its commands. Since then they
@@ -187,6 +190,8 @@ struct kccm_uring_bind {
 };
 
 #define KCCM_URING_CONFIRM (1u << 0)
+#define KCCM_URING_ORDERED (1u << 1)
+#define KCCM_URING_RESUME (1u << 2) /* with ORDERED: again from here on */
 
 struct kccm_uring_send {
 	__u64 payload;
@@ -195,7 +200,7 @@ struct kccm_uring_send {
 	__u16 node;
 	__u16 port;
 	__u8 lane;
-	__u8 flags; /* KCCM_URING_CONFIRM, of a SEND only */
+	__u8 flags; /* KCCM_URING_CONFIRM (of a SEND only), _ORDERED, _RESUME */
 	__u16 zero;
 	__u32 timeout_ms; /* of a call or with KCCM_URING_CONFIRM: 1 to KCCM_URING_TIMEOUT_MAX_MS */
 	__u32 zero2;

@@ -62,6 +62,32 @@ TEST_F(DeviceTest, Delivers_in_order_through_a_ring_that_is_too_small) {
   sender.join();
 }
 
+// The queue to a node that is away fills up; a small message would still find room.
+TEST_F(DeviceTest, Refuses_what_is_ordered_behind_a_refusal_until_it_is_resumed) {
+  const std::string large(KCCM_PAYLOAD_MAX, 'l');
+  const auto send = [&](size_t bytes, unsigned lane, unsigned flags) {
+    kccm_uring_send message = {};
+    message.payload = reinterpret_cast<uint64_t>(large.data());
+    message.length = static_cast<uint32_t>(bytes);
+    message.node = 3;
+    message.lane = static_cast<uint8_t>(lane);
+    message.flags = static_cast<uint8_t>(flags);
+    return one_.Do(KCCM_URING_SEND, &message, sizeof(message));
+  };
+  EXPECT_EQ(send(1, 1, KCCM_URING_RESUME), -EINVAL) << "which says nothing without ORDERED";
+  int result = 0;
+  for (int i = 0; i < 100 && result == 0; ++i) result = send(large.size(), 1, KCCM_URING_ORDERED);
+  ASSERT_EQ(result, -EAGAIN);
+  EXPECT_EQ(send(1, 1, KCCM_URING_ORDERED), -EAGAIN);
+  EXPECT_EQ(send(1, 1, 0), 0);
+  EXPECT_EQ(send(1, 0, KCCM_URING_ORDERED), 0) << "another lane";
+  EXPECT_EQ(send(1, 1, KCCM_URING_ORDERED | KCCM_URING_RESUME), 0);
+  EXPECT_EQ(send(1, 1, KCCM_URING_ORDERED), 0);
+  EXPECT_EQ(send(large.size(), 1, KCCM_URING_ORDERED), -EAGAIN);
+  EXPECT_EQ(send(large.size(), 1, KCCM_URING_ORDERED | KCCM_URING_RESUME), -EAGAIN);
+  EXPECT_EQ(send(1, 1, KCCM_URING_ORDERED), -EAGAIN) << "refused again";
+}
+
 TEST_F(DeviceTest, Answers_calls_with_status_and_payload) {
   ASSERT_EQ(two_.Bind(kPort), 0);
   for (const size_t bytes : {size_t{0}, size_t{64}, size_t{KCCM_PAYLOAD_MAX}}) {
