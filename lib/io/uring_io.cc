@@ -28,6 +28,7 @@
 #include "lib/base/unique_fd.h"
 #include "lib/io/address.h"
 #include "lib/io/socket.h"
+#include "lib/io/uring_devices.h"
 #include "lib/io/uring_loop.h"
 
 namespace clustix::io {
@@ -109,7 +110,7 @@ void RemoveSocketFile(const Listener& listener) {
 class UringIoImpl final : public UringIo {
  public:
   explicit UringIoImpl(std::unique_ptr<UringLoop> loop)
-      : loop_(std::move(loop)), ring_(loop_->ring()) {
+      : loop_(std::move(loop)), ring_(loop_->ring()), devices_(*loop_) {
     loop_->set_completion_handler([this](const Completion& c) { OnCompletion(c); });
     loop_->set_direct_receiver([this] { return ReceiveDirectly(); });
   }
@@ -138,6 +139,13 @@ class UringIoImpl final : public UringIo {
   void ResumeReceive(StreamId stream) override;
   void Close(StreamId stream) override;
   absl::StatusOr<ucred> PeerCredentials(StreamId stream) override;
+
+  DeviceId Attach(int fd, DeviceHandler* handler) override { return devices_.Attach(fd, handler); }
+  void Submit(DeviceId device, uint32_t op, const CommandPayload& payload, uint32_t tag) override {
+    devices_.Submit(device, op, payload, tag);
+  }
+  void Watch(DeviceId device, uint32_t events) override { devices_.Watch(device, events); }
+  void Detach(DeviceId device) override { devices_.Detach(device); }
 
  private:
   void OnCompletion(const Completion& completion);
@@ -168,6 +176,7 @@ class UringIoImpl final : public UringIo {
 
   std::unique_ptr<UringLoop> loop_;
   UringRing& ring_;
+  UringDevices devices_;
   std::unordered_map<StreamId, std::unique_ptr<Stream>> streams_;
   std::unordered_map<ListenerId, std::unique_ptr<Listener>> listeners_;
   std::vector<StreamId> reports_;    // streams whose write is over and not reported
@@ -195,6 +204,10 @@ void UringIoImpl::OnCompletion(const Completion& completion) {
   }
   if (completion.op == Op::kAccept) {
     OnAccept(*listeners_.at(completion.id), completion);
+    return;
+  }
+  if (completion.op == Op::kCommand || completion.op == Op::kEvents) {
+    devices_.OnCompletion(completion);
     return;
   }
   Stream& stream = *streams_.at(completion.id);
@@ -225,6 +238,7 @@ void UringIoImpl::CancelAgain(const MissedCancel& missed) {
 
 // Is the operation in flight, and has its owner cancelled it?
 bool UringIoImpl::IsToEnd(Op op, uint64_t id) {
+  if (op == Op::kEvents) return devices_.IsToEnd(id);
   if (op == Op::kAccept) {
     const auto found = listeners_.find(id);
     return found != listeners_.end() && found->second->closing && found->second->accepting;

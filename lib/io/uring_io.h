@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Io on io_uring: one ring, one thread, TCP and unix sockets. See io.h for the contract.
+// Io and DeviceIo on io_uring: one ring, one thread, TCP and unix sockets, devices. See io.h and
+// device_io.h for the contracts.
 //
 // All functions but Loop::Post() and Stop() belong to the thread that calls Run(). Another thread
 // may make it, listen and connect before Run(), and may destroy it once Run()'s thread has ended.
@@ -13,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "lib/base/spin_policy.h"
+#include "lib/io/device_io.h"
 #include "lib/io/io.h"
 
 namespace clustix::io {
@@ -33,12 +35,13 @@ struct UringCounters {
   uint64_t reads = 0;    // by recv() itself, likewise
 };
 
-class UringIo : public Io {
+class UringIo : public Io, public DeviceIo {
  public:
   // kFailedPrecondition if the kernel has no io_uring, or forbids it.
   static absl::StatusOr<std::unique_ptr<UringIo>> Create(const UringOptions& options = {});
   // Ends all operations and closes all descriptors; calls no handler and no task.
   ~UringIo() override = default;
+  Loop& loop() override = 0;  // of both
   // Turns the loop on the calling thread until Stop(). May be called again afterwards, by the same
   // thread.
   virtual void Run() = 0;

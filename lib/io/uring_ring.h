@@ -26,7 +26,17 @@ namespace clustix::io {
 
 // What an operation is for. It travels through the kernel in the low byte of user_data, the id of
 // its owner above it: ids are never reused, so a late completion cannot be taken for another's.
-enum class Op : uint8_t { kCancel, kWake, kWatch, kAccept, kConnect, kReceive, kSend };
+enum class Op : uint8_t {
+  kCancel,
+  kWake,
+  kWatch,
+  kAccept,
+  kConnect,
+  kReceive,
+  kSend,
+  kCommand,
+  kEvents
+};
 
 struct Completion {
   Op op;
