@@ -28,6 +28,7 @@ struct Arguments {
   std::string config;
   std::string node;
   std::string runtime_dir;
+  std::string transport;
   std::string log_level;
   bool no_proc = false;
   bool proc_optional = false;
@@ -43,6 +44,10 @@ absl::StatusOr<DaemonOptions> MakeOptions(const Arguments& arguments) {
   if (!arguments.runtime_dir.empty()) options.runtime_dir = arguments.runtime_dir;
   // What `clustix status` prints must be true in any working directory.
   options.runtime_dir = std::filesystem::absolute(options.runtime_dir).string();
+  options.transport = options.config.transport;
+  if (!arguments.transport.empty()) {
+    options.transport = *ParseTransportChoice(arguments.transport);
+  }
   options.proc = options.config.proc && !arguments.no_proc;
   options.proc_optional = arguments.proc_optional;
   options.local_proc = arguments.local_proc;
@@ -85,6 +90,11 @@ void Declare(CLI::App& app, Arguments& arguments) {
                  "ns, maps, ... of its processes are links to there (default: localproc in the "
                  "runtime directory)")
       ->type_name("DIR");
+  app.add_option("--transport", arguments.transport,
+                 "What carries the messages: auto (the kernel module kccm if it can be used), "
+                 "module, or user")
+      ->type_name("KIND")
+      ->check(CLI::IsMember({"auto", "module", "user"}));
   app.add_option("--log-level", arguments.log_level, "debug, info, warning or error")
       ->type_name("LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));

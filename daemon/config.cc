@@ -164,6 +164,13 @@ absl::Status ReadDaemon(Section section, Config& config) {
   }
   ASSIGN_OR_RETURN(std::optional<bool> proc, section.Bool("proc"));
   config.proc = proc.value_or(true);
+  constexpr const char* kTransports = "auto, module or user";
+  ASSIGN_OR_RETURN(std::optional<std::string> transport, section.String("transport", kTransports));
+  if (transport) {
+    const std::optional<TransportChoice> parsed = ParseTransportChoice(*transport);
+    if (!parsed) return section.Wrong("transport", absl::StrCat("expected ", kTransports));
+    config.transport = *parsed;
+  }
   constexpr const char* kLevels = "debug, info, warning or error";
   ASSIGN_OR_RETURN(std::optional<std::string> level, section.String("log_level", kLevels));
   if (level) {
@@ -217,14 +224,21 @@ absl::Status ReadRoot(const toml::table& root, Config& config) {
                               config));
   RETURN_IF_ERROR(ReadNodes(root, config));
   if (const toml::node* daemon = root.get("daemon")) {
-    RETURN_IF_ERROR(ReadDaemon(
-        Section(config.path, "[daemon]", *daemon->as_table(), {"runtime_dir", "proc", "log_level"}),
-        config));
+    RETURN_IF_ERROR(ReadDaemon(Section(config.path, "[daemon]", *daemon->as_table(),
+                                       {"runtime_dir", "proc", "transport", "log_level"}),
+                               config));
   }
   return absl::OkStatus();
 }
 
 }  // namespace
+
+std::optional<TransportChoice> ParseTransportChoice(std::string_view text) {
+  if (text == "auto") return TransportChoice::kAuto;
+  if (text == "module") return TransportChoice::kModule;
+  if (text == "user") return TransportChoice::kUser;
+  return std::nullopt;
+}
 
 bool IsValidName(std::string_view name) {
   if (name.empty() || name.size() > kNameBytesMax) return false;

@@ -14,6 +14,7 @@
 //   [daemon]                   # optional; each key is also an option of clustixd, which wins
 //   runtime_dir = "/run/clustix"
 //   proc = true                # mount the cluster's /proc
+//   transport = "auto"         # auto, module (fails without the kernel module) or user
 //   log_level = "info"         # debug, info, warning, error
 //
 // Called at start, by one thread.
@@ -41,6 +42,10 @@ struct NodeConfig {
   std::string address;  // canonical, as ParseAddress() gives it
 };
 
+// What carries the messages; kAuto is the kernel module where it can be used.
+enum class TransportChoice : uint8_t { kAuto, kModule, kUser };
+std::optional<TransportChoice> ParseTransportChoice(std::string_view text);  // auto, module, user
+
 struct Config {
   std::string path;
   std::string cluster_name;
@@ -51,6 +56,7 @@ struct Config {
   // [daemon]
   std::optional<std::string> runtime_dir;
   bool proc = true;
+  TransportChoice transport = TransportChoice::kAuto;
   base::LogLevel log_level = base::LogLevel::kInfo;
 };
 

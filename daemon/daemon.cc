@@ -47,7 +47,6 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
 }
 
 absl::Status Daemon::StartParts() {
-  transport_ = ChooseTransport();
   incarnation_ = base::RandomId();
   ASSIGN_OR_RETURN(runtime_, RuntimeDir::Acquire(options_.runtime_dir));
   RETURN_IF_ERROR(WatchSignals());  // before the first thread is made: they inherit the mask
@@ -105,9 +104,13 @@ absl::Status Daemon::StartMessenger() {
                    member::NodeTable::Create(options_.self.id, std::move(nodes)));
   nodes_ = std::make_unique<member::NodeTable>(std::move(table));
   ++open_parts_;
-  ASSIGN_OR_RETURN(messenger_, msg::StartSessionMessenger(*io_, config, msg::SystemRandom(),
-                                                          [this] { OnPartClosed(); }));
+  absl::StatusOr<RunningTransport> started =
+      StartTransport(options_.transport, *io_, config, [this] { OnPartClosed(); });
   explicit_bzero(config.key.data(), config.key.size());  // it has its own
+  RETURN_IF_ERROR(started.status());
+  transport_ = started->transport;
+  messenger_ = std::move(started->messenger);
+  incarnation_ = started->incarnation;
   service_ = std::make_unique<ProcService>(io_->loop(), *messenger_, *nodes_, *local_, *reader_,
                                            ProcServiceOptions{});
   server_ =

@@ -33,6 +33,7 @@ struct DaemonOptions {
   Config config;
   NodeConfig self;
   std::string runtime_dir;
+  TransportChoice transport = TransportChoice::kAuto;
   bool proc = true;            // mount the cluster's /proc
   bool proc_optional = false;  // run without it if that fails
   std::string local_proc;      // FuseView::Options::local_proc; empty: RuntimeDir's

@@ -7,6 +7,12 @@
 
 #include <fstream>
 #include <sstream>
+#include <utility>
+
+#include "lib/base/log.h"
+#include "lib/base/status.h"
+#include "lib/msg/kccm_messenger.h"
+#include "lib/msg/ports.h"
 
 namespace clustix::daemon {
 namespace {
@@ -34,7 +40,7 @@ std::string ContainerKind(const std::string& root) {
   return "";
 }
 
-// Why the module is not loaded, most fundamental reason first: each makes those after it moot.
+// Each reason makes those after it moot.
 std::string WhyNotLoaded(const std::string& root) {
   const std::string kernel = "kernel " + KernelRelease();
   if (!Exists(root + "/proc/modules")) {
@@ -57,11 +63,45 @@ std::string WhyNotLoaded(const std::string& root) {
 
 }  // namespace
 
-Transport ChooseTransport(const std::string& root) {
-  if (Exists(root + "/dev/kccm")) {
-    return {"user-space", "/dev/kccm is there, but this clustixd was built without its transport"};
+std::string WhyNoModule(const std::string& root) {
+  return Exists(root + "/dev/kccm") ? "" : WhyNotLoaded(root);
+}
+
+absl::StatusOr<RunningTransport> StartTransport(TransportChoice choice, io::UringIo& io,
+                                                const msg::MessengerConfig& config,
+                                                const std::function<void()>& closed) {
+  std::string why_user = "it is what the configuration asks for (transport = \"user\")";
+  if (choice != TransportChoice::kUser) {
+    why_user = WhyNoModule();
+    absl::Status failed = absl::FailedPreconditionError(base::ToAbsl(why_user));
+    if (why_user.empty()) {
+      // What every node serves, so that no peer finds it without.
+      absl::StatusOr<msg::KccmMessenger> kccm =
+          msg::StartKccmMessenger(io, config, {msg::kPortProc}, closed);
+      if (kccm.ok()) {
+        return RunningTransport{.transport = {"kccm", absl::StrCat("protocol ", kccm->protocol)},
+                                .messenger = std::move(kccm->messenger),
+                                .incarnation = kccm->incarnation};
+      }
+      failed = kccm.status();
+      why_user = absl::StrCat("/dev/kccm is there and cannot be used: ", failed.message());
+    }
+    if (choice == TransportChoice::kModule) {
+      io.loop().Post(closed);
+      return absl::Status(failed.code(),
+                          absl::StrCat("the kernel module cannot be used: ", failed.message(),
+                                       " (transport = \"auto\" takes user space then)"));
+    }
+    if (WhyNoModule().empty()) {
+      base::Log(base::LogLevel::kWarning, "daemon", "takes user space instead of the module",
+                {{"reason", why_user}});
+    }
   }
-  return {"user-space", WhyNotLoaded(root)};
+  ASSIGN_OR_RETURN(std::unique_ptr<Messenger> messenger,
+                   msg::StartSessionMessenger(io, config, msg::SystemRandom(), closed));
+  return RunningTransport{.transport = {"user-space", why_user},
+                          .messenger = std::move(messenger),
+                          .incarnation = config.incarnation};
 }
 
 }  // namespace clustix::daemon

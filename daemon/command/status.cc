@@ -130,7 +130,9 @@ void Print(const client::Status& status, const std::string& socket) {
                      FormatDuration(status.uptime_ms) + ", incarnation " +
                      Incarnation(status.incarnation));
   line("Socket", socket);
-  line("Transport", status.transport_name + ": " + status.transport_reason);
+  line("Transport", status.transport_name == "kccm"
+                        ? "kernel module kccm, " + status.transport_reason
+                        : "user space: " + status.transport_reason);
   line("/proc", status.proc_mount.empty() ? "not mounted: " + status.proc_note
                                           : "mounted at " + status.proc_mount);
   PrintPeers(status);

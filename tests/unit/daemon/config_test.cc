@@ -47,7 +47,8 @@ TEST(Config, Reads_a_complete_file) {
                   "key_file = \"keys/cluster.key\"\ntolerance_ms = 800\n"
                   "[[node]]\nid = 7\nname = \"seven\"\naddress = \"[fd00:0::7]:7401\"\n"
                   "[[node]]\nid = 2\naddress = \"10.0.0.2:7400\"\n"
-                  "[daemon]\nruntime_dir = \"/run/x\"\nproc = false\nlog_level = \"debug\"\n");
+                  "[daemon]\nruntime_dir = \"/run/x\"\nproc = false\ntransport = \"module\"\n"
+                  "log_level = \"debug\"\n");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->cluster_name, "demo");
   EXPECT_EQ(config->cluster_uuid[0], 0x6b);
@@ -60,6 +61,7 @@ TEST(Config, Reads_a_complete_file) {
   EXPECT_EQ(config->nodes[1].address, "[fd00::7]:7401");
   EXPECT_EQ(config->runtime_dir, "/run/x");
   EXPECT_FALSE(config->proc);
+  EXPECT_EQ(config->transport, TransportChoice::kModule);
   EXPECT_EQ(config->log_level, base::LogLevel::kDebug);
 }
 
@@ -79,7 +81,7 @@ TEST(Config, Refuses_unknown_keys_everywhere) {
   ExpectError(Text("[deamon]\n"), 8, "deamon", "[daemon]");
   ExpectError(Text("port = 1\n"), 8, "[[node]] port", "id, name, address");
   ExpectError(Text("[daemon]\nproc_mount = \"/x\"\n"), 9, "[daemon] proc_mount",
-              "runtime_dir, proc, log_level");
+              "runtime_dir, proc, transport, log_level");
   ExpectError(std::string(kCluster) + "tolerance = 3\n" + kNode1, 5, "[cluster] tolerance",
               "tolerance_ms");
 }
@@ -114,6 +116,8 @@ TEST(Config, Refuses_values_of_another_type_or_out_of_range) {
   ExpectError(Text("[[node]]\nid = 0\n"), 9, "[[node]] id", "1 to 511");
   ExpectError(Text("[[node]]\nid = 512\n"), 9, "[[node]] id", "1 to 511");
   ExpectError(Text("[daemon]\nproc = 1\n"), 9, "[daemon] proc", "true or false");
+  ExpectError(Text("[daemon]\ntransport = \"kernel\"\n"), 9, "[daemon] transport",
+              "auto, module or user");
   ExpectError(Text("[daemon]\nlog_level = \"loud\"\n"), 9, "[daemon] log_level", "debug, info");
   ExpectError(Text("[daemon]\nruntime_dir = \"run\"\n"), 9, "[daemon] runtime_dir", "absolute");
   ExpectError(std::string(kCluster) + "tolerance_ms = 10\n" + kNode1, 5, "tolerance_ms",

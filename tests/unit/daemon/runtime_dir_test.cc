@@ -66,16 +66,18 @@ TEST(Transport, Says_why_the_module_is_not_used) {
   TempDir root;
   std::filesystem::create_directories(root.File("proc/sys/kernel"));
   std::filesystem::create_directories(root.File("sys/kernel/security"));
-  EXPECT_EQ(ChooseTransport(root.path()).name, "user-space");
-  EXPECT_THAT(ChooseTransport(root.path()).reason, HasSubstr("CONFIG_MODULES"));
+  EXPECT_THAT(WhyNoModule(root.path()), HasSubstr("CONFIG_MODULES"));
   root.Write("proc/modules", "");
-  EXPECT_THAT(ChooseTransport(root.path()).reason, HasSubstr("/dev/kccm"));
+  EXPECT_THAT(WhyNoModule(root.path()), HasSubstr("/dev/kccm"));
   root.Write("sys/kernel/security/lockdown", "none [integrity] confidentiality\n");
-  EXPECT_THAT(ChooseTransport(root.path()).reason, HasSubstr("locked down"));
+  EXPECT_THAT(WhyNoModule(root.path()), HasSubstr("locked down"));
   root.Write("proc/sys/kernel/modules_disabled", "1\n");
-  EXPECT_THAT(ChooseTransport(root.path()).reason, HasSubstr("modules_disabled"));
+  EXPECT_THAT(WhyNoModule(root.path()), HasSubstr("modules_disabled"));
   root.Write(".dockerenv", "");
-  EXPECT_THAT(ChooseTransport(root.path()).reason, HasSubstr("container (docker)"));
+  EXPECT_THAT(WhyNoModule(root.path()), HasSubstr("container (docker)"));
+  std::filesystem::create_directories(root.File("dev"));
+  root.Write("dev/kccm", "");
+  EXPECT_EQ(WhyNoModule(root.path()), "");
 }
 
 }  // namespace

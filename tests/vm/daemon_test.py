@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""clustixd with the kernel module on one machine and without it on another: one cluster."""
+
+import json
+
+import kccm
+import scenario
+
+PROGRAMS = ("clustix", "clustixd")
+CONFIGURATION = "/tmp/cluster.toml"
+KEY = "5e" * 32
+
+
+class Daemon:
+    """clustixd of a machine, which is the node of the machine's number."""
+
+    def __init__(self, machine):
+        self.machine = machine
+
+    def start(self, *options):
+        self.job = self.machine.run(f"exec clustixd --config {CONFIGURATION} --node {self.machine.number} "
+                                    f"--no-proc {' '.join(options)}")
+        self.job.expect("ready")
+
+    def expect_peer(self, event):
+        self.job.expect(f"peer changed.*event={event}")
+
+    def do(self, command):
+        return self.machine.do(f"clustix {command}")
+
+    def refuses(self, command):
+        """What a command says that must fail with 1."""
+        job = self.machine.run(f"clustix {command}")
+        if job.wait() != 1:
+            raise AssertionError(f"clustix {command} ended with {job.status}: {job.lines}")
+        return "\n".join(job.lines)
+
+    def status(self):
+        return json.loads(self.do("status --json"))
+
+
+class Daemons(kccm.Scenario):
+
+    def boot_cluster(self, *kernels):
+        """Two machines with a configuration, of which the first has the module."""
+        machines = self.boot(*kernels, programs=PROGRAMS, modules={
+            kernels[0]: self.build_modules(kernels[0], "kccm", scenario.ROOT, kccm.FOLDERS).values()})
+        nodes = "".join(f'[[node]]\\nid = {one.number}\\nname = "{one.name}"\\naddress = "{one.address}:7400"\\n'
+                        for one in machines)
+        for machine in machines:
+            machine.do(f"printf '[cluster]\\nname = \"vm\"\\nuuid = \"6ba7b810-9dad-41d1-80b4-00c04fd430c8\"\\n"
+                       f"key_file = \"cluster.key\"\\n{nodes}' >{CONFIGURATION}; "
+                       f"umask 077; echo {KEY} >/tmp/cluster.key")
+        machines[0].do("insmod /modules/kccm.ko")
+        return [Daemon(machine) for machine in machines]
+
+    def assert_sees_both(self, daemon):
+        """The processes of both machines, by name and node."""
+        seen = daemon.do("ps -o node,comm")
+        for number in (1, 2):
+            self.assertRegex(seen, rf"(?m)^ *{number} clustixd$")
+
+    def assert_cluster(self, one, two):
+        one.expect_peer("up")
+        two.expect_peer("up")
+        self.assert_sees_both(one)
+        self.assert_sees_both(two)
+
+    def test_module_and_user_space_form_a_cluster(self):
+        one, two = self.boot_cluster("6.1", "6.12")
+        one.start()
+        two.start()
+        self.assert_cluster(one, two)
+
+        self.assertRegex(one.do("status"), r"(?m)^Transport +kernel module kccm, protocol 1$")
+        self.assertEqual(one.status()["transport"], {"name": "kccm", "reason": "protocol 1"})
+        self.assertRegex(two.do("status"), r"(?m)^Transport +user space: the module kccm is not loaded")
+        self.assertEqual(two.status()["transport"]["name"], "user-space")
+        self.assertEqual(one.status()["incarnation"], two.status()["peers"][0]["incarnation"])
+
+        # The module cannot go while a daemon uses it.
+        self.assertNotEqual(one.machine.run("rmmod kccm").wait(), 0)
+
+        # Killed, and started anew: the node that it has left behind is taken over.
+        before = one.status()["incarnation"]
+        one.job.kill()
+        one.job.wait()
+        one.start()
+        self.assert_cluster(one, two)
+        self.assertNotEqual(one.status()["incarnation"], before)
+        self.assertEqual(one.status()["transport"]["name"], "kccm")
+        self.assertEqual(two.status()["peers"][0]["reboots"], 1)
+
+        # What is asked for and cannot be had is said.
+        refused = two.machine.run(f"clustixd --config {CONFIGURATION} --node 2 --no-proc --transport module "
+                                  "--runtime-dir /tmp/other")
+        self.assertEqual(refused.wait(), 1)
+        self.assertIn("the kernel module cannot be used: the module kccm is not loaded", refused.lines[-1])
+
+        # Its end takes the node along.
+        one.job.kill(15)
+        one.job.succeed()
+        one.machine.expect_log("kccm: node 1: has stopped")
+        two.expect_peer("path-down|suspect|dead")
+        # The last file is closed by a worker of io_uring, after the process has ended.
+        one.machine.do("until rmmod kccm; do :; done")
+
+
+if __name__ == "__main__":
+    scenario.main()
