@@ -40,6 +40,21 @@ exec /bin/agent /dev/ttyS1
 """
 
 
+# Hands over to the system on a disk.
+DISK_INIT = """#!/bin/busybox sh
+mount -t proc proc /proc
+mount -t devtmpfs dev /dev
+while read -r module; do
+    insmod "/boot-modules/$module" || echo "init: cannot load $module"
+done </boot-modules/order
+mount -t ext4 /dev/vda /root
+umount /proc
+mount --move /dev /root/dev
+exec switch_root /root /sbin/init
+"""
+DISK = ("virtio_pci", "virtio_blk", "virtio_net", "ext4")
+
+
 def _libraries(program):
     """Absolute paths of the shared objects that a program loads, its loader included."""
     listing = subprocess.run(["ldd", str(program)], capture_output=True, text=True)
@@ -72,6 +87,31 @@ def _pack(root, image):
                        stdout=to, check=True)
 
 
+def _add_boot_modules(root, kernel, names):
+    order = []
+    for path in kernel.module_files(*names):
+        order.append(path.name.removesuffix(".xz"))
+        (root / "boot-modules" / order[-1]).write_bytes(kernels.content(path))
+    (root / "boot-modules/order").write_text("".join(f"{name}\n" for name in order))
+
+
+def _begin(folder, init, *more):
+    root = pathlib.Path(folder) / "root"
+    for name in ("bin", "proc", "dev", "boot-modules", *more):
+        (root / name).mkdir(parents=True)
+    _busybox(root)
+    (root / "init").write_text(init)
+    (root / "init").chmod(0o755)
+    return root
+
+
+def _end(root, folder):
+    image = pathlib.Path(folder) / "initramfs"
+    _pack(root, image)
+    shutil.rmtree(root)
+    return image
+
+
 def make(kernel, folder, agent, programs=(), modules=(), load=()):
     """An image in `folder` for a machine that runs `kernel`.
 
@@ -80,24 +120,19 @@ def make(kernel, folder, agent, programs=(), modules=(), load=()):
     modules   files of modules that the test loads itself
     load      names of the kernel's own modules to load at boot, besides the network card's
     """
-    root = pathlib.Path(folder) / "root"
-    for name in ("bin", "usr/bin", "etc", "proc", "sys", "dev", "tmp", "run", "modules", "boot-modules"):
-        (root / name).mkdir(parents=True)
-    _busybox(root)
+    root = _begin(folder, INIT, "usr/bin", "etc", "sys", "tmp", "run", "modules")
     shutil.copy(agent, root / "bin/agent")
     (root / "etc/passwd").write_text("root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")
-    (root / "init").write_text(INIT)
-    (root / "init").chmod(0o755)
     for program in [pathlib.Path(shutil.which(tool)) for tool in TOOLS] + list(programs):
         _install(root, pathlib.Path(program))
     for module in modules:
         shutil.copy(module, root / "modules")
-    order = []
-    for path in kernel.module_files(*NETWORK, *load):
-        order.append(path.name.removesuffix(".xz"))
-        (root / "boot-modules" / order[-1]).write_bytes(kernels.content(path))
-    (root / "boot-modules/order").write_text("".join(f"{name}\n" for name in order))
-    image = pathlib.Path(folder) / "initramfs"
-    _pack(root, image)
-    shutil.rmtree(root)
-    return image
+    _add_boot_modules(root, kernel, (*NETWORK, *load))
+    return _end(root, folder)
+
+
+def make_for_disk(kernel, folder):
+    """An image in `folder` for a machine whose system is the file system ext4 of its disk."""
+    root = _begin(folder, DISK_INIT, "root")
+    _add_boot_modules(root, kernel, DISK)
+    return _end(root, folder)

@@ -84,7 +84,7 @@ class Job:
 class Machine:
     """Switched on by the constructor; booted() awaits its agent."""
 
-    def __init__(self, name, kernel, image, folder, address=None, tap=None, number=1):
+    def __init__(self, name, kernel, image, folder, address=None, tap=None, number=1, disk=None):
         self.name, self.kernel, self.address, self.number = name, kernel, address, number
         self.log = []  # the kernel's lines
         self._log_begin = 0  # of the test
@@ -94,7 +94,7 @@ class Machine:
         self._ready = self._ended = False
         with Ports(folder, name) as ports:
             self._qemu = subprocess.Popen(
-                self._command(image, ports, tap), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                self._command(image, ports, tap, disk), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True)
             try:
                 self._console, self._control = ports.accept()
@@ -104,7 +104,7 @@ class Machine:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def _command(self, image, ports, tap):
+    def _command(self, image, ports, tap, disk):
         # Stalls are measured in the time of a machine that its host may not run for seconds.
         arguments = ["console=ttyS0", "loglevel=8", "panic=-1", "printk.time=1", "rcupdate.rcu_cpu_stall_timeout=120",
                      f"vm_name={self.name}"]
@@ -113,10 +113,11 @@ class Machine:
             arguments.append(f"vm_address={self.address}/24")
             card = ["-nic", f"tap,ifname={tap},script=no,downscript=no,model=virtio-net-pci,"
                             f"mac=52:54:00:77:00:{self.number:02x}"]
+        drive = ["-drive", f"file={disk},format=raw,if=virtio,cache=unsafe"] if disk else []
         # q35, because the debug kernel interprets the ACPI methods of the older machine for half a
         # minute.
         return ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "q35,hpet=off",
-                "-cpu", "max", "-smp", "2", "-m", "768", "-display", "none", "-no-reboot", "-nodefaults", *card,
+                "-cpu", "max", "-smp", "2", "-m", "768", "-display", "none", "-no-reboot", "-nodefaults", *card, *drive,
                 "-chardev", f"socket,id=console,path={ports.console}", "-serial", "chardev:console",
                 "-chardev", f"socket,id=control,path={ports.control}", "-serial", "chardev:control",
                 "-kernel", str(self.kernel.image), "-initrd", str(image),

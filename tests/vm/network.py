@@ -16,9 +16,13 @@ _INSIDE = "CLUSTIX_VM_ISOLATED"
 _BRIDGE = "machines"
 
 
+def is_isolated():
+    return _INSIDE in os.environ
+
+
 def isolate():
     """Runs this program again, in namespaces of its own, and does not return; inside, it returns."""
-    if os.environ.get(_INSIDE):
+    if is_isolated():
         # The first process of a namespace gets no signal that it has not asked for.
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
         return

@@ -11,6 +11,8 @@ them off. A test fails on any complaint of a kernel, even when all else went wel
 """
 
 import argparse
+import contextlib
+import functools
 import pathlib
 import shutil
 import sys
@@ -58,6 +60,13 @@ class Machines:
         return machine.Machine(f"node{number}", kernel, self._images[kernel.name],
                                pathlib.Path(self._folder.name), self.network.address(number), tap, number)
 
+    def boot_disk(self, kernel, disk):
+        folder = pathlib.Path(self._folder.name)
+        self.all.append(machine.Machine(
+            "node1", kernel, initramfs.make_for_disk(kernel, folder), folder,
+            self.network.address(1), self.network.add(1), disk=disk))
+        self.all[0].booted()
+
     def boot_again(self, dead):
         """The machine, whose power has failed, with nothing in its memory."""
         one = self._switch_on(dead.number, dead.kernel, f"tap{dead.number}")
@@ -88,9 +97,14 @@ class Machines:
         return [f"{one.name}: {line}" for one in self.all for line in one.splats()]
 
 
+def build():
+    """The build folder."""
+    return _arguments.build
+
+
 def program(name):
     """A program of the build."""
-    return _arguments.build / "bin" / name
+    return build() / "bin" / name
 
 
 class Scenario(unittest.TestCase):
@@ -126,6 +140,12 @@ class Scenario(unittest.TestCase):
         self._machines.boot(kernel_names, programs, modules or {}, load)
         machines = list(self._machines.all)
         return machines if len(machines) > 1 else machines[0]
+
+    def boot_disk(self, kernel_name, disk):
+        """A machine whose system is on a disk, and has the agent among its services; booted."""
+        self._machines = Machines()
+        self._machines.boot_disk(self.kernel(kernel_name), disk)
+        return self._machines.all[0]
 
     def boot_again(self, dead):
         """A machine that was killed, booted once more."""
@@ -213,8 +233,17 @@ class Sharing(Scenario):
             raise AssertionError(problems)
 
 
-def main():
-    """Runs the tests of the calling program: those named on the command line, or all."""
+def _fetch(more):
+    """What is downloaded once must be before the network is out of reach. What cannot be had is missed by
+    the tests that want it, which say so."""
+    for one in (*(functools.partial(kernels.stock, series) for series in kernels.STOCK), *more):
+        with contextlib.suppress(debian.Unavailable):
+            one()
+
+
+def main(*fetch):
+    """Runs the tests of the calling program: those named on the command line, or all. `fetch`: functions
+    that download into the cache what they need beside kernels."""
     global _arguments
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--build", required=True, type=pathlib.Path, help="the build folder")
@@ -225,6 +254,8 @@ def main():
         missing = [tool for tool in TOOLS if not shutil.which(tool)]
         if missing:
             raise debian.Unavailable(f"not installed: {', '.join(missing)}")
+        if not network.is_isolated():
+            _fetch(fetch)
         network.isolate()
     except debian.Unavailable as why:
         print(f"SKIP: {why}")
