@@ -30,8 +30,9 @@ struct Floor {
   double bound;
 };
 
-// All of them, by goal.
+// All of them, by goal: of Clustix in user space, and of its module, in virtual machines.
 const std::vector<Floor>& Floors();
+const std::vector<Floor>& ModuleFloors();
 
 enum class Verdict { kReached, kMissed, kNotMeasured };
 
@@ -43,8 +44,9 @@ struct FloorResult {
   std::string reason = {};           // if it was not measured: "no figure of grpc"
 };
 
-// One result for each of Floors(), in its order.
-std::vector<FloorResult> CheckFloors(const std::vector<Row>& rows);
+// One result for each floor, in their order.
+std::vector<FloorResult> CheckFloors(const std::vector<Row>& rows,
+                                     const std::vector<Floor>& floors = Floors());
 
 // One line for each: the floor, the measured ratio, and reached, missed or not measured.
 std::string RenderFloors(const std::vector<FloorResult>& results);

@@ -25,8 +25,16 @@ const KnownPeer* Find(std::string_view name) {
   return found == peers.end() ? nullptr : &*found;
 }
 
+// The module, the kernel's other ways, and what it costs to do without.
+bool IsTellingInMachines(const KnownPeer& peer) {
+  if (peer.of_the_kernel || peer.name == "clustix-blocking") return true;
+  if (peer.name == "raw-blocking" || peer.name == "raw-epoll") return true;
+  return peer.name.starts_with("sunrpc") && IsBuilt(peer);
+}
+
 absl::StatusOr<BuiltPeer> Describe(const KnownPeer& peer) {
   BuiltPeer built;
+  built.by_node = peer.by_node;
   built.program = ProgramOfPeer(peer.name);
   ASSIGN_OR_RETURN(std::unique_ptr<Child> child,
                    Child::Start({built.program, "describe"}, {.dies_with_parent = true}));
@@ -61,21 +69,27 @@ const std::vector<KnownPeer>& KnownPeers() {
       {"nng", "nng", false, "libnng-dev"},
       {"zeromq", "ZeroMQ", false, "libzmq3-dev"},
       {"redis", "Redis", false, "libhiredis-dev redis-tools"},
+      {"kccm", "kccm.ko, served by a program", false, "", true, true},
+      {"kccm-kernel", "kccm.ko, served in the kernel", false, "", true, true},
+      {"tipc", "TIPC", false, "", true},
+      {"rds", "RDS over TCP", false, "", true},
   };
   return peers;
 }
 
-std::string ProgramOfPeer(std::string_view name) {
+std::string ProgramBeside(std::string_view name) {
   const std::filesystem::path own = cluster::OwnProgram();
-  return (own.parent_path().parent_path() / "libexec" / "clustix" /
-          ("bench-msg-" + std::string(name)))
-      .string();
+  return (own.parent_path().parent_path() / "libexec" / "clustix" / name).string();
+}
+
+std::string ProgramOfPeer(std::string_view name) {
+  return ProgramBeside("bench-msg-" + std::string(name));
 }
 
 bool IsBuilt(const KnownPeer& peer) { return access(ProgramOfPeer(peer.name).c_str(), X_OK) == 0; }
 
 std::string HowToBuild(const KnownPeer& peer) {
-  if (peer.by_default) {
+  if (peer.packages.empty()) {
     return absl::StrCat(base::ToAbsl(peer.name), " is not built: there is no ",
                         ProgramOfPeer(peer.name),
                         " (run: ./up --bench-peers; or: cmake --build build --target bench_peers)");
@@ -90,12 +104,15 @@ std::string HowToBuild(const KnownPeer& peer) {
       base::ToAbsl(peer.name), ")");
 }
 
-absl::StatusOr<ChosenPeers> ChoosePeers(const std::string& choice) {
+absl::StatusOr<ChosenPeers> ChoosePeers(const std::string& choice, bool in_machines) {
   const bool all = choice == "all";
   std::vector<const KnownPeer*> wanted;
   if (all || choice == "default") {
     for (const KnownPeer& peer : KnownPeers()) {
-      if (all || peer.by_default) wanted.push_back(&peer);
+      if (in_machines ? all || IsTellingInMachines(peer)
+                      : !peer.of_the_kernel && (all || peer.by_default)) {
+        wanted.push_back(&peer);
+      }
     }
   } else {
     for (const std::string& name :
@@ -104,6 +121,10 @@ absl::StatusOr<ChosenPeers> ChoosePeers(const std::string& choice) {
       if (peer == nullptr) {
         return absl::InvalidArgumentError(
             absl::StrCat("no such peer: ", name, " (see: clustix bench msg --list-peers)"));
+      }
+      if (peer->of_the_kernel && !in_machines) {
+        return absl::FailedPreconditionError(
+            absl::StrCat(name, " is of the kernel: it is measured in machines, with --vm"));
       }
       if (std::find(wanted.begin(), wanted.end(), peer) == wanted.end()) wanted.push_back(peer);
     }

@@ -232,7 +232,7 @@ std::optional<Plot> DrawThroughputByWindow(const Run& run) {
 std::vector<Plot> DrawRatios(const Run& run, const std::vector<CaseRows>& groups) {
   std::map<Case, std::vector<BarPanel>> by_mode;  // the size is 0 in the key
   for (const CaseRows& group : groups) {
-    const Row* ours = group.Find(kOurs);
+    const Row* ours = group.Ours();
     if (ours == nullptr) continue;
     BarPanel panel{.title = SizeName(group.test.size_bytes), .bars = {}};
     for (const Row* row : group.rows) {

@@ -69,7 +69,7 @@ std::string RenderCase(const CaseRows& group, int dispensable_max) {
         {column.terminal, headers.empty() ? Table::Align::kLeft : Table::Align::kRight});
   }
   Table table(headers);
-  const Row* ours = group.Find(kOurs);
+  const Row* ours = group.Ours();
   for (const Row* row : group.rows) {
     std::vector<std::string> cells;
     for (const Column& column : Columns()) {
@@ -168,7 +168,7 @@ std::string RenderMarkdown(const Run& run, size_t heading_level) {
       absl::StrAppend(&rule, rule.empty() ? "|---" : "|---:");
     }
     absl::StrAppend(&text, header, "|\n", rule, "|\n");
-    const Row* ours = group.Find(kOurs);
+    const Row* ours = group.Ours();
     for (const Row* row : group.rows) {
       for (const Column& column : Columns()) {
         absl::StrAppend(&text, "| ", EscapeMarkdown(column.cell(*row, ours)), " ");

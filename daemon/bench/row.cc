@@ -28,6 +28,11 @@ const Row* CaseRows::Find(std::string_view peer) const {
   return found == rows.end() ? nullptr : *found;
 }
 
+const Row* CaseRows::Ours() const {
+  const Row* module = Find(kOurModule);
+  return module != nullptr ? module : Find(kOurs);
+}
+
 std::vector<CaseRows> GroupByCase(const std::vector<Row>& rows) {
   std::map<Case, std::vector<const Row*>> by_case;
   for (const Row& row : rows) by_case[row.test].push_back(&row);

@@ -30,7 +30,7 @@ struct Round {
   double p50_us = 0;  // 0 if the mode has no latency, as one-way streams have not
   double p99_us = 0;
   double mb_per_s = 0;          // 10^6 bytes of payload per second, one way
-  double cpu_us_per_msg = 0;    // client and server together
+  double cpu_us_per_msg = 0;    // client and server together; 0: not known
   double syscalls_per_msg = 0;  // client and server together; 0: the peer does not count
   double loadavg = 0;           // of one minute, when the round began
   std::vector<LatencyBucket> latency = {};  // by ascending upper_us; may be empty
@@ -82,6 +82,8 @@ struct CaseRows {
 
   // Null if the peer was not measured in this case.
   const Row* Find(std::string_view peer) const;
+  // The row that all others are compared to: Clustix, or where it is measured, its module.
+  const Row* Ours() const;
 };
 
 // By mode, then size, then window.
@@ -91,8 +93,9 @@ std::vector<CaseRows> GroupByCase(const std::vector<Row>& rows);
 // that measured nothing.
 std::optional<double> Ratio(double over, double under);
 
-// The peer that all others are compared to.
+// Ourselves.
 inline constexpr std::string_view kOurs = "clustix";
+inline constexpr std::string_view kOurModule = "kccm";
 
 // The middle value, or the mean of the middle two; 0 of none.
 double Median(std::vector<double> values);

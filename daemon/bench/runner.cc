@@ -20,7 +20,13 @@ constexpr std::chrono::seconds kStopPatience{5};
 // What a run may take beyond its time: to start, to connect, and until everything outstanding has
 // been answered.
 constexpr std::chrono::seconds kRunPatience{30};
+// Machines without help of the processor are that much slower.
+constexpr int kSlowdown = 6;
 constexpr uint32_t kMostFailures = 2;
+
+std::chrono::milliseconds Slowed(const Plan& plan, std::chrono::milliseconds patience) {
+  return plan.stage ? patience * kSlowdown : patience;
+}
 
 // A core for the client, and another one for the server.
 struct Cores {
@@ -42,9 +48,10 @@ std::vector<std::string> SharedOptions(const Plan& plan, const std::string& addr
   return options;
 }
 
-std::vector<std::string> CommandLine(const BuiltPeer& peer, const char* subcommand,
+std::vector<std::string> CommandLine(std::vector<std::string> argv, const BuiltPeer& peer,
+                                     const char* subcommand,
                                      const std::vector<std::string>& options) {
-  std::vector<std::string> argv = {peer.program, subcommand};
+  argv.insert(argv.end(), {peer.program, subcommand});
   argv.insert(argv.end(), options.begin(), options.end());
   return argv;
 }
@@ -57,31 +64,36 @@ absl::StatusOr<std::string> RunClient(const Plan& plan, const BuiltPeer& peer, c
                                  "--size", std::to_string(test.size_bytes),          //
                                  "--window", std::to_string(test.window),            //
                                  "--duration-ms", std::to_string(plan.duration_ms),  //
-                                 "--warmup-ms", std::to_string(plan.warmup_ms),      //
-                                 "--server-pid", std::to_string(server)});
+                                 "--warmup-ms", std::to_string(plan.warmup_ms)});
+  if (!plan.stage) options.insert(options.end(), {"--server-pid", std::to_string(server)});
   ASSIGN_OR_RETURN(
       std::unique_ptr<Child> client,
       Child::Start(
-          CommandLine(peer, "run", options),
+          CommandLine(plan.stage ? plan.stage->client : std::vector<std::string>(), peer, "run",
+                      options),
           {.core = cores.client, .dies_with_parent = true, .interrupt_fd = plan.interrupt_fd}));
-  const Deadline deadline =
-      cluster::After(kRunPatience + std::chrono::milliseconds(plan.duration_ms + plan.warmup_ms));
+  const Deadline deadline = cluster::After(
+      Slowed(plan, kRunPatience + std::chrono::milliseconds(plan.duration_ms + plan.warmup_ms)));
   ASSIGN_OR_RETURN(std::string line, client->ReadLine(deadline));
   RETURN_IF_ERROR(client->Finish(deadline));
   return line;
 }
 
 absl::StatusOr<Round> Measure(const Plan& plan, const BuiltPeer& peer, const Case& test) {
-  const Cores cores = ChooseCores(plan.pin);
+  const Cores cores = ChooseCores(plan.pin && !plan.stage);
   const double loadavg = LoadAverage();
+  const Stage here{.server = {}, .client = {}, .server_address = "127.0.0.1:0", .server_node = {}};
+  const Stage& stage = plan.stage ? *plan.stage : here;
+  const std::string& any = peer.by_node ? stage.server_node : stage.server_address;
   ASSIGN_OR_RETURN(std::unique_ptr<Child> server,
-                   Child::Start(CommandLine(peer, "serve", SharedOptions(plan, "127.0.0.1:0")),
+                   Child::Start(CommandLine(stage.server, peer, "serve", SharedOptions(plan, any)),
                                 {.core = cores.server, .interrupt_fd = plan.interrupt_fd}));
-  const absl::StatusOr<std::string> hello = server->ReadLine(cluster::After(kStartPatience));
+  const absl::StatusOr<std::string> hello =
+      server->ReadLine(cluster::After(Slowed(plan, kStartPatience)));
   if (!hello.ok()) return base::WithContext(hello.status(), "the server");
   ASSIGN_OR_RETURN(const std::string address, ParseListening(*hello));
   absl::StatusOr<std::string> line = RunClient(plan, peer, test, address, server->pid(), cores);
-  const absl::Status stopped = server->Finish(cluster::After(kStopPatience));
+  const absl::Status stopped = server->Finish(cluster::After(Slowed(plan, kStopPatience)));
   if (!line.ok()) return line.status();
   if (!stopped.ok()) return base::WithContext(stopped, "the server, at its end");
   ASSIGN_OR_RETURN(Round round, ParseRound(*line));

@@ -10,6 +10,7 @@
 #define CLUSTIX_DAEMON_BENCH_RUNNER_H_
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,13 @@ inline constexpr size_t kMostOutstandingBytes = size_t{256} << 20;
 // count.
 std::vector<Case> CasesOf(const CaseChoice& choice);
 
+// Where the two sides run, if not as children of this program on this machine.
+struct Stage {
+  std::vector<std::string> server, client;  // commands that take a program's command line
+  std::string server_address;               // for a server that listens on any port
+  std::string server_node;                  // for peers whose servers are found by node
+};
+
 struct Plan {
   std::vector<BuiltPeer> peers;
   std::vector<Case> cases;
@@ -40,7 +48,8 @@ struct Plan {
   uint32_t warmup_ms = 60;
   std::string congestion = {};  // empty: the system's
   uint32_t spin_us = 50;
-  bool pin = true;        // a core for each side, if there are two
+  bool pin = true;  // a core for each side, if there are two
+  std::optional<Stage> stage = {};
   int interrupt_fd = -1;  // readable: stop now
 };
 

@@ -20,6 +20,7 @@
 #include "absl/strings/str_join.h"
 #include "daemon/bench/floors.h"
 #include "daemon/bench/machine.h"
+#include "daemon/bench/machines.h"
 #include "daemon/bench/peers.h"
 #include "daemon/bench/plot.h"
 #include "daemon/bench/report.h"
@@ -49,8 +50,10 @@ struct Arguments {
   uint32_t spin_us = 50;
   std::string json, plot;
   bool no_pin = false, quick = false, list_peers = false;
-  uint32_t cut_ms = 0;   // 0: compare peers
-  uint32_t seconds = 0;  // 0: 60 with --cut, 5 with --peers-at-once
+  bool vm = false, count_instructions = false;
+  std::string kernel = "6.1";  // of the machines
+  uint32_t cut_ms = 0;         // 0: compare peers
+  uint32_t seconds = 0;        // 0: 60 with --cut, 5 with --peers-at-once
   uint32_t peers_at_once = 0;
   bool beside_bulk = false;
   std::optional<uint32_t> stall_seconds;
@@ -65,6 +68,17 @@ struct Arguments {
 void MakeQuick(const CLI::App& command, Arguments& arguments) {
   if (command.count("--rounds") == 0) arguments.rounds = 1;
   if (command.count("--sizes") == 0) arguments.cases.sizes_bytes = {64, 65536};
+}
+
+// Machines without KVM take their time; where instructions are counted, one round is as good as
+// ten.
+void MakeForMachines(const CLI::App& command, Arguments& arguments) {
+  if (command.count("--sizes") == 0) arguments.cases.sizes_bytes = {64};
+  if (command.count("--windows") == 0) arguments.cases.windows = {64};
+  if (command.count("--duration-ms") == 0) {
+    arguments.duration_ms = arguments.count_instructions ? 100 : 1000;
+  }
+  if (command.count("--rounds") == 0 && arguments.count_instructions) arguments.rounds = 1;
 }
 
 // Ctrl-C and SIGTERM end the measurement that runs, and what is there by then is shown. The second
@@ -175,13 +189,22 @@ int RunSoak(const Arguments& arguments) {
   return RunManyCommand(plan, arguments.peers_at_once, kManyWindow, seconds * 1000);
 }
 
+// Switches the machines off, and says what they were.
+absl::Status Finish(const Arguments& arguments, bench::Machines& machines, bench::Run& run) {
+  run.machine.kernel = absl::StrCat(
+      machines.release(), arguments.count_instructions ? " in a machine" : " in two machines",
+      " of QEMU without KVM, on Linux ", run.machine.kernel);
+  return machines.Finish();
+}
+
 int RunBenchMsg(const Arguments& arguments, const std::string& command_line) {
   if (arguments.list_peers) return ListPeers();
   if (absl::Status status = bench::CheckCongestion(arguments.congestion); !status.ok()) {
     return Fail(status);
   }
   if (arguments.is_soak()) return RunSoak(arguments);
-  const absl::StatusOr<bench::ChosenPeers> chosen = bench::ChoosePeers(arguments.peers);
+  const absl::StatusOr<bench::ChosenPeers> chosen =
+      bench::ChoosePeers(arguments.peers, arguments.vm);
   if (!chosen.ok()) {
     const int code = Fail(chosen.status());
     return absl::IsInvalidArgument(chosen.status()) ? kExitUsage : code;
@@ -192,14 +215,25 @@ int RunBenchMsg(const Arguments& arguments, const std::string& command_line) {
                               ": not built (run: ./up --bench-peers)"));
   }
   CatchInterrupts();
-  const bench::Plan plan{.peers = chosen->peers,
-                         .cases = bench::CasesOf(arguments.cases),
-                         .rounds = arguments.rounds,
-                         .duration_ms = arguments.duration_ms,
-                         .congestion = arguments.congestion,
-                         .spin_us = arguments.spin_us,
-                         .pin = !arguments.no_pin,
-                         .interrupt_fd = interrupt_fd};
+  std::unique_ptr<bench::Machines> machines;
+  if (arguments.vm) {
+    progress.Say("booting the machines");
+    absl::StatusOr<std::unique_ptr<bench::Machines>> booted =
+        bench::Machines::Boot(chosen->peers, {.kernel = arguments.kernel,
+                                              .count_instructions = arguments.count_instructions,
+                                              .interrupt_fd = interrupt_fd});
+    if (!booted.ok()) return Fail(booted.status());
+    machines = *std::move(booted);
+  }
+  bench::Plan plan{.peers = chosen->peers,
+                   .cases = bench::CasesOf(arguments.cases),
+                   .rounds = arguments.rounds,
+                   .duration_ms = arguments.duration_ms,
+                   .congestion = arguments.congestion,
+                   .spin_us = arguments.spin_us,
+                   .pin = !arguments.no_pin,
+                   .interrupt_fd = interrupt_fd};
+  if (machines != nullptr) plan.stage = machines->stage();
   bench::Run run{.machine = bench::DescribeMachine(arguments.congestion),
                  .date = bench::DateNow(),
                  .command_line = command_line,
@@ -212,12 +246,20 @@ int RunBenchMsg(const Arguments& arguments, const std::string& command_line) {
       });
   progress.Clear();
   run.rows = result.rows;
+  const absl::Status off =
+      machines == nullptr ? absl::OkStatus() : Finish(arguments, *machines, run);
   std::fputs(bench::RenderText(run, OutputColumns()).c_str(), stdout);
+  if (arguments.count_instructions) {
+    std::printf("\nTime is counted in instructions: a microsecond is a thousand of them.\n");
+  }
+  const std::string_view ours = arguments.vm ? bench::kOurModule : bench::kOurs;
   if (std::any_of(run.rows.begin(), run.rows.end(),
-                  [](const bench::Row& row) { return row.peer == bench::kOurs; })) {
-    std::printf("\n%s", bench::RenderFloors(bench::CheckFloors(run.rows)).c_str());
+                  [ours](const bench::Row& row) { return row.peer == ours; })) {
+    const auto& floors = arguments.vm ? bench::ModuleFloors() : bench::Floors();
+    std::printf("\n%s", bench::RenderFloors(bench::CheckFloors(run.rows, floors)).c_str());
   }
   if (absl::Status status = Write(arguments, run); !status.ok()) return Fail(status);
+  if (!off.ok()) return Fail(off);
   if (result.interrupted) return Fail("interrupted: what is shown had been measured by then");
   if (result.failures.empty()) return kExitOk;
   return Fail(absl::StrCat(result.failures.size(), " measurements failed (see above)"));
@@ -282,6 +324,16 @@ void AddRunOptions(CLI::App* command, Arguments& arguments) {
   command->add_flag("--quick", arguments.quick, "One round of fewer sizes: a look, in 20 s");
   command->add_option("--json", arguments.json, "Write all rows to this file")->type_name("FILE");
   command->add_option("--plot", arguments.plot, "Draw plots into this folder")->type_name("DIR");
+  CLI::Option* vm = command->add_flag(
+      "--vm", arguments.vm,
+      "In two virtual machines, with the kernel module, TIPC and RDS among the peers");
+  command
+      ->add_flag("--icount", arguments.count_instructions,
+                 "With --vm: in one machine, whose time is a count of instructions")
+      ->needs(vm);
+  command->add_option("--kernel", arguments.kernel, "Of the machines (default: 6.1)")
+      ->check(CLI::IsMember({"6.1", "6.12"}))
+      ->needs(vm);
   command->add_flag("--list-peers", arguments.list_peers, "List the peers, and what each needs");
 }
 
@@ -344,7 +396,9 @@ void AddBenchMsgCommand(CLI::App& bench, Context& context) {
       "  clustix bench msg --cut 100ms --seconds 10\n"
       "  clustix bench msg --peers-at-once 64\n"
       "  clustix bench msg --beside-bulk\n"
-      "  clustix bench msg --stall 10");
+      "  clustix bench msg --stall 10\n"
+      "  clustix bench msg --vm\n"
+      "  clustix bench msg --vm --icount");
   AddCaseOptions(command, *arguments);
   AddRunOptions(command, *arguments);
   AddSoakOptions(command, *arguments);
@@ -353,7 +407,13 @@ void AddBenchMsgCommand(CLI::App& bench, Context& context) {
         arguments->peers_at_once == 0) {
       throw CLI::ValidationError("--seconds", "goes with --cut or --peers-at-once");
     }
+    if (arguments->vm && arguments->is_soak()) {
+      throw CLI::ValidationError("--vm",
+                                 "goes with none of --cut, --peers-at-once, --beside-bulk "
+                                 "and --stall");
+    }
     if (arguments->quick) MakeQuick(*command, *arguments);
+    if (arguments->vm) MakeForMachines(*command, *arguments);
     if (arguments->beside_bulk && command->count("--duration-ms") == 0) {
       arguments->duration_ms = kBesideBulkMs;
     }

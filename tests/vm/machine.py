@@ -18,6 +18,7 @@ import time
 # How long to wait for anything. Generous: without KVM, and with other work on the machine's cores, a
 # machine is 10 to 100 times slower. Only a failing test waits that long.
 PATIENCE_S = 150
+FOR_EVER_S = 10**6
 
 # What a kernel says only when something is wrong with it.
 SPLAT = re.compile(
@@ -64,6 +65,18 @@ class Job:
         self._machine.await_event(lambda: self.status is not None, patience, f"the end of {self.command}")
         return self.status
 
+    def follow(self):
+        """Its lines as they come, until its end."""
+        passed = 0
+        while True:
+            self._machine.await_event(lambda: len(self.lines) > passed or self.status is not None,
+                                      FOR_EVER_S, f"more of {self.command}")
+            if len(self.lines) == passed:
+                return
+            for line in self.lines[passed:]:
+                passed += 1
+                yield line
+
     def succeed(self, patience=PATIENCE_S):
         """Waits for its end, which must be with 0; what it printed."""
         if self.wait(patience) != 0:
@@ -84,7 +97,8 @@ class Job:
 class Machine:
     """Switched on by the constructor; booted() awaits its agent."""
 
-    def __init__(self, name, kernel, image, folder, address=None, tap=None, number=1, disk=None):
+    def __init__(self, name, kernel, image, folder, address=None, tap=None, number=1, disk=None,
+                 icount=False):
         self.name, self.kernel, self.address, self.number = name, kernel, address, number
         self.log = []  # the kernel's lines
         self._log_begin = 0  # of the test
@@ -94,7 +108,7 @@ class Machine:
         self._ready = self._ended = False
         with Ports(folder, name) as ports:
             self._qemu = subprocess.Popen(
-                self._command(image, ports, tap, disk), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                self._command(image, ports, tap, disk, icount), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True)
             try:
                 self._console, self._control = ports.accept()
@@ -104,7 +118,7 @@ class Machine:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def _command(self, image, ports, tap, disk):
+    def _command(self, image, ports, tap, disk, icount):
         # Stalls are measured in the time of a machine that its host may not run for seconds.
         arguments = ["console=ttyS0", "loglevel=8", "panic=-1", "printk.time=1", "rcupdate.rcu_cpu_stall_timeout=120",
                      f"vm_name={self.name}"]
@@ -114,10 +128,14 @@ class Machine:
             card = ["-nic", f"tap,ifname={tap},script=no,downscript=no,model=virtio-net-pci,"
                             f"mac=52:54:00:77:00:{self.number:02x}"]
         drive = ["-drive", f"file={disk},format=raw,if=virtio,cache=unsafe"] if disk else []
+        # With icount, time is a count of instructions, and jumps while there is nothing to do.
+        processors = ["-accel", "tcg,thread=multi", "-smp", "2"]
+        if icount:
+            processors = ["-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=0,sleep=off"]
         # q35, because the debug kernel interprets the ACPI methods of the older machine for half a
         # minute.
-        return ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "q35,hpet=off",
-                "-cpu", "max", "-smp", "2", "-m", "768", "-display", "none", "-no-reboot", "-nodefaults", *card, *drive,
+        return ["qemu-system-x86_64", *processors, "-machine", "q35,hpet=off",
+                "-cpu", "max", "-m", "768", "-display", "none", "-no-reboot", "-nodefaults", *card, *drive,
                 "-chardev", f"socket,id=console,path={ports.console}", "-serial", "chardev:console",
                 "-chardev", f"socket,id=control,path={ports.control}", "-serial", "chardev:control",
                 "-kernel", str(self.kernel.image), "-initrd", str(image),

@@ -44,21 +44,22 @@ class Machines:
         self.network = network.Network()
         self.all = []
 
-    def boot(self, kernel_names, programs, modules, load):
+    def boot(self, kernel_names, agent, programs, modules, load, icount=False):
+        """The agent and the programs are paths. With `icount`, see machine.py."""
         for name in set(kernel_names):
             folder = pathlib.Path(self._folder.name) / name
             folder.mkdir()
             self._images[name] = initramfs.make(
-                kernels.get(name), folder, program("clustix-vm-agent"), programs=map(program, programs),
+                kernels.get(name), folder, agent, programs=programs,
                 modules=modules.get(name, ()), load=load)
         for number, name in enumerate(kernel_names, 1):
-            self.all.append(self._switch_on(number, kernels.get(name), self.network.add(number)))
+            self.all.append(self._switch_on(number, kernels.get(name), self.network.add(number), icount))
         for one in self.all:
             one.booted()
 
-    def _switch_on(self, number, kernel, tap):
+    def _switch_on(self, number, kernel, tap, icount=False):
         return machine.Machine(f"node{number}", kernel, self._images[kernel.name],
-                               pathlib.Path(self._folder.name), self.network.address(number), tap, number)
+                               pathlib.Path(self._folder.name), self.network.address(number), tap, number, icount)
 
     def boot_disk(self, kernel, disk):
         folder = pathlib.Path(self._folder.name)
@@ -137,7 +138,8 @@ class Scenario(unittest.TestCase):
         for name in kernel_names:
             self.kernel(name)
         self._machines = Machines()
-        self._machines.boot(kernel_names, programs, modules or {}, load)
+        self._machines.boot(kernel_names, program("clustix-vm-agent"), list(map(program, programs)),
+                            modules or {}, load)
         machines = list(self._machines.all)
         return machines if len(machines) > 1 else machines[0]
 

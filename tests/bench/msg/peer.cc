@@ -31,7 +31,7 @@ struct RunOptions {
   Case what{Mode::kSync, 64, 1};
   uint32_t duration_ms = 1000;
   uint32_t warmup_ms = 200;
-  int server_pid = 0;
+  int server_pid = 0;  // 0: it runs on another machine
 };
 
 int Fail(const Peer& peer, const absl::Status& status) {
@@ -115,8 +115,9 @@ int Serve(const Peer& peer, const PeerOptions& options) {
 
 // messages: answered calls, or one-way messages that arrived. seconds: until the last of them.
 // p50_us, p99_us: null for one-way messages. latency_us: [upper bound, samples] of each bucket.
-// cpu_us_per_msg: of both processes. mb_per_s: payload in one direction, 10^6 bytes.
-// syscalls_per_msg: of both processes; not there if the peer does not count them.
+// cpu_us_per_msg: of both processes; 0 if the server's cannot be known. mb_per_s: payload in one
+// direction, 10^6 bytes. syscalls_per_msg: of both processes; not there if the peer does not count
+// them.
 void PrintResult(const Case& what, const Meter& meter, double seconds, uint64_t cpu_ns,
                  std::optional<uint64_t> syscalls) {
   const double messages = static_cast<double>(meter.messages());
@@ -143,17 +144,20 @@ absl::Status Measure(const Peer& peer, const PeerOptions& options, const RunOpti
   std::unique_ptr<Client> client = peer.make_client();
   RETURN_IF_ERROR(client->Connect(options));
   ASSIGN_OR_RETURN(const int server_pid, client->ServerPid(run.server_pid));
-  ASSIGN_OR_RETURN(CpuClock cpu, CpuClock::Of(server_pid));
+  std::optional<CpuClock> cpu;
+  if (server_pid != 0) {
+    ASSIGN_OR_RETURN(cpu, CpuClock::Of(server_pid));
+  }
   const uint32_t sample_every = SampleEvery(run.what.mode);
   auto warmup = std::make_unique<Meter>(run.warmup_ms * kMillisecondNs, sample_every);
   RETURN_IF_ERROR(client->Run(run.what, *warmup));
   ASSIGN_OR_RETURN(std::optional<uint64_t> syscalls_before, client->SystemCalls());
-  const uint64_t cpu_before_ns = cpu.Ns();
+  const uint64_t cpu_before_ns = cpu ? cpu->Ns() : 0;
   const uint64_t begin_ns = NowNs();
   auto meter = std::make_unique<Meter>(run.duration_ms * kMillisecondNs, sample_every);
   RETURN_IF_ERROR(client->Run(run.what, *meter));
   const double seconds = static_cast<double>(NowNs() - begin_ns) / 1e9;
-  const uint64_t cpu_ns = cpu.Ns() - cpu_before_ns;
+  const uint64_t cpu_ns = cpu ? cpu->Ns() - cpu_before_ns : 0;
   if (meter->messages() == 0) {
     return absl::DeadlineExceededError(
         absl::StrCat("not one message came through in ", run.duration_ms, " ms"));
@@ -190,8 +194,9 @@ void AddRunOptions(CLI::App* command, const Peer& peer, RunOptions& run) {
       ->check(CLI::Range(1u, kLongestMs));
   command->add_option("--warmup-ms", run.warmup_ms, "Time before it (default: 200)")
       ->check(CLI::Range(0u, kLongestMs));
-  command->add_option("--server-pid", run.server_pid, "The server, for its CPU time")
-      ->required()
+  command
+      ->add_option("--server-pid", run.server_pid,
+                   "The server, for its CPU time, unless it runs on another machine")
       ->check(CLI::PositiveNumber);
 }
 

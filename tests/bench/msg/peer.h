@@ -41,7 +41,8 @@
 namespace clustix::bench {
 
 struct PeerOptions {
-  std::string address;     // IPv4:port; a server's port may be 0, for any
+  // IPv4:port, and a server's port may be 0, for any; of the kernel module, the server's node id.
+  std::string address;
   std::string congestion;  // TCP_CONGESTION; empty: the system's
   uint32_t spin_us = 0;    // how long to spin before blocking, for peers that can; 0: never
 };

@@ -7,9 +7,6 @@ if(NOT CLUSTIX_BENCH_PEERS)
   return()
 endif()
 
-add_library(clustix_bench_library STATIC library_peer.cc)
-target_link_libraries(clustix_bench_library PUBLIC clustix_bench_peer PRIVATE clustix_io)
-
 # library_peer(NAME SOURCES ... LIBRARIES ...): a bench_peer() that a test runs for a moment.
 function(library_peer name)
   cmake_parse_arguments(PEER "" "" "SOURCES;LIBRARIES" ${ARGN})

@@ -13,14 +13,14 @@ namespace {
 using testing::HasSubstr;
 
 TEST(Peers, A_name_that_is_none_is_an_error) {
-  const absl::Status status = ChoosePeers("clustix,carrier-pigeon").status();
+  const absl::Status status = ChoosePeers("clustix,carrier-pigeon", false).status();
   EXPECT_TRUE(absl::IsInvalidArgument(status));
   EXPECT_THAT(std::string(status.message()), HasSubstr("carrier-pigeon"));
 }
 
 TEST(Peers, Choosing_none_is_an_error) {
-  EXPECT_TRUE(absl::IsInvalidArgument(ChoosePeers("").status()));
-  EXPECT_TRUE(absl::IsInvalidArgument(ChoosePeers(",").status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(ChoosePeers("", false).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(ChoosePeers(",", false).status()));
 }
 
 TEST(Peers, One_that_is_built_on_request_names_its_packages_and_the_command) {
@@ -38,11 +38,17 @@ TEST(Peers, Each_that_is_not_built_names_the_shortest_way_to_it) {
   }
 }
 
+TEST(Peers, One_of_the_kernel_wants_machines) {
+  const absl::Status status = ChoosePeers("raw-spin,tipc", false).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--vm"));
+}
+
 // This test's own folder has no ../libexec/clustix with peers of those names.
 TEST(Peers, One_asked_for_that_is_not_built_is_an_error) {
   for (const KnownPeer& peer : KnownPeers()) {
     if (IsBuilt(peer)) continue;
-    const absl::Status status = ChoosePeers(std::string(peer.name)).status();
+    const absl::Status status = ChoosePeers(std::string(peer.name), true).status();
     EXPECT_TRUE(absl::IsFailedPrecondition(status));
     EXPECT_THAT(std::string(status.message()), HasSubstr("not built"));
   }

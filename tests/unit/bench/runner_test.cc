@@ -69,6 +69,23 @@ TEST_F(Runner, Lets_peers_take_turns_in_every_round) {
   }
 }
 
+TEST_F(Runner, Starts_the_sides_where_the_stage_says) {
+  // `env` takes a command line, as a stage's commands do. The address comes back through the
+  // server.
+  BuiltPeer peer = Script("far", "echo listening $3; read line || true",
+                          "[ $3 = 7 ] && [ $SIDE = client ] || exit 1; " + std::string(kAnswers));
+  peer.by_node = true;
+  const RunResult result = Run({.peers = {peer},
+                                .cases = {kCall},
+                                .rounds = 1,
+                                .stage = Stage{.server = {"/usr/bin/env", "SIDE=server"},
+                                               .client = {"/usr/bin/env", "SIDE=client"},
+                                               .server_address = "10.0.0.1:0",
+                                               .server_node = "7"}});
+  EXPECT_THAT(result.failures, SizeIs(0));
+  EXPECT_THAT(result.rows, SizeIs(1));
+}
+
 TEST_F(Runner, Goes_on_with_others_after_a_peer_fails) {
   const RunResult result = Run({.peers = {Script("bad", kServes, "echo broken >&2; exit 1"),
                                           Script("good", kServes, kAnswers)},
