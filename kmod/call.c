@@ -163,24 +163,33 @@ static int submit(struct kccm_node *node, struct kccm_call *call, unsigned int f
 	return error;
 }
 
+/* Under the lock, because kccm_call_cancel() may be there before us: it takes a reference of what it finds. */
+static void set_node(struct kccm_net *home, struct kccm_call *call, struct kccm_node *node)
+{
+	spin_lock(&home->finished_lock);
+	call->node = node;
+	spin_unlock(&home->finished_lock);
+}
+
 /* Submits what has an outcome. On success the node's reference is the call's. */
 static int submit_for_outcome(struct net *net, struct kccm_call *call, u8 type, unsigned int flags)
 {
+	struct kccm_node *node = kccm_node_get(net);
 	int error;
 
-	call->node = kccm_node_get(net);
-	if (!call->node)
+	if (!node)
 		return -ENOTCONN;
+	set_node(kccm_net_of(net), call, node);
 	call->type = type;
 	call->error = 0;
 	call->status = 0;
 	call->reply_length = 0;
 	INIT_LIST_HEAD(&call->entry);
 	init_completion(&call->settled);
-	error = submit(call->node, call, flags);
+	error = submit(node, call, flags);
 	if (error) {
-		kccm_node_put(call->node);
-		call->node = NULL;
+		set_node(kccm_net_of(net), call, NULL);
+		kccm_node_put(node);
 	}
 	return error;
 }

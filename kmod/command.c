@@ -174,6 +174,9 @@ void kccm_commands_cancel(struct kccm_channel *channel, const void *owner)
 
 static int copy_args(const struct kccm_uring_cmd *entry, void *to, size_t bytes)
 {
+	/* What is beyond our structure is looked through for other than zeros. */
+	if (entry->args_bytes > PAGE_SIZE)
+		return -E2BIG;
 	return copy_struct_from_user(to, bytes, u64_to_user_ptr(entry->args), entry->args_bytes);
 }
 
@@ -259,9 +262,11 @@ static void command_init(struct command *command, struct kccm_channel *channel, 
 }
 
 /*
- * Parks the command and submits its message. From the first moment on others may end it: it is in
- * the list before io_uring can ask to cancel it, and its time limit runs before the message exists.
- * Since a command that can be cancelled has to end through unpark(), so do failures.
+ * Parks the command and submits its message. io_uring may ask to cancel it from the first line on, and
+ * asks again until it has ended; it could not be told of a command that has ended already, so that it
+ * comes first. Once the command is in the list, others may end it, by unpark(): its time limit runs from
+ * that moment, so that whoever does finds it to be cancelled, and before the message exists. Since a
+ * command that can be cancelled has to end through unpark(), so do failures.
  */
 static int park(struct command *command, struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
@@ -271,20 +276,21 @@ static int park(struct command *command, struct io_uring_cmd *cmd, unsigned int 
 	int error;
 
 	*command_of(cmd) = command;
+	kccm_compat_uring_mark_cancelable(cmd, issue_flags);
 	spin_lock(&channel->lock);
 	command->cmd = cmd;
 	list_add_tail(&command->entry, &channel->commands);
-	spin_unlock(&channel->lock);
-	kccm_compat_uring_mark_cancelable(cmd, issue_flags);
-
-	if (command->wants_answer) {
-		error = kccm_call_async(channel->net, call, KCCM_NOWAIT);
-	} else {
+	if (!command->wants_answer) {
 		refcount_inc(&command->refs);
 		queue_delayed_work(kccm_service_wq, &command->expiry,
 				   msecs_to_jiffies(call->timeout_ms));
-		error = kccm_send_async(channel->net, call, KCCM_NOWAIT);
 	}
+	spin_unlock(&channel->lock);
+
+	if (command->wants_answer)
+		error = kccm_call_async(channel->net, call, KCCM_NOWAIT);
+	else
+		error = kccm_send_async(channel->net, call, KCCM_NOWAIT);
 	if (error == -EAGAIN)
 		note_congestion(channel, writable);
 	if (error) {

@@ -52,7 +52,8 @@ void Device::CloseFd() {
   fd_ = -1;
 }
 
-uint64_t Device::Start(unsigned op, const void* arguments, size_t bytes, bool fixed_buffer) {
+uint64_t Device::Start(unsigned op, const void* arguments, size_t bytes, bool fixed_buffer,
+                       bool async) {
   kccm_uring_cmd where = {};
   where.args = reinterpret_cast<uint64_t>(arguments);
   where.args_bytes = static_cast<uint32_t>(bytes);
@@ -60,6 +61,7 @@ uint64_t Device::Start(unsigned op, const void* arguments, size_t bytes, bool fi
   io_uring_prep_rw(IORING_OP_URING_CMD, entry, fd_, nullptr, 0, 0);
   entry->cmd_op = op;
   entry->user_data = next_number_;
+  if (async) entry->flags |= IOSQE_ASYNC;
   if (fixed_buffer) entry->uring_cmd_flags = IORING_URING_CMD_FIXED;
   std::memcpy(entry->cmd, &where, sizeof(where));
   EXPECT_EQ(io_uring_submit(&uring_), 1);

@@ -31,8 +31,9 @@ class Device {
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
-  // Starts a command; a number for Result().
-  uint64_t Start(unsigned op, const void* arguments, size_t bytes, bool fixed_buffer = false);
+  // Starts a command; a number for Result(). `async`: in a thread of io_uring's.
+  uint64_t Start(unsigned op, const void* arguments, size_t bytes, bool fixed_buffer = false,
+                 bool async = false);
   // Waits for its end. Nothing else is done meanwhile.
   int Result(uint64_t number);
   // The same at once.

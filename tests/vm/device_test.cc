@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <random>
 #include <thread>
 #include <vector>
@@ -143,6 +144,8 @@ TEST_F(DeviceTest, Tells_what_is_wrong) {
   EXPECT_EQ(one_.Do(99), -EOPNOTSUPP);
   EXPECT_EQ(one_.Do(KCCM_URING_PUMP), -ENOENT);
   EXPECT_EQ(one_.Do(KCCM_URING_SEND, reinterpret_cast<void*>(8), 32), -EFAULT);
+  const std::vector<char> zeros(8192);
+  EXPECT_EQ(one_.Do(KCCM_URING_SEND, zeros.data(), 4097), -E2BIG);
   Call call(2, kPort, "", KCCM_URING_TIMEOUT_MAX_MS + 1);
   EXPECT_EQ(one_.Result(StartCall(one_, call)), -EINVAL);
   call.arguments.request.timeout_ms = kLongMs;
@@ -216,6 +219,32 @@ TEST_F(DeviceTest, Cancels_the_commands_of_who_closes_and_nobody_elses) {
   two_.Next();
   one_.CloseFd();
   EXPECT_EQ(one_.Result(cancelled), -ECANCELED);
+}
+
+TEST_F(DeviceTest, Cancels_commands_at_the_moment_of_their_submission) {
+  ASSERT_EQ(two_.Bind(kPort), 0);
+  std::atomic<bool> over = false;
+  std::thread closer([&] {
+    while (!over) close(dup(one_.fd()));
+  });
+  const Call call(2, kPort, "x", kLongMs);
+  kccm_uring_send confirmed = call.arguments.request;
+  confirmed.flags = KCCM_URING_CONFIRM;
+  for (int round = 0; round < 1000; ++round) {
+    std::vector<uint64_t> numbers;
+    for (int i = 0; i < 4; ++i) {
+      numbers.push_back(one_.Start(KCCM_URING_CALL, &call.arguments, sizeof(call.arguments), false,
+                                   /*async=*/true));
+      numbers.push_back(
+          one_.Start(KCCM_URING_SEND, &confirmed, sizeof(confirmed), false, /*async=*/true));
+    }
+    for (const uint64_t number : numbers) {
+      const int result = one_.Result(number);
+      ASSERT_TRUE(result == 0 || result == -ECANCELED || result == -EAGAIN) << result;
+    }
+  }
+  over = true;
+  closer.join();
 }
 
 // In a child process: a call that nobody answers, and then `end`.
