@@ -190,16 +190,16 @@ static int write_batch(struct kccm_link *link)
 
 static void write_all(struct kccm_link *link)
 {
-	int result = 0;
+	int result = 1;
 
 	kccm_node_lock(link->node);
 	link->full = false;
-	while (link->conn && !link->closing && !link->node->fault.stall) {
+	while (result > 0 && link->conn && !link->closing && !link->node->fault.stall) {
 		result = write_batch(link);
-		if (result <= 0 || kccm_fault_reset(link->node, link))
-			break;
+		if (kccm_fault_reset(link->node, link))
+			result = -ECONNRESET;
 	}
-	if ((result < 0 && result != -EAGAIN) || kccm_fault_reset(link->node, link))
+	if (result < 0 && result != -EAGAIN)
 		kccm_link_close(link);
 	else if (link->full && !link->closing && sk_stream_is_writeable(link->sock->sk))
 		queue_delayed_work(kccm_io_wq, &link->tx_work, msecs_to_jiffies(NO_MEMORY_MS));

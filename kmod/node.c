@@ -185,15 +185,16 @@ static void close_links(struct kccm_node *node)
  * (1) Nobody finds the node any more; who has found it holds a reference, and sees `stopping` under
  *     the lock before it does anything. Its files in debugfs hold none: they go.
  * (2) No connection is accepted: the listener's work has ended.
- * (3) No tick runs, and none will: the timer is armed under the lock by who does not see
- *     `stopping`. The timer first, because it queues the work.
- * (4) All peers are taken out of the session, which settles what is under way and closes their
+ * (3) All peers are taken out of the session, which settles what is under way and closes their
  *     connections, before any handler is waited for: a handler may wait for a call to any of them.
  *     Connections that have no peer yet, or are being dialed, are closed beside.
- * (5) Every link goes by its own work, which is queued. The last one wakes us.
+ * (4) Every link goes by its own work, which is queued. The last one wakes us.
+ * (5) No tick runs, and none will: the timer is armed under the lock by who does not see
+ *     `stopping`, and the work is queued by it and for dials, of which a session without links and
+ *     peers makes none. The timer first, because it queues the work.
  * (6) Handlers that run return, and messages that wait for one are dropped. No more can come
  *     without a link.
- * (7) The `done` functions of the calls that (4) has settled return.
+ * (7) The `done` functions of the calls that (3) has settled return.
  * (8) The endpoint has neither peers nor connections, and nobody calls into it: who takes the lock
  *     from now on sees `stopping`.
  */
@@ -213,9 +214,6 @@ void kccm_node_stop(struct kccm_net *home)
 
 	kccm_listener_stop(node);
 
-	hrtimer_cancel(&node->timer);
-	cancel_work_sync(&node->tick_work);
-
 	kccm_node_lock(node);
 	list_for_each_entry(remote, &node->remotes, entry)
 		kccm_remote_leave(remote);
@@ -223,6 +221,9 @@ void kccm_node_stop(struct kccm_net *home)
 	kccm_node_unlock(node);
 
 	wait_event(node->links_gone, !atomic_read(&node->link_count));
+
+	hrtimer_cancel(&node->timer);
+	cancel_work_sync(&node->tick_work);
 
 	list_for_each_entry_safe(remote, next, &node->remotes, entry)
 		kccm_remote_end(remote);
