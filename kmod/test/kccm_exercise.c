@@ -15,7 +15,8 @@
  *	fill NODE LANE		sends without waiting until there is no room
  *	writable NODE LANE	waits for the news that there is room again
  *	call-held NODE		a call to the port that holds it, without a deadline
- *	answer COUNT		waits until so many calls are held, and answers them
+ *	held COUNT		waits until so many calls are held
+ *	answer COUNT		and answers them
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -102,9 +103,14 @@ static void hold(struct kccm_incoming *message, void *context)
 		kccm_release(message);
 }
 
+static int await_held(struct exercise *exercise, unsigned int count)
+{
+	return wait_event_killable(exercise->more_held, READ_ONCE(exercise->held_count) >= count);
+}
+
 static int answer_held(struct exercise *exercise, unsigned int count)
 {
-	if (wait_event_killable(exercise->more_held, READ_ONCE(exercise->held_count) >= count))
+	if (await_held(exercise, count))
 		return -EINTR;
 	mutex_lock(&exercise->lock);
 	while (exercise->held_count) {
@@ -332,6 +338,8 @@ static int run(struct net *net, const char *line)
 		return run_writable(net, lane);
 	if (sscanf(line, "call-held %hu", &node) == 1)
 		return run_call_held(net, node);
+	if (sscanf(line, "held %u", &count) == 1)
+		return await_held(exercise, count);
 	if (sscanf(line, "answer %u", &count) == 1)
 		return answer_held(exercise, count);
 	return -EINVAL;

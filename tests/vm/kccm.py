@@ -12,7 +12,8 @@ LOAD = ("veth", "sch_netem")
 PROGRAMS = ("kccm-config", "kccm-user-node", "kccm-hostile", "kccm-device-test", "../docs/examples/kccm_ring")
 MODULES = ("kccm", "kccm_sample", "kccm_exercise")  # in the order to load them
 FOLDERS = ("Kbuild", "lib/session", "include/uapi", "kmod")
-IP = "/usr/bin/ip"
+# By their paths: busybox's shell prefers its own.
+IP, TC = "/usr/bin/ip", "/usr/bin/tc"
 CABLE = "cable"
 
 
@@ -21,7 +22,7 @@ class Place:
 
     def __init__(self, machine, number, address, namespace=None):
         self.machine, self.number, self.address = machine, number, address
-        self.namespace = namespace
+        self._device = CABLE if namespace else "eth0"
         self._in = f"{IP} netns exec {namespace} " if namespace else ""
 
     def run(self, command):
@@ -31,16 +32,16 @@ class Place:
         return self.machine.do(self._in + command, patience)
 
     def cut(self):
-        self.do(f"{IP} link set {CABLE} down")
+        self.do(f"{IP} link set {self._device} down")
 
     def heal(self):
-        self.do(f"{IP} link set {CABLE} up")
+        self.do(f"{IP} link set {self._device} up")
 
     def disturb(self, how):
-        self.do(f"/usr/bin/tc qdisc replace dev {CABLE} root netem {how}")
+        self.do(f"{TC} qdisc replace dev {self._device} root netem {how}")
 
     def leave_in_peace(self):
-        self.do(f"/usr/bin/tc qdisc delete dev {CABLE} root")
+        self.do(f"{TC} qdisc delete dev {self._device} root")
 
 
 class Node:
@@ -112,13 +113,20 @@ class ModuleNode(Node):
 
 
 class UserCommand:
-    def __init__(self, job, done):
-        self._job, self._done = job, done
+    """A command of kccm-user-node, which runs beside others."""
+
+    def __init__(self, job, what, arguments):
+        self._job, self._name, self._begin = job, " ".join([what, *map(str, arguments[:2])]), len(job.lines)
+        job.input(" ".join([what, *map(str, arguments)]))
+
+    def wait(self, patience=150):
+        """How it ended: "done" or "failed: WHY"."""
+        return self._job.find(f"^{self._name} (.*)", self._begin, patience)[1][1]
 
     def succeed(self, patience=150):
-        line = self._job.expect("done$|^failed", patience)[0]
-        if line.startswith("failed"):
-            raise AssertionError(f"{self._done}: {self._job.lines[-1]}")
+        how = self.wait(patience)
+        if how != "done":
+            raise AssertionError(f"{self._name}: {how}")
 
 
 class UserNode(Node):
@@ -137,17 +145,15 @@ class UserNode(Node):
         self._job.expect(f"^peer {other.number}: {event}")
 
     def echo(self, other, lane, size, count):
-        self._job.input(f"echo {other.number} {lane} {size} {count}")
-        return UserCommand(self._job, "echo")
+        return UserCommand(self._job, "echo", (other.number, lane, size, count))
 
     def count(self, other, lane, first, last):
-        self._job.input(f"count {other.number} {lane} {first} {last}")
-        return UserCommand(self._job, "count")
+        return UserCommand(self._job, "count", (other.number, lane, first, last))
 
     def _counts(self):
         begin = len(self._job.lines)
         self._job.input("counts")
-        self._job.expect("^counts done")
+        self._job.find("^counts done", begin)
         return "\n".join(self._job.lines[begin:])
 
 
@@ -217,5 +223,6 @@ class Sharing(Kccm, scenario.Sharing):
 
     def tidy(self, one):
         super().tidy(one)
-        one.do(f"{IP} -all netns delete; for module in {' '.join(reversed(MODULES))}; do "
+        one.do(f"{IP} -all netns delete; {IP} link set eth0 up; {TC} qdisc delete dev eth0 root 2>/dev/null; "
+               f"for module in {' '.join(reversed(MODULES))}; do "
                'while grep -q "^$module " /proc/modules; do rmmod $module; done; done')

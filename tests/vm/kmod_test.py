@@ -262,30 +262,114 @@ class On_debug(OneMachine, kccm.Sharing):
         self.unload(self.machine)
 
 
-class TwoMachines(kccm.Scenario):
-    """Modules of different kernels."""
+class BetweenMachines:
+    """A module on each of two machines, and a node in user space on a third; a class below names their
+    kernels."""
 
-    def two_modules(self, *kernels):
-        machines = self.kccm(*kernels)
-        one, two = (kccm.ModuleNode(kccm.Place(machine, number, machine.address))
-                    for number, machine in enumerate(machines, 1))
-        one.start([two])
-        two.start([one])
-        return one, two
+    def nodes(self):
+        kinds = (kccm.ModuleNode, kccm.ModuleNode, kccm.UserNode)
+        nodes = [kind(kccm.Place(machine, number, machine.address))
+                 for number, (kind, machine) in enumerate(zip(kinds, self.kccm(*self.KERNELS)), 1)]
+        for node in nodes:
+            node.start([other for other in nodes if other is not node])
+        return nodes
 
-    def test_serve_each_other(self):
-        one, two = self.two_modules("6.1", "6.12")
-        self.serve_each_other(one, two)
+    @staticmethod
+    def pairs(nodes):
+        return [(one, two, lane) for one in nodes for two in nodes if one is not two for lane in (0, 1)]
+
+    def test_all_arrives_once_and_in_order_on_a_network_that_does_its_worst(self):
+        nodes = one, two, three = self.nodes()
+        for node in nodes:
+            node.place.disturb("delay 3ms 3ms loss 3% duplicate 3% reorder 20% corrupt 1%")
+        for module in (one, two):
+            module.fault("reset 200001")
+        streams = [stream for node, other, lane in self.pairs(nodes) for stream in (
+            node.count(other, lane, 1, self.MESSAGES), node.echo(other, lane, 30000, self.MESSAGES // 100))]
+        one.place.cut()  # its own card goes down
+        three.expect_peer(one, "suspect")
+        one.place.heal()
+        self.network.cut(2)  # the switch fails, and no card notices
+        three.expect_peer(two, "suspect")
+        self.network.heal(2)
+        for stream in streams:
+            stream.succeed()
+        for node, other, lane in self.pairs(nodes):
+            self.assert_delivered(node, other, lane, self.MESSAGES)
+        for module, other in ((one, two), (two, one)):
+            self.assertGreater(module.faults(), 0)
+            self.assertGreater(module.counter(other, "resent"), 0)
+
+    def test_power_fails_on_one_of_them(self):
+        nodes = one, two, three = self.nodes()
+        for node, other, lane in self.pairs(nodes):
+            node.count(other, lane, 1, 100).succeed()
+            self.assert_delivered(node, other, lane, 100)
+        held = one.exercise(f"call-held {two.number}")
+        two.exercise("held 1").succeed()
+        self.network.cut(two.number)
+        calls = [one.echo(two, 0, 8, 1), three.echo(two, 0, 8, 1)]
+        for node in (one, three):
+            node.expect_peer(two, "suspect")
+        two.machine.kill()
+        self.network.heal(two.number)
+        # The others are not disturbed by it.
+        streams = [node.count(other, lane, 101, self.MESSAGES)
+                   for node, other, lane in self.pairs((one, three))]
+        for node in (one, three):
+            node.expect_peer(two, "dead")
+        machine = self.boot_again(two.machine)
+        self.load(machine)
+        two = kccm.ModuleNode(kccm.Place(machine, two.number, machine.address))
+        two.start([one, three])
+        for node in (one, three):
+            node.expect_peer(two, "rebooted")
+        for call in (held, calls[0]):
+            self.assertNotEqual(call.wait(), 0)
+            self.assertIn("Remote I/O error", "\n".join(call.lines))
+        self.assertEqual(calls[1].wait(), "failed: outcome unknown")
+        for stream in streams:
+            stream.succeed()
+        for node, other, lane in self.pairs((one, three)):
+            self.assert_delivered(node, other, lane, self.MESSAGES)
+        for node, lane in ((node, lane) for node in (one, three) for lane in (0, 1)):
+            node.count(two, lane, 1, 100).succeed()  # it counts anew ...
+            self.assert_delivered(node, two, lane, 100)
+            two.count(node, lane, 101, 200).succeed()  # ... and the others go on
+            two.echo(node, lane, 8, 1).succeed()
+            self.assertEqual(node.counts(two, lane), (200, 200, 0))
+        self.unload(machine)
 
     def test_a_call_ends_when_the_other_machine_does_not_come_back(self):
-        one, two = self.two_modules("6.12", "6.1")
+        one, two, _ = self.nodes()
         one.echo(two, 0, 8, 1).succeed()
-        two.machine.kill()
+        self.network.cut(two.number)
         call = one.echo(two, 0, 8, 1)
         one.expect_peer(two, "dead")
         one.remove(two)
         self.assertNotEqual(call.wait(), 0)
+        self.network.heal(two.number)
         self.unload(one.machine)
+
+
+class Between_6_1_and_6_12(BetweenMachines, kccm.Sharing):
+    KERNELS, MESSAGES = ("6.1", "6.12", "6.1"), 2000
+
+
+class Between_6_12_and_6_1(BetweenMachines, kccm.Sharing):
+    KERNELS, MESSAGES = ("6.12", "6.1", "6.12"), 20000
+
+
+class Between_6_12_and_6_12(BetweenMachines, kccm.Sharing):
+    KERNELS, MESSAGES = ("6.12", "6.12", "6.1"), 20000
+
+
+class Between_6_1_and_6_1(BetweenMachines, kccm.Sharing):
+    KERNELS, MESSAGES = ("6.1", "6.1", "6.12"), 20000
+
+
+class Between_debug_and_debug(BetweenMachines, kccm.Sharing):
+    KERNELS, MESSAGES = ("debug", "debug", "debug"), 5000
 
 
 if __name__ == "__main__":

@@ -45,20 +45,25 @@ class Job:
 
     def expect(self, pattern, patience=PATIENCE_S):
         """Waits for its next line that matches; the match."""
-        found = None
+        self._read, found = self.find(pattern, self._read, patience)
+        return found
+
+    def find(self, pattern, begin, patience=PATIENCE_S):
+        """Waits for a line that matches, number `begin` or later: the number of the one after it, the match."""
+        found, at = None, begin
 
         def arrived():
-            nonlocal found
-            while not found and self._read < len(self.lines):
-                found = re.search(pattern, self.lines[self._read])
-                self._read += 1
+            nonlocal found, at
+            while not found and at < len(self.lines):
+                found = re.search(pattern, self.lines[at])
+                at += 1
             return found or self.status is not None
 
         self._machine.await_event(arrived, patience, f"{self.command}: a line like {pattern!r}")
         if not found:
             raise Failed(f"{self._machine.name}: {self.command} ended with {self.status} without a line "
                          f"like {pattern!r}:\n" + "\n".join(self.lines[-40:]))
-        return found
+        return at, found
 
     def wait(self, patience=PATIENCE_S):
         """Waits for its end; its status."""
@@ -301,6 +306,7 @@ class Ports:
         for path in (self.console, self.control):
             listener = socket.socket(socket.AF_UNIX)
             listener.settimeout(PATIENCE_S)
+            pathlib.Path(path).unlink(missing_ok=True)  # of a machine whose power failed
             listener.bind(path)
             listener.listen(1)
             self._listeners.append(listener)

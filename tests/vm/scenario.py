@@ -43,6 +43,7 @@ class Machines:
         self._images = {}
         self.network = network.Network()
         self.all = []
+        self._dead = []  # whose place another one has taken
 
     def boot(self, kernel_names, agent, programs, modules, load, icount=False):
         """The agent and the programs are paths. With `icount`, see machine.py."""
@@ -71,7 +72,8 @@ class Machines:
     def boot_again(self, dead):
         """The machine, whose power has failed, with nothing in its memory."""
         one = self._switch_on(dead.number, dead.kernel, f"tap{dead.number}")
-        self.all.append(one)
+        self._dead.append(dead)
+        self.all[self.all.index(dead)] = one
         one.booted()
         return one
 
@@ -95,7 +97,12 @@ class Machines:
         return problems
 
     def complaints(self):
-        return [f"{one.name}: {line}" for one in self.all for line in one.splats()]
+        """What the kernels have complained about since the test began; their logs are printed."""
+        for one in self.all + self._dead:
+            if one.splats():
+                print(f"--- the log of {one.name}\n{one.tail(400)}")
+        return [f"{one.name}: {line}" for one in self.all + self._dead
+                for line in one.splats()]
 
 
 def build():
@@ -171,9 +178,6 @@ class Scenario(unittest.TestCase):
     def _assert_no_complaints(self):
         if self._complaints_expected:
             return
-        for one in self._machines.all:
-            if one.splats():
-                print(f"--- the log of {one.name}\n{one.tail(400)}")
         self.assertEqual(self._machines.complaints(), [], "a kernel complained")
 
 

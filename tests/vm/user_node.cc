@@ -2,14 +2,17 @@
 //
 // A node in user space that serves and asks for what kmod/sample does in the kernel, so that tests
 // can let the two transports talk: an echo at port 7, a counter at port 8. Commands come over
-// standard input, and each is answered with a line:
+// standard input:
 //
-//   echo NODE LANE BYTES COUNT   COUNT calls, one after the other          "echo done" or "failed:
-//   WHY" count NODE LANE FIRST LAST   the numbers FIRST to LAST, one a message  "count done" when
-//   accepted counts                       what has come                             a line each,
-//   "counts done"
+//   echo NODE LANE BYTES COUNT   COUNT calls, one after the other
+//   count NODE LANE FIRST LAST   the numbers FIRST to LAST, one a message
+//   counts                       what has come, a line each
+//
+// Several may run at a time. Each ends with its first words, "echo NODE LANE", and "done", a count
+// when all is accepted, or "failed: WHY".
 //
 //   kccm-user-node NODE ADDRESS PEER=ADDRESS...
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <iostream>
@@ -33,7 +36,7 @@ constexpr uint64_t kCallTimeoutMs = 30'000;
 constexpr uint8_t kClusterByte = 0x77;
 constexpr uint8_t kKeyByte = 'k';
 
-struct Count {
+struct Received {
   uint64_t received = 0, last = 0, wrong = 0;
 };
 
@@ -59,29 +62,35 @@ class UserNode {
   void Command(const std::string& line) {
     std::istringstream words(line);
     std::string what;
-    unsigned lane = 0;
-    words >> what;
-    if (what == "echo" && words >> to_ >> lane >> bytes_ >> left_) {
-      lane_ = static_cast<Lane>(lane);
-      Echo();
-    } else if (what == "count" && words >> to_ >> lane >> next_ >> last_) {
-      lane_ = static_cast<Lane>(lane);
+    unsigned to = 0, lane = 0;
+    uint64_t first = 0, second = 0;
+    words >> what >> to >> lane >> first >> second;
+    auto task = std::make_shared<Task>();
+    task->name = what + " " + std::to_string(to) + " " + std::to_string(lane);
+    task->to = static_cast<NodeId>(to);
+    task->lane = static_cast<Lane>(lane);
+    if (what == "echo") {
+      task->request.resize(first);
+      task->left = second;
+      Echo(task);
+    } else if (what == "count") {
+      task->next = first;
+      task->last = second;
+      counting_.push_back(task);
       Pump();
-    } else if (what == "counts") {
+    } else {
       for (const auto& [from, count] : counts_) {
         Say("node " + std::to_string(from.first) + " lane " + std::to_string(from.second) +
             " received " + std::to_string(count.received) + " last " + std::to_string(count.last) +
             " wrong " + std::to_string(count.wrong));
       }
       Say("counts done");
-    } else {
-      Say("failed: not understood");
     }
   }
 
  private:
   void Counted(const Incoming& in) {
-    Count& count = counts_[{in.from, static_cast<int>(in.lane)}];
+    Received& count = counts_[{in.from, static_cast<int>(in.lane)}];
     uint64_t number = 0;
     if (in.wants_reply) {
       messenger_.Answer(in.from, in.lane, in.request, 0,
@@ -94,50 +103,64 @@ class UserNode {
     }
   }
 
-  void Echo() {
-    if (left_-- == 0) return Say("echo done");
-    request_.assign(bytes_, static_cast<std::byte>(left_));
-    const CallOptions options{.lane = lane_, .timeout_ms = kCallTimeoutMs};
-    const Outcome outcome =
-        messenger_.Call(to_, kEchoPort, request_, options, [this](const Reply& reply) {
-          if (reply.outcome != Outcome::kOk) {
-            Say(std::string("failed: ") + OutcomeName(reply.outcome));
-          } else if (!std::equal(reply.payload.begin(), reply.payload.end(), request_.begin(),
-                                 request_.end())) {
-            Say("failed: another answer");
-          } else {
-            Echo();
-          }
-        });
-    if (outcome != Outcome::kOk) Say(std::string("failed: ") + OutcomeName(outcome));
+  // A command that runs.
+  struct Task {
+    std::string name;
+    NodeId to;
+    Lane lane;
+    std::vector<std::byte> request;  // of an echo
+    uint64_t left = 0;
+    uint64_t next = 1, last = 0;  // of a count
+  };
+
+  static void End(const Task& task, Outcome outcome) {
+    Say(task.name +
+        (outcome == Outcome::kOk ? " done" : std::string(" failed: ") + OutcomeName(outcome)));
   }
 
+  void Echo(const std::shared_ptr<Task>& task) {
+    if (task->left-- == 0) return End(*task, Outcome::kOk);
+    std::fill(task->request.begin(), task->request.end(), static_cast<std::byte>(task->left));
+    const CallOptions options{.lane = task->lane, .timeout_ms = kCallTimeoutMs};
+    const Outcome outcome = messenger_.Call(
+        task->to, kEchoPort, task->request, options, [this, task](const Reply& reply) {
+          if (reply.outcome != Outcome::kOk) {
+            End(*task, reply.outcome);
+          } else if (!std::equal(reply.payload.begin(), reply.payload.end(), task->request.begin(),
+                                 task->request.end())) {
+            Say(task->name + " failed: another answer");
+          } else {
+            Echo(task);
+          }
+        });
+    if (outcome != Outcome::kOk) End(*task, outcome);
+  }
+
+  // Goes on with what waited for room.
   void Pump() {
-    while (next_ <= last_) {
+    std::erase_if(counting_, [this](const std::shared_ptr<Task>& task) { return Count(task); });
+  }
+
+  // Whether it needs no more room.
+  bool Count(const std::shared_ptr<Task>& task) {
+    for (; task->next <= task->last; ++task->next) {
       Messenger::SentCallback done;
-      if (next_ == last_) {
-        done = [](Outcome outcome) {
-          Say(outcome == Outcome::kOk ? "count done"
-                                      : std::string("failed: ") + OutcomeName(outcome));
-        };
+      if (task->next == task->last) done = [task](Outcome outcome) { End(*task, outcome); };
+      const Outcome outcome =
+          messenger_.Send(task->to, kCounterPort, std::as_bytes(std::span(&task->next, 1)),
+                          task->lane, std::move(done));
+      if (outcome == Outcome::kBusy) return false;
+      if (outcome != Outcome::kOk) {
+        End(*task, outcome);
+        return true;
       }
-      const Outcome outcome = messenger_.Send(
-          to_, kCounterPort, std::as_bytes(std::span(&next_, 1)), lane_, std::move(done));
-      if (outcome == Outcome::kBusy) return;
-      if (outcome != Outcome::kOk) return Say(std::string("failed: ") + OutcomeName(outcome));
-      ++next_;
     }
+    return true;
   }
 
   Messenger& messenger_;
-  std::map<std::pair<NodeId, int>, Count> counts_;
-  // The command that runs.
-  NodeId to_ = 0;
-  Lane lane_ = Lane::kControl;
-  size_t bytes_ = 0;
-  uint64_t left_ = 0;
-  uint64_t next_ = 1, last_ = 0;
-  std::vector<std::byte> request_;
+  std::map<std::pair<NodeId, int>, Received> counts_;
+  std::vector<std::shared_ptr<Task>> counting_;
 };
 
 int Run(NodeId id, const std::string& address, std::vector<PeerAddress> peers) {
