@@ -56,8 +56,7 @@ static int state_show(struct seq_file *to, void *unused)
 	struct kccm_link *link;
 
 	kccm_node_lock(node);
-	seq_printf(to, "node %u repliers %u faults %llu\n", node->config.node, node->repliers,
-		   node->fault.injected);
+	seq_printf(to, "node %u faults %llu\n", node->config.node, node->fault.injected);
 	list_for_each_entry(link, &node->links, entry)
 		show_link(to, link);
 	list_for_each_entry(remote, &node->remotes, entry)

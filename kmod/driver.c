@@ -23,16 +23,12 @@ static struct kccm_remote *remote_of(const struct kccm_peer *peer)
 
 static void *driver_alloc(void *ctx, size_t bytes)
 {
-	struct kccm_node *node = ctx;
-
-	return kccm_memory_alloc(&node->reserve, bytes);
+	return kccm_memory_alloc(ctx, bytes);
 }
 
 static void driver_free(void *ctx, void *memory, size_t bytes)
 {
-	struct kccm_node *node = ctx;
-
-	kccm_memory_free(&node->reserve, memory, bytes);
+	kccm_memory_free(ctx, memory, bytes);
 }
 
 static void driver_random(void *ctx, void *to, size_t bytes)

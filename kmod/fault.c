@@ -83,7 +83,7 @@ bool kccm_fault_memory(struct kccm_node *node)
 
 	if (likely(!fault->active) || !fault->memory_every)
 		return false;
-	if (++fault->messages % fault->memory_every)
+	if (++fault->allocations % fault->memory_every)
 		return false;
 	fault->injected++;
 	return true;

@@ -9,7 +9,7 @@
  *			frame
  *	stall		connections stand still, as behind a peer or a network that does
  *	drop		every connection is reset now
- *	memory N	there is no memory for every Nth message that arrives
+ *	memory N	every Nth allocation for messages fails, but for the reserve (memory.h)
  */
 #ifndef KCCM_KMOD_FAULT_H
 #define KCCM_KMOD_FAULT_H
@@ -25,7 +25,7 @@ struct kccm_fault {
 	bool stall;
 	u32 reset_bytes;  /* 0: never */
 	u32 memory_every; /* 0: never */
-	u32 messages;	  /* that have arrived */
+	u32 allocations;
 	u64 injected;
 };
 
@@ -37,7 +37,7 @@ unsigned int kccm_fault_cut(struct kccm_node *node, const struct kccm_link *link
 			    struct kccm_vec *vecs, unsigned int count);
 /* Whether it is to be reset now. */
 bool kccm_fault_reset(struct kccm_node *node, const struct kccm_link *link);
-/* Whether there is no memory for the message. */
+/* Whether there is no memory. */
 bool kccm_fault_memory(struct kccm_node *node);
 
 #endif

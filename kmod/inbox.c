@@ -2,9 +2,9 @@
 /* From the session to the services, and their answers back; see inbox.h. */
 #include "inbox.h"
 
+#include <linux/mm.h>
 #include <linux/sched/mm.h>
 
-#include "fault.h"
 #include "handler.h"
 #include "kccm.h"
 #include "memory.h"
@@ -14,11 +14,14 @@
 
 struct delivery {
 	struct kccm_incoming incoming;
-	struct list_head entry;
 	struct kccm_remote *remote;
 	u64 request;  /* the caller's number of the call */
 	u32 sessions; /* of the remote when it came: its credit and its answer belong to that one */
 	bool reserved;
+	/* An answer that waits for room. */
+	u16 status;
+	u32 answer_length;
+	void *answer;
 	u8 payload[] __aligned(8);
 };
 
@@ -31,8 +34,14 @@ static void delivery_free(struct delivery *delivery)
 {
 	struct kccm_remote *remote = delivery->remote;
 
-	kccm_message_free(&remote->node->reserve, delivery, delivery->reserved);
+	kvfree(delivery->answer);
+	kccm_message_free(remote->node, delivery, delivery->reserved);
 	kccm_remote_put(remote);
+}
+
+static struct delivery *first_of(struct list_head *list)
+{
+	return list_first_entry_or_null(list, struct delivery, incoming.entry);
 }
 
 /* --- in --------------------------------------------------------------------------------------- */
@@ -43,10 +52,7 @@ int kccm_inbox_put(struct kccm_remote *remote, const struct kccm_message *messag
 	struct delivery *delivery;
 	bool reserved;
 
-	if (kccm_fault_memory(remote->node))
-		return -ENOMEM;
-	delivery = kccm_message_alloc(&remote->node->reserve, sizeof(*delivery) + message->length,
-				      &reserved);
+	delivery = kccm_message_alloc(remote->node, sizeof(*delivery) + message->length, &reserved);
 	if (!delivery)
 		return -ENOMEM;
 	kref_get(&remote->refs);
@@ -54,6 +60,7 @@ int kccm_inbox_put(struct kccm_remote *remote, const struct kccm_message *messag
 	delivery->request = message->request;
 	delivery->sessions = remote->sessions;
 	delivery->reserved = reserved;
+	delivery->answer = NULL;
 	delivery->incoming = (struct kccm_incoming){
 		.net = remote->node->net,
 		.from = remote->id,
@@ -67,7 +74,7 @@ int kccm_inbox_put(struct kccm_remote *remote, const struct kccm_message *messag
 	memcpy(delivery->payload, message->payload, message->length);
 
 	spin_lock(&inbox->lock);
-	list_add_tail(&delivery->entry, &inbox->messages);
+	list_add_tail(&delivery->incoming.entry, &inbox->messages);
 	inbox->waiting++;
 	spin_unlock(&inbox->lock);
 	queue_work(kccm_service_wq, &inbox->work);
@@ -115,32 +122,27 @@ static int post_answer(struct delivery *delivery, u16 status, const void *payloa
 }
 
 /*
- * Not for the queue to be writable again, which would be half empty: what the peer sends next may
- * wait for the credit that one answer gives back.
+ * Posts the answer, and waits for room. Not for the queue to be writable again, which would be half
+ * empty: what the peer sends next may wait for the credit that one answer gives back.
  */
-static int answer(struct delivery *delivery, u16 status, const void *payload, u32 length, bool wait)
+static int answer_waiting(struct delivery *delivery, u16 status, const void *payload, u32 length)
 {
-	struct kccm_node *node = delivery->remote->node;
+	struct kccm_remote *remote = delivery->remote;
+	struct kccm_node *node = remote->node;
 	u32 progress;
 	int error;
 
 	for (;;) {
 		kccm_node_lock(node);
 		error = post_answer(delivery, status, payload, length);
-		progress = node->progress;
-		if (error == -EAGAIN && wait)
-			node->repliers++;
+		progress = remote->progress;
 		kccm_node_unlock(node);
-		if (!wait || (error != -EAGAIN && error != -ENOMEM))
-			return error;
-		if (error == -ENOMEM) {
+		if (error == -EAGAIN)
+			wait_event_idle(remote->answers, READ_ONCE(remote->progress) != progress);
+		else if (error == -ENOMEM)
 			memalloc_retry_wait(GFP_NOIO);
-			continue;
-		}
-		wait_event_idle(node->room, READ_ONCE(node->progress) != progress);
-		kccm_node_lock(node);
-		node->repliers--;
-		kccm_node_unlock(node);
+		else
+			return error;
 	}
 }
 
@@ -148,29 +150,78 @@ int kccm_reply(struct kccm_incoming *incoming, u16 status, const void *payload, 
 	       unsigned int flags)
 {
 	struct delivery *delivery = delivery_of(incoming);
+	struct kccm_node *node = delivery->remote->node;
 	int error;
 
 	if (!incoming->wants_reply || status == KCCM_STATUS_NO_SUCH_PORT)
 		return -EINVAL;
-	error = answer(delivery, status, payload, length, !(flags & KCCM_NOWAIT));
+	if (flags & KCCM_NOWAIT) {
+		kccm_node_lock(node);
+		error = post_answer(delivery, status, payload, length);
+		kccm_node_unlock(node);
+	} else {
+		error = answer_waiting(delivery, status, payload, length);
+	}
 	if (!error || error == -ESTALE)
 		delivery_free(delivery);
 	return error;
 }
 EXPORT_SYMBOL_GPL(kccm_reply);
 
+/* There is no room for the answer, or no memory. */
+static bool is_for_later(int error)
+{
+	return error == -EAGAIN || error == -ENOMEM;
+}
+
+int kccm_reply_later(struct kccm_incoming *incoming, u16 status, void *payload, u32 length)
+{
+	struct delivery *delivery = delivery_of(incoming);
+	struct kccm_node *node = delivery->remote->node;
+	int error;
+
+	kccm_node_lock(node);
+	error = post_answer(delivery, status, payload, length);
+	delivery->status = status;
+	delivery->answer = payload;
+	delivery->answer_length = length;
+	if (is_for_later(error))
+		list_add_tail(&incoming->entry,
+			      &delivery->remote->inboxes[incoming->lane].unanswered);
+	kccm_node_unlock(node);
+	if (is_for_later(error))
+		return 0;
+	delivery_free(delivery);
+	return error;
+}
+
+void kccm_inbox_answer(struct kccm_inbox *inbox)
+{
+	struct delivery *delivery;
+	int error;
+
+	while ((delivery = first_of(&inbox->unanswered))) {
+		error = post_answer(delivery, delivery->status, delivery->answer,
+				    delivery->answer_length);
+		if (is_for_later(error))
+			return;
+		list_del(&delivery->incoming.entry);
+		delivery_free(delivery);
+	}
+}
+
 static void give_back(struct delivery *delivery, u16 status)
 {
 	struct kccm_node *node = delivery->remote->node;
 
 	if (delivery->incoming.wants_reply) {
-		answer(delivery, status, NULL, 0, true);
-	} else {
-		kccm_node_lock(node);
-		if (is_current(delivery))
-			consume(delivery);
-		kccm_node_unlock(node);
+		kccm_reply_later(&delivery->incoming, status, NULL, 0);
+		return;
 	}
+	kccm_node_lock(node);
+	if (is_current(delivery))
+		consume(delivery);
+	kccm_node_unlock(node);
 	delivery_free(delivery);
 }
 
@@ -196,14 +247,15 @@ static void hand_over(struct delivery *delivery)
 	kccm_handler_put(handler);
 }
 
+/* NULL: there is none, or the work is to end. */
 static struct delivery *next_of(struct kccm_inbox *inbox)
 {
 	struct delivery *delivery;
 
 	spin_lock(&inbox->lock);
-	delivery = list_first_entry_or_null(&inbox->messages, struct delivery, entry);
+	delivery = inbox->ended ? NULL : first_of(&inbox->messages);
 	if (delivery) {
-		list_del(&delivery->entry);
+		list_del(&delivery->incoming.entry);
 		inbox->waiting--;
 	}
 	spin_unlock(&inbox->lock);
@@ -226,6 +278,8 @@ void kccm_inbox_init(struct kccm_inbox *inbox)
 	spin_lock_init(&inbox->lock);
 	INIT_LIST_HEAD(&inbox->messages);
 	inbox->waiting = 0;
+	inbox->ended = false;
+	INIT_LIST_HEAD(&inbox->unanswered);
 	INIT_WORK(&inbox->work, inbox_work);
 }
 
@@ -241,9 +295,12 @@ unsigned int kccm_inbox_waiting(struct kccm_inbox *inbox)
 
 void kccm_inbox_end(struct kccm_inbox *inbox)
 {
-	struct delivery *delivery;
+	struct delivery *delivery, *next;
 
+	spin_lock(&inbox->lock);
+	inbox->ended = true;
+	spin_unlock(&inbox->lock);
 	cancel_work_sync(&inbox->work);
-	while ((delivery = next_of(inbox)))
+	list_for_each_entry_safe(delivery, next, &inbox->messages, incoming.entry)
 		delivery_free(delivery);
 }

@@ -10,6 +10,7 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
+struct kccm_incoming;
 struct kccm_message;
 struct kccm_remote;
 
@@ -17,7 +18,11 @@ struct kccm_inbox {
 	spinlock_t lock;
 	struct list_head messages;
 	unsigned int waiting; /* in the list */
+	bool ended;	      /* the work leaves what is in it */
 	struct work_struct work;
+
+	/* Answers that there was no room for yet, or no memory. Under the node's lock. */
+	struct list_head unanswered;
 };
 
 void kccm_inbox_init(struct kccm_inbox *inbox);
@@ -27,5 +32,13 @@ int kccm_inbox_put(struct kccm_remote *remote, const struct kccm_message *messag
 unsigned int kccm_inbox_waiting(struct kccm_inbox *inbox);
 /* Waits for the handler that runs, and drops what waits. Nothing may be put any more. */
 void kccm_inbox_end(struct kccm_inbox *inbox);
+
+/*
+ * As kccm_reply(), without ever waiting: where that would, the answer is kept until there is room.
+ * 0 or -ESTALE; the message is gone. `payload` is from kvmalloc() or NULL, and belongs to it.
+ */
+int kccm_reply_later(struct kccm_incoming *incoming, u16 status, void *payload, u32 length);
+/* There may be room for some of them; or they are for nobody any more. Under the node's lock. */
+void kccm_inbox_answer(struct kccm_inbox *inbox);
 
 #endif

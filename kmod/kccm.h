@@ -91,6 +91,7 @@ struct kccm_call {
 	u64 number;
 	u8 type;
 	bool open;
+	bool at_once; /* `done` does not wait, and is called under the node's lock: command.c's */
 };
 
 /* Calls and waits for the answer. Returns call->error, or why nothing was sent. */
@@ -120,7 +121,8 @@ struct kccm_incoming {
 	bool wants_reply;
 	u32 epoch;
 	u32 length;
-	const void *payload; /* aligned to 8 bytes */
+	const void *payload;	/* aligned to 8 bytes */
+	struct list_head entry; /* for a list of whoever has the message */
 };
 
 struct kccm_handler {
@@ -157,7 +159,7 @@ void kccm_unregister_handler(struct net *net, struct kccm_handler *handler);
  */
 int kccm_reply(struct kccm_incoming *message, u16 status, const void *payload, u32 length,
 	       unsigned int flags);
-/* Gives a message back; a call is answered with KCCM_STATUS_GIVEN_UP. */
+/* Gives a message back; a call is answered with KCCM_STATUS_GIVEN_UP. Does not wait for the peer. */
 void kccm_release(struct kccm_incoming *message);
 
 /* --- peers ------------------------------------------------------------------------------------ */

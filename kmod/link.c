@@ -11,6 +11,7 @@
 #include "fault.h"
 #include "netns.h"
 #include "node.h"
+#include "remote.h"
 #include "socket.h"
 #include "trace.h"
 
@@ -105,6 +106,7 @@ static int receive(struct kccm_link *link)
 static bool take_in(struct kccm_link *link, int bytes)
 {
 	struct kccm_node *node = link->node;
+	const struct kccm_peer *peer;
 	bool more;
 
 	kccm_node_lock(node);
@@ -113,7 +115,9 @@ static bool take_in(struct kccm_link *link, int bytes)
 			kccm_conn_input(link->conn, link->buffer, bytes, node->now_ns);
 		else
 			kccm_link_close(link);
-		kccm_node_progress(node);
+		peer = kccm_conn_peer(link->conn);
+		if (peer)
+			kccm_remote_progress(kccm_peer_user(peer));
 	}
 	more = link->conn && !link->closing;
 	kccm_node_unlock(node);
@@ -235,6 +239,16 @@ static int start_connecting(struct kccm_link *link)
 	return error == -EINPROGRESS ? 0 : error;
 }
 
+/* A new socket is allocated with GFP_KERNEL, which could write out pages over this very link. */
+static int connect_without_io(struct kccm_link *link)
+{
+	unsigned int noio = memalloc_noio_save();
+	int error = start_connecting(link);
+
+	memalloc_noio_restore(noio);
+	return error;
+}
+
 static void connected(struct kccm_link *link)
 {
 	struct kccm_node *node = link->node;
@@ -267,7 +281,7 @@ static void tx_work(struct work_struct *work)
 {
 	struct kccm_link *link = container_of(to_delayed_work(work), struct kccm_link, tx_work);
 
-	if (!link->sock && start_connecting(link)) {
+	if (!link->sock && connect_without_io(link)) {
 		dial_failed(link);
 		return;
 	}
@@ -356,11 +370,11 @@ void kccm_link_close(struct kccm_link *link)
 
 static struct kccm_link *link_new(struct kccm_node *node)
 {
-	struct kccm_link *link = kzalloc(sizeof(*link), GFP_NOIO | __GFP_NOWARN);
+	struct kccm_link *link = kzalloc(sizeof(*link), KCCM_GFP);
 
 	if (!link)
 		return NULL;
-	link->buffer = kvmalloc(BUFFER_BYTES, GFP_NOIO | __GFP_NOWARN);
+	link->buffer = kvmalloc(BUFFER_BYTES, KCCM_GFP);
 	if (!link->buffer) {
 		kfree(link);
 		return NULL;

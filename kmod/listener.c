@@ -5,6 +5,7 @@
 #include "listener.h"
 
 #include <linux/net.h>
+#include <linux/sched/mm.h>
 #include <net/sock.h>
 
 #include "link.h"
@@ -12,7 +13,12 @@
 #include "node.h"
 #include "socket.h"
 
-#define RETRY_MS 100 /* when there was no memory for a connection that waits */
+#define RETRY_MS                                                                                   \
+	100 /* when there was no memory for a connection that waits, or too many are there */
+/* What one turn of accept_work takes in before other work may run. */
+#define TURN_LINKS 16
+/* Those of all peers, and strangers' that have not proven themselves or are being closed. */
+#define LINKS_MAX (KCCM_LANES * KCCM_NODE_MAX + 4 * KCCM_HANDSHAKES_PENDING)
 
 /*
  * An accepted socket inherits this callback, and the listener as user data, until
@@ -29,27 +35,41 @@ static void listener_ready(struct sock *sk)
 	read_unlock_bh(&sk->sk_callback_lock);
 }
 
+/* -EAGAIN: nobody waits. */
+static int accept_one(struct kccm_node *node, struct kccm_listener *listener)
+{
+	struct socket *sock;
+	int error;
+
+	if (atomic_read(&node->link_count) >= LINKS_MAX)
+		return -EMFILE;
+	error = kernel_accept(listener->sock, &sock, O_NONBLOCK);
+	if (!error)
+		kccm_link_accept(node, sock);
+	return error == -ECONNABORTED ? 0 : error;
+}
+
 static void accept_work(struct work_struct *work)
 {
 	struct kccm_listener *listener =
 		container_of(to_delayed_work(work), struct kccm_listener, work);
 	struct kccm_node *node = container_of(listener, struct kccm_node, listener);
-	struct socket *sock;
-	int error;
+	unsigned int noio = memalloc_noio_save(); /* as for sockets that connect */
+	unsigned long delay = 0;
+	unsigned int turn;
+	int error = 0;
 
-	for (;;) {
-		error = kernel_accept(listener->sock, &sock, O_NONBLOCK);
-		if (error == -ECONNABORTED)
-			continue;
-		if (error)
-			break;
-		kccm_link_accept(node, sock);
-		cond_resched();
-	}
+	for (turn = 0; turn < TURN_LINKS && !error; turn++)
+		error = accept_one(node, listener);
+	memalloc_noio_restore(noio);
 	if (error == -EAGAIN)
 		return;
-	pr_warn_ratelimited("node %u: cannot accept a connection: %d\n", node->config.node, error);
-	queue_delayed_work(kccm_io_wq, &listener->work, msecs_to_jiffies(RETRY_MS));
+	if (error) {
+		pr_warn_ratelimited("node %u: cannot accept a connection: %d\n", node->config.node,
+				    error);
+		delay = msecs_to_jiffies(RETRY_MS);
+	}
+	queue_delayed_work(kccm_io_wq, &listener->work, delay);
 }
 
 int kccm_listener_start(struct kccm_node *node)

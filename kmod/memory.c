@@ -5,10 +5,10 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
+#include "fault.h"
 #include "lib/session/queue.h"
+#include "node.h"
 
-/* What an attempt may do: reclaim what needs no I/O. It must fail rather than wait for long. */
-#define ATTEMPT (GFP_NOIO | __GFP_NOWARN)
 /* For the pools: take from the reserve instead of waiting for somebody to fill it. */
 #define NO_WAITING (GFP_NOWAIT | __GFP_NOWARN)
 
@@ -42,36 +42,41 @@ void kccm_reserve_destroy(struct kccm_reserve *reserve)
 	mempool_destroy(reserve->blocks);
 }
 
-void *kccm_memory_alloc(struct kccm_reserve *reserve, size_t bytes)
+static void *attempt(struct kccm_node *node, size_t bytes)
 {
-	void *memory = kvmalloc(bytes, ATTEMPT);
+	return kccm_fault_memory(node) ? NULL : kvmalloc(bytes, KCCM_GFP);
+}
+
+void *kccm_memory_alloc(struct kccm_node *node, size_t bytes)
+{
+	void *memory = attempt(node, bytes);
 
 	if (!memory && bytes == KCCM_BLOCK_BYTES)
-		memory = mempool_alloc(reserve->blocks, NO_WAITING);
+		memory = mempool_alloc(node->reserve.blocks, NO_WAITING);
 	return memory;
 }
 
 /* Any block fills the reserve up first. */
-void kccm_memory_free(struct kccm_reserve *reserve, void *memory, size_t bytes)
+void kccm_memory_free(struct kccm_node *node, void *memory, size_t bytes)
 {
 	if (bytes == KCCM_BLOCK_BYTES)
-		mempool_free(memory, reserve->blocks);
+		mempool_free(memory, node->reserve.blocks);
 	else
 		kvfree(memory);
 }
 
-void *kccm_message_alloc(struct kccm_reserve *reserve, size_t bytes, bool *reserved)
+void *kccm_message_alloc(struct kccm_node *node, size_t bytes, bool *reserved)
 {
-	void *message = kvmalloc(bytes, ATTEMPT);
+	void *message = attempt(node, bytes);
 
 	*reserved = !message && bytes <= KCCM_RESERVED_MESSAGE_BYTES;
-	return *reserved ? mempool_alloc(reserve->messages, NO_WAITING) : message;
+	return *reserved ? mempool_alloc(node->reserve.messages, NO_WAITING) : message;
 }
 
-void kccm_message_free(struct kccm_reserve *reserve, void *message, bool reserved)
+void kccm_message_free(struct kccm_node *node, void *message, bool reserved)
 {
 	if (reserved)
-		mempool_free(message, reserve->messages);
+		mempool_free(message, node->reserve.messages);
 	else
 		kvfree(message);
 }

@@ -11,6 +11,14 @@
 #include <linux/mempool.h>
 #include <linux/types.h>
 
+struct kccm_node;
+
+/*
+ * What an allocation may do: reclaim what needs no I/O, and then fail. Without __GFP_RETRY_MAYFAIL a
+ * small one never does, but tries again for ever, since the OOM killer does nothing for GFP_NOIO.
+ */
+#define KCCM_GFP (GFP_NOIO | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
 #define KCCM_RESERVED_BLOCKS 8
 #define KCCM_RESERVED_MESSAGES 64
 #define KCCM_RESERVED_MESSAGE_BYTES 1024 /* the message's own struct included */
@@ -23,12 +31,12 @@ struct kccm_reserve {
 int kccm_reserve_init(struct kccm_reserve *reserve);
 void kccm_reserve_destroy(struct kccm_reserve *reserve);
 
-/* For the session. NULL: no memory. */
-void *kccm_memory_alloc(struct kccm_reserve *reserve, size_t bytes);
-void kccm_memory_free(struct kccm_reserve *reserve, void *memory, size_t bytes);
+/* For the session. NULL: no memory. Under the node's lock. */
+void *kccm_memory_alloc(struct kccm_node *node, size_t bytes);
+void kccm_memory_free(struct kccm_node *node, void *memory, size_t bytes);
 
-/* For a message that has arrived; *reserved tells where it must go back to. */
-void *kccm_message_alloc(struct kccm_reserve *reserve, size_t bytes, bool *reserved);
-void kccm_message_free(struct kccm_reserve *reserve, void *message, bool reserved);
+/* For a message that has arrived; *reserved tells where it must go back to. Under the node's lock. */
+void *kccm_message_alloc(struct kccm_node *node, size_t bytes, bool *reserved);
+void kccm_message_free(struct kccm_node *node, void *message, bool reserved);
 
 #endif

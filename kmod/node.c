@@ -93,14 +93,6 @@ static void tick_work(struct work_struct *work)
 	kccm_node_unlock(node);
 }
 
-void kccm_node_progress(struct kccm_node *node)
-{
-	if (!node->repliers)
-		return;
-	WRITE_ONCE(node->progress, node->progress + 1);
-	wake_up_all(&node->room);
-}
-
 struct kccm_remote *kccm_node_remote(const struct kccm_node *node, u16 id)
 {
 	struct kccm_peer *peer;

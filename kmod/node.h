@@ -43,8 +43,6 @@ struct kccm_node {
 	struct kccm_endpoint *endpoint;
 	struct list_head remotes;
 	struct list_head links;
-	unsigned int repliers; /* how many wait for room for an answer */
-	u32 progress;	       /* counts what may have made room for one */
 	struct kccm_fault fault;
 	u64 refusal_logged_ns[2][KCCM_REFUSALS]; /* of nodes that are no peers; [by_peer] */
 
@@ -73,9 +71,6 @@ void kccm_node_put(struct kccm_node *node);
 
 void kccm_node_lock(struct kccm_node *node);
 void kccm_node_unlock(struct kccm_node *node);
-
-/* Something has come from a peer: answers that wait for room may find some. Under the lock. */
-void kccm_node_progress(struct kccm_node *node);
 
 /* A peer of the node; NULL also if the node stops. Under the lock. */
 struct kccm_remote *kccm_node_remote(const struct kccm_node *node, u16 id);

@@ -43,6 +43,7 @@ int kccm_remote_add(struct kccm_node *node, u16 id, const struct sockaddr_storag
 	remote->node = node;
 	remote->id = id;
 	remote->address = *address;
+	init_waitqueue_head(&remote->answers);
 	for (lane = 0; lane < KCCM_LANES; lane++)
 		kccm_inbox_init(&remote->inboxes[lane]);
 
@@ -73,6 +74,17 @@ static void wake_senders(struct kccm_remote *remote, unsigned int lane)
 	wake_up_all(&remote->node->room);
 }
 
+void kccm_remote_progress(struct kccm_remote *remote)
+{
+	unsigned int lane;
+
+	for (lane = 0; lane < KCCM_LANES; lane++)
+		kccm_inbox_answer(&remote->inboxes[lane]);
+	WRITE_ONCE(remote->progress, remote->progress + 1);
+	if (wq_has_sleeper(&remote->answers))
+		wake_up_all(&remote->answers);
+}
+
 void kccm_remote_leave(struct kccm_remote *remote)
 {
 	struct kccm_peer *session = remote->session;
@@ -85,7 +97,7 @@ void kccm_remote_leave(struct kccm_remote *remote)
 	/* Who waits for room finds that there is nobody to send to. */
 	for (lane = 0; lane < KCCM_LANES; lane++)
 		wake_senders(remote, lane);
-	kccm_node_progress(remote->node);
+	kccm_remote_progress(remote);
 	tell(remote, KCCM_NEWS_REMOVED, 0);
 }
 
@@ -171,7 +183,7 @@ void kccm_remote_event(struct kccm_remote *remote, enum kccm_event event)
 	if (event == KCCM_EVENT_REBOOTED) {
 		remote->sessions++;
 		/* An answer that waits for room has lost whom it was for. */
-		kccm_node_progress(remote->node);
+		kccm_remote_progress(remote);
 	}
 	trace_kccm_peer(remote, event);
 	log_event(remote, event);

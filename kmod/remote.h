@@ -12,6 +12,7 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/socket.h>
+#include <linux/wait.h>
 
 #include "inbox.h"
 #include "kccm.h"
@@ -31,6 +32,8 @@ struct kccm_remote {
 	struct kccm_peer *session; /* NULL: it has been removed */
 	u32 sessions;		   /* how often another session began */
 	u32 room[KCCM_LANES];	   /* counts how often a full queue has room again */
+	u32 progress;		   /* counts what may have made room for an answer ... */
+	wait_queue_head_t answers; /* ... which waits here */
 	unsigned int
 		failed_dials; /* dials to be answered: a bit for each lane, and one for knocks */
 	bool logged_up;
@@ -49,6 +52,9 @@ void kccm_remote_end(struct kccm_remote *remote);
 int kccm_remote_del(struct kccm_node *node, u16 id);
 
 void kccm_remote_put(struct kccm_remote *remote);
+
+/* Something has come from it: answers that wait for room may find some. Under the node's lock. */
+void kccm_remote_progress(struct kccm_remote *remote);
 
 /* For the session's actions; under the node's lock. */
 void kccm_remote_dial(struct kccm_remote *remote, unsigned int lane, bool knock);

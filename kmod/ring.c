@@ -15,34 +15,22 @@
 #include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
-#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 #include "channel.h"
 #include "compat.h"
+#include "inbox.h"
 #include "include/uapi/kccm.h"
 #include "kccm.h"
-#include "netns.h"
-
-/* A message that waits for room in the ring, or for its answer, or is being answered. */
-struct held {
-	struct list_head entry; /* of ring->waiting */
-	struct kccm_incoming *incoming;
-	struct work_struct work;
-	void *payload; /* of the answer; NULL and `given_up`: there is none */
-	u32 length;
-	u16 status;
-	bool given_up;
-};
 
 struct kccm_ring {
 	struct kccm_channel *channel;
 	struct kccm_handler handler;
-	struct xarray requests; /* calls that wait for an answer, by number; each a held */
+	struct xarray requests; /* calls that wait for an answer, by number */
 
 	/* Guards all below. */
 	struct mutex lock;
-	struct list_head waiting;
+	struct list_head waiting; /* messages for which there is no room yet */
 	u32 next_request;
 	u32 produced, consumed; /* ours; what the program says about it is checked against these */
 	u64 begin, end;
@@ -56,55 +44,12 @@ struct kccm_ring {
 	u32 *shared_consumed; /* the program's */
 };
 
-/* --- answers ---------------------------------------------------------------------------------- */
-
-static void answer_work(struct work_struct *work)
-{
-	struct held *held = container_of(work, struct held, work);
-	int error = -EINVAL;
-
-	if (!held->given_up)
-		error = kccm_reply(held->incoming, held->status, held->payload, held->length, 0);
-	if (error && error != -ESTALE)
-		kccm_release(held->incoming);
-	kvfree(held->payload);
-	kfree(held);
-}
-
-/* Answering may wait for the peer, which neither a command nor a close() may. */
-static void answer_later(struct held *held)
-{
-	INIT_WORK(&held->work, answer_work);
-	queue_work(kccm_service_wq, &held->work);
-}
-
-static void give_up(struct held *held)
-{
-	held->given_up = true;
-	answer_later(held);
-}
-
 int kccm_ring_reply(struct kccm_ring *ring, u64 request, u16 status, void *payload, u32 length)
 {
-	struct held *held;
-	int error;
+	struct kccm_incoming *incoming =
+		request > U32_MAX ? NULL : xa_erase(&ring->requests, request);
 
-	if (request > U32_MAX)
-		return -ENOENT;
-	held = xa_erase(&ring->requests, request);
-	if (!held)
-		return -ENOENT;
-	error = kccm_reply(held->incoming, status, payload, length, KCCM_NOWAIT);
-	if (!error || error == -ESTALE) {
-		kvfree(payload);
-		kfree(held);
-		return error;
-	}
-	held->status = status;
-	held->payload = payload;
-	held->length = length;
-	answer_later(held);
-	return 0;
+	return incoming ? kccm_reply_later(incoming, status, payload, length) : -ENOENT;
 }
 
 /* --- putting in ------------------------------------------------------------------------------- */
@@ -145,9 +90,8 @@ static bool find_room(struct kccm_ring *ring, u32 bytes, u64 *at)
  * Whether it is in the ring; then it is given back, or kept for its answer. From the moment that a
  * call has a number it may be answered, by a program that guesses: it is not touched after that.
  */
-static bool put(struct kccm_ring *ring, struct held *held)
+static bool put(struct kccm_ring *ring, struct kccm_incoming *incoming)
 {
-	const struct kccm_incoming *incoming = held->incoming;
 	u32 index = ring->produced & (ring->entries - 1);
 	struct kccm_uring_descriptor *descriptor = &ring->descriptors[index];
 	u32 bytes = ALIGN(incoming->length, 8);
@@ -166,12 +110,11 @@ static bool put(struct kccm_ring *ring, struct held *held)
 		.flags = incoming->wants_reply ? KCCM_MESSAGE_WANTS_REPLY : 0,
 	};
 	if (!incoming->wants_reply) {
-		kccm_release(held->incoming); /* of a one-way message it does not wait */
-		kfree(held);
+		kccm_release(incoming);
 	} else {
-		if (xa_alloc_cyclic(&ring->requests, &request, held, xa_limit_32b,
-				    &ring->next_request, GFP_KERNEL | __GFP_NOFAIL) < 0) {
-			give_up(held);
+		if (xa_alloc_cyclic(&ring->requests, &request, incoming, xa_limit_32b,
+				    &ring->next_request, GFP_NOIO | __GFP_NOFAIL) < 0) {
+			kccm_release(incoming);
 			return true;
 		}
 		descriptor->request = request;
@@ -187,13 +130,13 @@ static bool put(struct kccm_ring *ring, struct held *held)
 /* Puts in what waits, as far as there is room. Whether all of it is in. */
 static bool put_waiting(struct kccm_ring *ring)
 {
-	struct held *held;
+	struct kccm_incoming *incoming;
 
-	while ((held = list_first_entry_or_null(&ring->waiting, struct held, entry))) {
+	while ((incoming = list_first_entry_or_null(&ring->waiting, struct kccm_incoming, entry))) {
 		/* Out of the list first: once it is in the ring it may be answered and freed. */
-		list_del(&held->entry);
-		if (!put(ring, held)) {
-			list_add(&held->entry, &ring->waiting);
+		list_del(&incoming->entry);
+		if (!put(ring, incoming)) {
+			list_add(&incoming->entry, &ring->waiting);
 			return false;
 		}
 	}
@@ -250,11 +193,9 @@ int kccm_ring_pump(struct kccm_ring *ring)
 static void receive(struct kccm_incoming *incoming, void *context)
 {
 	struct kccm_ring *ring = context;
-	struct held *held = kzalloc(sizeof(*held), GFP_KERNEL | __GFP_NOFAIL);
 
-	held->incoming = incoming;
 	mutex_lock(&ring->lock);
-	list_add_tail(&held->entry, &ring->waiting);
+	list_add_tail(&incoming->entry, &ring->waiting);
 	pump(ring);
 	mutex_unlock(&ring->lock);
 	tell_program(ring);
@@ -315,7 +256,7 @@ static struct kccm_ring *ring_new(struct kccm_channel *channel, const struct kcc
 {
 	u32 descriptors = ALIGN(sizeof(struct kccm_uring_ring), 64);
 	u32 arena = PAGE_ALIGN(descriptors + bind->entries * sizeof(struct kccm_uring_descriptor));
-	struct kccm_ring *ring = kzalloc(sizeof(*ring), GFP_KERNEL);
+	struct kccm_ring *ring = kzalloc(sizeof(*ring), GFP_KERNEL_ACCOUNT);
 
 	if (!ring)
 		return NULL;
@@ -326,7 +267,7 @@ static struct kccm_ring *ring_new(struct kccm_channel *channel, const struct kcc
 	ring->entries = bind->entries;
 	ring->arena_bytes = bind->arena_bytes;
 	ring->ring_bytes = PAGE_ALIGN(arena + bind->arena_bytes);
-	ring->ends = kvcalloc(bind->entries, sizeof(*ring->ends), GFP_KERNEL);
+	ring->ends = kvcalloc(bind->entries, sizeof(*ring->ends), GFP_KERNEL_ACCOUNT);
 	ring->shared = vmalloc_user(ring->ring_bytes);
 	ring->shared_consumed = vmalloc_user(PAGE_SIZE);
 	if (!ring->ends || !ring->shared || !ring->shared_consumed) {
@@ -351,18 +292,17 @@ static struct kccm_ring *ring_new(struct kccm_channel *channel, const struct kcc
 
 /*
  * (1) No message comes any more. (2) What waits for room, and what waits for an answer, is given
- * back by work that knows nothing of the ring. (3) The pages go; mappings of them held the file
- * open, so there are none.
+ * back. (3) The pages go; mappings of them held the file open, so there are none.
  */
 static void ring_end(struct kccm_ring *ring)
 {
-	struct held *held, *next;
+	struct kccm_incoming *incoming, *next;
 	unsigned long number;
 
 	kccm_unregister_handler(ring->channel->net, &ring->handler);
-	list_for_each_entry_safe(held, next, &ring->waiting, entry)
-		give_up(held);
-	xa_for_each(&ring->requests, number, held) give_up(held);
+	list_for_each_entry_safe(incoming, next, &ring->waiting, entry)
+		kccm_release(incoming);
+	xa_for_each(&ring->requests, number, incoming) kccm_release(incoming);
 	ring_free(ring);
 }
 

@@ -70,21 +70,41 @@ class OneMachine:
         for node in (one, two):
             for command in commands:
                 node.fault(command)
+        calls = [node.echo(other, lane, 5000, 100)
+                 for node, other in ((one, two), (two, one)) for lane in (0, 1)]
         streams = [(node, other, lane, node.count(other, lane, 1, messages))
                    for node, other in ((one, two), (two, one)) for lane in (0, 1)]
+        for call in calls:
+            call.succeed()
         for node, other, lane, stream in streams:
             stream.succeed()
             self.assert_delivered(node, other, lane, messages)
         for node in (one, two):
             self.assertGreater(node.faults(), 0)
-        return one, two
-
-    def test_connections_that_are_reset_in_the_midst_of_frames_lose_nothing(self):
-        one, two = self.faults_are_survived("reset 100001", messages=10000)
         self.assertGreater(one.counter(two, "resent"), 0)
 
+    def test_connections_that_are_reset_in_the_midst_of_frames_lose_nothing(self):
+        self.faults_are_survived("reset 100001", messages=10000)
+
     def test_messages_that_find_no_memory_come_again(self):
-        self.faults_are_survived("memory 900", messages=4000)
+        self.faults_are_survived("memory 5", messages=4000)
+
+    def test_small_messages_go_on_when_there_is_no_memory_at_all(self):
+        one, two = self.two_modules()
+        pairs = ((one, two), (two, one))
+        for node, other in pairs:
+            node.echo(other, 0, 100, 1).succeed()
+            node.echo(other, 1, 5000, 1).succeed()
+        for node in (one, two):
+            node.fault("memory 1")
+        large = [node.echo(other, 1, 5000, 1) for node, other in pairs]
+        for node, other in pairs:
+            node.echo(other, 0, 100, 200).succeed()
+            self.assertGreaterEqual(other.faults(), 200)  # each call took of its reserve
+        for node in (one, two):
+            node.fault("none")
+        for call in large:  # has waited for it
+            call.succeed()
 
     def test_a_peer_that_stands_still_is_noticed_and_found_again(self):
         one, two = self.two_modules(tolerance_ms=300)
