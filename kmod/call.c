@@ -28,11 +28,19 @@ static void take_reply(struct kccm_call *call, const struct kccm_message *reply)
 	if (!bytes)
 		return;
 	if (!call->reply)
-		call->reply = kvmalloc(bytes, GFP_NOIO | __GFP_NOWARN); /* under the node's lock */
+		call->reply = kvmalloc(bytes, KCCM_GFP); /* under the node's lock */
 	if (call->reply)
 		memcpy(call->reply, reply->payload, bytes);
 	else
 		call->error = -EREMOTEIO; /* it was answered, and nobody will know how */
+}
+
+/* Under the lock, because kccm_call_cancel() may be there before us: it takes a reference of what it finds. */
+static void set_node(struct kccm_net *home, struct kccm_call *call, struct kccm_node *node)
+{
+	spin_lock(&home->finished_lock);
+	call->node = node;
+	spin_unlock(&home->finished_lock);
 }
 
 void kccm_call_settle(struct kccm_call *call, int error, const struct kccm_message *reply)
@@ -48,10 +56,18 @@ void kccm_call_settle(struct kccm_call *call, int error, const struct kccm_messa
 		complete(&call->settled); /* and the call is not ours any more */
 		return;
 	}
+	if (call->at_once) {
+		struct kccm_node *node = call->node;
+
+		set_node(home, call, NULL);
+		call->done(call);
+		kccm_node_put(node); /* whoever holds the lock has another one */
+		return;
+	}
 	spin_lock(&home->finished_lock);
 	list_add_tail(&call->entry, &home->finished);
 	spin_unlock(&home->finished_lock);
-	queue_work(kccm_service_wq, &home->finish_work);
+	queue_work(kccm_done_wq, &home->finish_work);
 }
 
 /* The next call that is over; its reference to the node goes to the caller. */
@@ -161,14 +177,6 @@ static int submit(struct kccm_node *node, struct kccm_call *call, unsigned int f
 					 : wait_for_memory();
 	} while (!error);
 	return error;
-}
-
-/* Under the lock, because kccm_call_cancel() may be there before us: it takes a reference of what it finds. */
-static void set_node(struct kccm_net *home, struct kccm_call *call, struct kccm_node *node)
-{
-	spin_lock(&home->finished_lock);
-	call->node = node;
-	spin_unlock(&home->finished_lock);
 }
 
 /* Submits what has an outcome. On success the node's reference is the call's. */
@@ -287,7 +295,9 @@ bool kccm_call_cancel(struct net *net, struct kccm_call *call)
 		kccm_node_put(node);
 	}
 	if (!given_up) {
-		flush_work(&home->finish_work);
+		/* Who wants it at once knows by itself. */
+		if (!call->at_once)
+			flush_work(&home->finish_work);
 		return false;
 	}
 	kccm_node_put(node); /* the call's */

@@ -40,7 +40,7 @@ static int hear_news(struct notifier_block *notifier, unsigned long news, void *
 
 static int chardev_open(struct inode *inode, struct file *file)
 {
-	struct kccm_channel *channel = kzalloc(sizeof(*channel), GFP_KERNEL);
+	struct kccm_channel *channel = kzalloc(sizeof(*channel), GFP_KERNEL_ACCOUNT);
 	int error;
 
 	if (!channel)

@@ -118,6 +118,7 @@ static bool finish(struct command *command, int result, bool settled)
 	return true;
 }
 
+/* Under the node's lock. */
 static void settled(struct kccm_call *call)
 {
 	struct command *command = container_of(call, struct command, call);
@@ -191,7 +192,7 @@ static int copy_payload(struct io_uring_cmd *cmd, u64 from, u32 length, void **p
 		return -EMSGSIZE;
 	if (!length)
 		return 0;
-	*payload = kvmalloc(length, GFP_KERNEL);
+	*payload = kvmalloc(length, GFP_KERNEL_ACCOUNT);
 	if (!*payload)
 		return -ENOMEM;
 	if (!(cmd->flags & IORING_URING_CMD_FIXED)) {
@@ -258,6 +259,7 @@ static void command_init(struct command *command, struct kccm_channel *channel, 
 	command->owner = current->files;
 	command->call.timeout_ms = timeout_ms;
 	command->call.done = settled;
+	command->call.at_once = true;
 	INIT_DELAYED_WORK(&command->expiry, expired);
 }
 
@@ -282,7 +284,7 @@ static int park(struct command *command, struct io_uring_cmd *cmd, unsigned int 
 	list_add_tail(&command->entry, &channel->commands);
 	if (!command->wants_answer) {
 		refcount_inc(&command->refs);
-		queue_delayed_work(kccm_service_wq, &command->expiry,
+		queue_delayed_work(kccm_io_wq, &command->expiry,
 				   msecs_to_jiffies(call->timeout_ms));
 	}
 	spin_unlock(&channel->lock);
@@ -323,7 +325,7 @@ static int check_send(const struct kccm_uring_send *send, bool parked)
 static int send_confirmed(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 			  const struct kccm_uring_send *send, unsigned int issue_flags)
 {
-	struct command *command = kzalloc(sizeof(*command), GFP_KERNEL);
+	struct command *command = kzalloc(sizeof(*command), GFP_KERNEL_ACCOUNT);
 	void *payload;
 	int error;
 
@@ -372,7 +374,7 @@ static int start_call(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 
 	if (error)
 		return error;
-	command = kzalloc(sizeof(*command), GFP_KERNEL);
+	command = kzalloc(sizeof(*command), GFP_KERNEL_ACCOUNT);
 	if (!command) {
 		kvfree(payload);
 		return -ENOMEM;

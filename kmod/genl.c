@@ -369,22 +369,23 @@ void kccm_genl_event(const struct kccm_remote *remote, enum kccm_event event)
 
 	if (!genl_has_listeners(&family, net, EVENTS))
 		return;
-	skb = genlmsg_new(EVENT_BYTES, GFP_NOIO | __GFP_NOWARN);
+	skb = genlmsg_new(EVENT_BYTES, KCCM_GFP);
 	if (!skb || put_event(skb, remote, event)) {
 		nlmsg_free(skb);
 		genl_set_err(&family, net, 0, EVENTS, -ENOBUFS);
 		return;
 	}
-	genlmsg_multicast_netns(&family, net, skb, 0, EVENTS, GFP_NOIO | __GFP_NOWARN);
+	genlmsg_multicast_netns(&family, net, skb, 0, EVENTS, KCCM_GFP);
 }
 
 /* --- the family ------------------------------------------------------------------------------- */
 
+/* Memory for messages is charged to nobody: who may make nodes and peers is not a user's namespace. */
 static const struct genl_ops ops[] = {
-	{ .cmd = KCCM_CMD_NODE_SET, .doit = set_node, .flags = GENL_UNS_ADMIN_PERM },
+	{ .cmd = KCCM_CMD_NODE_SET, .doit = set_node, .flags = GENL_ADMIN_PERM },
 	{ .cmd = KCCM_CMD_NODE_DEL, .doit = del_node, .flags = GENL_UNS_ADMIN_PERM },
 	{ .cmd = KCCM_CMD_NODE_GET, .doit = get_node, .flags = GENL_UNS_ADMIN_PERM },
-	{ .cmd = KCCM_CMD_PEER_ADD, .doit = add_peer, .flags = GENL_UNS_ADMIN_PERM },
+	{ .cmd = KCCM_CMD_PEER_ADD, .doit = add_peer, .flags = GENL_ADMIN_PERM },
 	{ .cmd = KCCM_CMD_PEER_DEL, .doit = del_peer, .flags = GENL_UNS_ADMIN_PERM },
 	{ .cmd = KCCM_CMD_PEER_GET, .dumpit = dump_peer_states, .flags = GENL_UNS_ADMIN_PERM },
 	{ .cmd = KCCM_CMD_QUEUE_GET, .dumpit = dump_queues, .flags = GENL_UNS_ADMIN_PERM },

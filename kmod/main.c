@@ -12,6 +12,7 @@
 
 struct workqueue_struct *kccm_io_wq;
 struct workqueue_struct *kccm_service_wq;
+struct workqueue_struct *kccm_done_wq;
 
 static int __init kccm_init(void)
 {
@@ -20,9 +21,13 @@ static int __init kccm_init(void)
 	kccm_io_wq = alloc_workqueue("kccm_io", WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);
 	if (!kccm_io_wq)
 		return error;
-	kccm_service_wq = alloc_workqueue("kccm_service", WQ_MEM_RECLAIM, 0);
+	/* As many as may be: a handler that waits keeps its place. */
+	kccm_service_wq = alloc_workqueue("kccm_service", WQ_MEM_RECLAIM, WQ_MAX_ACTIVE);
 	if (!kccm_service_wq)
 		goto destroy_io;
+	kccm_done_wq = alloc_workqueue("kccm_done", WQ_MEM_RECLAIM, 0);
+	if (!kccm_done_wq)
+		goto destroy_service;
 	kccm_debugfs_init();
 	error = kccm_netns_register();
 	if (error)
@@ -41,6 +46,8 @@ unregister_netns:
 	kccm_netns_unregister();
 remove_debugfs:
 	kccm_debugfs_exit();
+	destroy_workqueue(kccm_done_wq);
+destroy_service:
 	destroy_workqueue(kccm_service_wq);
 destroy_io:
 	destroy_workqueue(kccm_io_wq);
@@ -62,6 +69,7 @@ static void __exit kccm_exit(void)
 	kccm_netns_unregister();
 	kccm_debugfs_exit();
 	destroy_workqueue(kccm_service_wq);
+	destroy_workqueue(kccm_done_wq);
 	destroy_workqueue(kccm_io_wq);
 	synchronize_rcu();
 	rcu_barrier();

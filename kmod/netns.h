@@ -33,8 +33,10 @@ struct kccm_net {
  * is no memory.
  */
 extern struct workqueue_struct *kccm_io_wq;
-/* For handlers and `done` functions, which may wait. */
+/* For handlers, which may wait, also for the next. */
 extern struct workqueue_struct *kccm_service_wq;
+/* For `done` functions, which may wait, but not for each other. */
+extern struct workqueue_struct *kccm_done_wq;
 
 struct kccm_net *kccm_net_of(const struct net *net);
 

@@ -6,7 +6,8 @@
  *
  * Everything belongs to a network namespace: a namespace has no node or one, sees nothing of the
  * others, and takes its node along when it ends. All commands want CAP_NET_ADMIN in the user
- * namespace that owns it; the cluster key can be set and never be read back.
+ * namespace that owns it, and NODE_SET and PEER_ADD, which take memory that is charged to nobody, in
+ * the initial one; the cluster key can be set and never be read back.
  *
  *   NODE_SET   makes this namespace a node of a cluster: NODE, CLUSTER, KEY, ADDRESS, and any of
  *              TOLERANCE_MS, WINDOW_MESSAGES, WINDOW_BYTES, QUEUE_MESSAGES, QUEUE_BYTES and
