@@ -160,10 +160,10 @@ class UserNode(Node):
 class Kccm:
     """What a scenario with the module can do."""
 
-    def kccm(self, *kernel_names):
+    def kccm(self, *kernel_names, programs=()):
         """Machines with the module and those that use it loaded."""
         machines = self.boot(
-            *kernel_names, programs=PROGRAMS, load=LOAD,
+            *kernel_names, programs=(*PROGRAMS, *programs), load=LOAD,
             modules={name: self.build_modules(name, "kccm", scenario.ROOT, FOLDERS).values()
                      for name in set(kernel_names)})
         for machine in machines if isinstance(machines, list) else [machines]:
