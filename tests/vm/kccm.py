@@ -9,7 +9,8 @@ import scenario
 PORT = 4000
 # Besides the network card's, what the tests of the module want of a stock kernel.
 LOAD = ("veth", "sch_netem")
-PROGRAMS = ("kccm-config", "kccm-user-node", "kccm-hostile", "kccm-device-test", "../docs/examples/kccm_ring")
+PROGRAMS = ("kccm-config", "kccm-user-node", "kccm-hostile", "kccm-netlink-fuzz", "kccm-device-test",
+            "../docs/examples/kccm_ring")
 MODULES = ("kccm", "kccm_sample", "kccm_exercise")  # in the order to load them
 FOLDERS = ("Kbuild", "lib/session", "include/uapi", "kmod")
 # By their paths: busybox's shell prefers its own.

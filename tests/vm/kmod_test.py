@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """kccm.ko in real kernels: delivers, survives what networks do, and comes and goes under traffic."""
 
+import re
+
 import kccm
 import scenario
 
@@ -153,10 +155,20 @@ class OneMachine:
         self.machine = self.kccm(self.KERNEL)
         one, two = map(kccm.ModuleNode, self.two_places(self.machine))
         one.start()
-        for command in ("show node", "show peers", "node-del", "node 3 10.9.0.1 4001"):
-            job = one.place.run(f"su -s /bin/sh nobody -c 'kccm-config {command}'")
+
+        def refused(job):
             self.assertNotEqual(job.wait(), 0)
             self.assertIn("Operation not permitted", job.lines[-1])
+
+        for command in ("show node", "show peers", "node-del", "node 3 10.9.0.1 4001"):
+            refused(one.place.run(f"su -s /bin/sh nobody -c 'kccm-config {command}'"))
+        if self.USER_NAMESPACES:
+            # The administrator of a user's namespace sees what is in there, and makes no node.
+            refused(one.place.run("unshare -U -r kccm-config show node"))
+            refused(one.place.run("unshare -U -r -n kccm-config node 3 127.0.0.1 4001"))
+            job = one.place.run("unshare -U -r -n kccm-config show node")
+            self.assertNotEqual(job.wait(), 0)
+            self.assertIn("No such file", job.lines[-1])
         self.assertIn("node 1", one.place.do("kccm-config show node"))
         job = two.place.run("kccm-config show node")
         self.assertNotEqual(job.wait(), 0)
@@ -172,6 +184,42 @@ class OneMachine:
         one.stop()  # with connections that nobody has proven
         stranger.close_input()
         stranger.succeed()
+        self.unload(self.machine)
+
+    def test_a_peer_that_misbehaves_disturbs_nobody_else(self):
+        self.machine = self.kccm(self.KERNEL)
+        places = self.two_places(self.machine)
+        places[0].number, places[1].number = 2, 3
+        two, three = map(kccm.ModuleNode, places)
+        two.start()
+        three.start([two])
+        two.add(three)
+        one = kccm.Node(kccm.Place(self.machine, 1, three.address))  # which dials
+        two.add(one)
+        stream = three.count(two, 0, 1, 20000)
+        peer = three.place.run(f"kccm-hostile {two.address} {kccm.PORT} 1 {self.STRANGERS} 2")
+        peer.succeed(patience=400)
+        self.assertRegex(peer.lines[-1], rf"listened to {self.STRANGERS} times")
+        self.assertGreater(two.counter(one, "messages_received"), self.STRANGERS)
+        stream.succeed()
+        self.assert_delivered(three, two, 0, 20000)
+        self.unload(self.machine)
+
+    def test_netlink_takes_anything_and_does_what_it_may(self):
+        self.machine = self.kccm(self.KERNEL)
+        places = self.two_places(self.machine)
+        node, fuzzed = kccm.ModuleNode(places[0]), places[1]
+        node.start()
+        before = node.place.do("kccm-config show node")
+        unprivileged = fuzzed.run(f"su -s /bin/sh nobody -c 'kccm-netlink-fuzz 1 {self.COMMANDS}'")
+        accepted = re.fullmatch("accepted (.*) refused .* not permitted .*", unprivileged.succeed())[1]
+        self.assertEqual(accepted, "0")
+        # Several, so that nodes come and go while others look at them.
+        fuzzers = [fuzzed.run(f"kccm-netlink-fuzz {seed} {self.COMMANDS}") for seed in range(3)]
+        for fuzzer in fuzzers:
+            accepted = re.match("accepted (.*) refused", fuzzer.succeed(patience=400))[1]
+            self.assertGreater(int(accepted), 0)
+        self.assertEqual(node.place.do("kccm-config show node"), before)
         self.unload(self.machine)
 
     def test_outcome_is_unknown_when_the_peer_restarts(self):
@@ -228,15 +276,15 @@ class OneMachine:
 
 
 class On_6_1(OneMachine, kccm.Sharing):
-    KERNEL, ROUNDS, STRANGERS = "6.1", 10, 2000
+    KERNEL, ROUNDS, STRANGERS, COMMANDS, USER_NAMESPACES = "6.1", 10, 2000, 5000, True
 
 
 class On_6_12(OneMachine, kccm.Sharing):
-    KERNEL, ROUNDS, STRANGERS = "6.12", 10, 2000
+    KERNEL, ROUNDS, STRANGERS, COMMANDS, USER_NAMESPACES = "6.12", 10, 2000, 5000, True
 
 
 class On_debug(OneMachine, kccm.Sharing):
-    KERNEL, ROUNDS, STRANGERS = "debug", 20, 1000
+    KERNEL, ROUNDS, STRANGERS, COMMANDS, USER_NAMESPACES = "debug", 20, 1000, 3000, False
 
     def test_leaks_nothing(self):
         one, two = self.two_modules(tolerance_ms=300)
