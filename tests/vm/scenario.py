@@ -60,7 +60,8 @@ class Machines:
 
     def _switch_on(self, number, kernel, tap, icount=False):
         return machine.Machine(f"node{number}", kernel, self._images[kernel.name],
-                               pathlib.Path(self._folder.name), self.network.address(number), tap, number, icount)
+                               pathlib.Path(self._folder.name), self.network.address(number), tap, number,
+                               icount=icount)
 
     def boot_disk(self, kernel, disk):
         folder = pathlib.Path(self._folder.name)
