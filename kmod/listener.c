@@ -80,6 +80,8 @@ int kccm_listener_start(struct kccm_node *node)
 
 	if (error)
 		return error;
+	/* With the port that the system has chosen, if it was to. */
+	kernel_getsockname(listener->sock, (struct sockaddr *)&node->address);
 	INIT_DELAYED_WORK(&listener->work, accept_work);
 	sk = listener->sock->sk;
 	write_lock_bh(&sk->sk_callback_lock);
