@@ -4,7 +4,7 @@
 // process hands it messages by io_uring commands and reads what has come in shared memory.
 //
 // The network namespace of the thread that starts it becomes the node, and is one no more when the
-// messenger ends. It promises what clustix/messenger.h does, but for this:
+// messenger ends; the thread stays in it. It promises what clustix/messenger.h does, but for this:
 //
 //   - Order holds among the messages of a lane to the same port: each port has a ring of its own.
 //   - The module keeps no command longer than a minute (before Linux 6.7 nothing could end it). A
