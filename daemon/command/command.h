@@ -43,6 +43,7 @@ void AddBenchCommand(CLI::App& app, Context& context);
 void AddCompletionCommand(CLI::App& app, Context& context);
 void AddDownCommand(CLI::App& app, Context& context);
 void AddInitCommand(CLI::App& app, Context& context);
+void AddKmodCommand(CLI::App& app, Context& context);
 void AddNodeInitCommand(CLI::App& app, Context& context);
 void AddNodesCommand(CLI::App& app, Context& context);
 void AddPsCommand(CLI::App& app, Context& context);

@@ -29,9 +29,9 @@ class Daemon:
     def do(self, command):
         return self.machine.do(f"clustix {command}")
 
-    def refuses(self, command):
+    def refuses(self, command, user="root"):
         """What a command says that must fail with 1."""
-        job = self.machine.run(f"clustix {command}")
+        job = self.machine.run(f"su {user} -c 'clustix {command}'")
         if job.wait() != 1:
             raise AssertionError(f"clustix {command} ended with {job.status}: {job.lines}")
         return "\n".join(job.lines)
@@ -79,6 +79,19 @@ class Daemons(kccm.Scenario):
         self.assertEqual(two.status()["transport"]["name"], "user-space")
         self.assertEqual(one.status()["incarnation"], two.status()["peers"][0]["incarnation"])
 
+        # The module is asked itself, and says that it is not there.
+        self.assertRegex(one.do("kmod status"), r"(?m)^Node +1, 10\.\S+:7400$")
+        self.assertRegex(one.do("kmod peers"), r"(?m)^ *2 +10\.\S+:7400 +up ")
+        self.assertGreater(json.loads(one.do("kmod stats --json"))["peers"][0]["counters"]["messages_sent"], 0)
+        self.assertRegex(one.do("kmod stats"), r"(?m)^2 +messages_sent +[1-9]")
+        self.assertEqual([(lane["node"], lane["lane"], lane["connected"])
+                          for lane in json.loads(one.do("kmod queue --json"))],
+                         [(2, "control", 1), (2, "bulk", 1)])
+        self.assertIn("wants the capability CAP_NET_ADMIN",
+                      one.refuses("kmod peers", user="nobody"))
+        for command in ("status", "peers", "stats", "queue"):
+            self.assertIn("the module kccm is not loaded", two.refuses(f"kmod {command}"))
+
         # The module cannot go while a daemon uses it.
         self.assertNotEqual(one.machine.run("rmmod kccm").wait(), 0)
 
@@ -102,6 +115,8 @@ class Daemons(kccm.Scenario):
         one.job.kill(15)
         one.job.succeed()
         one.machine.expect_log("kccm: node 1: has stopped")
+        self.assertRegex(one.do("kmod status"), r"(?m)^Node +none")
+        self.assertIn("is no node", one.refuses("kmod queue"))
         two.expect_peer("path-down|suspect|dead")
         # The last file is closed by a worker of io_uring, after the process has ended.
         one.machine.do("until rmmod kccm; do :; done")

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `clustix kmod`: what the kernel module says of the node that this network namespace is. Asks the
+// module itself, so that it also works without a daemon.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "daemon/command/command.h"
+#include "daemon/command/table.h"
+#include "lib/base/status.h"
+#include "lib/base/uuid.h"
+#include "lib/msg/kccm_netlink.h"
+
+namespace clustix::command {
+namespace {
+
+using msg::KccmLaneQueue;
+using msg::KccmNetlink;
+using msg::KccmNode;
+using msg::KccmPeer;
+using msg::KccmQueues;
+using nlohmann::json;
+using Counters = std::vector<MessengerCounter>;
+
+// As text: JSON readers keep only 53 bits of a number.
+std::string Incarnation(uint64_t incarnation) {
+  if (incarnation == 0) return "";
+  char text[32];
+  std::snprintf(text, sizeof(text), "%016" PRIx64, incarnation);
+  return text;
+}
+
+const char* LaneName(uint8_t lane) { return lane == 0 ? "control" : "bulk"; }
+
+json ToJson(const Counters& counters) {
+  json object = json::object();
+  for (const MessengerCounter& counter : counters) object[counter.name] = counter.value;
+  return object;
+}
+
+int PrintJson(const json& what) {
+  std::printf("%s\n", what.dump(2, ' ', false, json::error_handler_t::replace).c_str());
+  return kExitOk;
+}
+
+// What each of the commands below is given.
+struct Asked {
+  KccmNode node;
+  std::vector<KccmPeer> peers;
+};
+
+absl::StatusOr<Asked> Ask(KccmNetlink& module) {
+  Asked asked;
+  ASSIGN_OR_RETURN(asked.node, module.Node());
+  ASSIGN_OR_RETURN(asked.peers, module.Peers());
+  return asked;
+}
+
+// --- status
+
+json NodeToJson(const Asked& asked) {
+  return {{"node", asked.node.node},         {"cluster", base::FormatUuid(asked.node.cluster)},
+          {"address", asked.node.address},   {"incarnation", Incarnation(asked.node.incarnation)},
+          {"protocol", asked.node.protocol}, {"peers", asked.peers.size()}};
+}
+
+int Status(KccmNetlink& module, bool as_json) {
+  const absl::StatusOr<Asked> asked = Ask(module);
+  const bool no_node = absl::IsNotFound(asked.status());
+  if (!asked.ok() && !no_node) return Fail(asked.status());
+  if (as_json) {
+    return PrintJson({{"loaded", true}, {"node", no_node ? json(nullptr) : NodeToJson(*asked)}});
+  }
+  const auto line = [](const char* label, const std::string& text) {
+    std::printf("%-12s %s\n", label, text.c_str());
+  };
+  line("Module", "kccm is loaded");
+  if (no_node) {
+    line("Node", "none: this network namespace is not one (clustixd makes it one)");
+    return kExitOk;
+  }
+  const KccmNode& node = asked->node;
+  line("Node", absl::StrCat(node.node, ", ", node.address));
+  line("Cluster", base::FormatUuid(node.cluster));
+  line("Incarnation", Incarnation(node.incarnation));
+  line("Protocol", std::to_string(node.protocol));
+  const auto up = std::count_if(asked->peers.begin(), asked->peers.end(),
+                                [](const KccmPeer& peer) { return peer.state == PeerState::kUp; });
+  line("Peers", absl::StrCat(up, " of ", asked->peers.size(), " up"));
+  return kExitOk;
+}
+
+// --- peers
+
+int Peers(KccmNetlink& module, bool as_json) {
+  const absl::StatusOr<Asked> asked = Ask(module);
+  if (!asked.ok()) return Fail(asked.status());
+  constexpr auto kRight = Table::Align::kRight;
+  Table table({{"NODE", kRight},
+               {"ADDRESS"},
+               {"STATE"},
+               {"INCARNATION"},
+               {"SENT", kRight},
+               {"RECEIVED", kRight},
+               {"QUEUED", kRight},
+               {"CONNECTS", kRight},
+               {"REBOOTS", kRight}});
+  json list = json::array();
+  for (const KccmPeer& peer : asked->peers) {
+    const auto count = [&](const char* name) {
+      return std::to_string(msg::CounterNamed(peer.counters, name));
+    };
+    const std::string incarnation = Incarnation(peer.incarnation);
+    table.Add({std::to_string(peer.node), peer.address, PeerStateName(peer.state),
+               incarnation.empty() ? "-" : incarnation, count("messages_sent"),
+               count("messages_received"), count("queued_messages"), count("connects"),
+               count("reboots")});
+    list.push_back({{"node", peer.node},
+                    {"address", peer.address},
+                    {"state", PeerStateName(peer.state)},
+                    {"incarnation", incarnation},
+                    {"counters", ToJson(peer.counters)}});
+  }
+  if (as_json) return PrintJson(list);
+  std::printf("%s", table.Render().c_str());
+  return kExitOk;
+}
+
+// --- stats
+
+void AddCounters(Table& table, const std::string& who, const Counters& counters) {
+  for (const MessengerCounter& counter : counters) {
+    if (counter.value != 0) table.Add({who, counter.name, std::to_string(counter.value)});
+  }
+}
+
+int Stats(KccmNetlink& module, bool as_json) {
+  const absl::StatusOr<Asked> asked = Ask(module);
+  if (!asked.ok()) return Fail(asked.status());
+  if (as_json) {
+    json peers = json::array();
+    for (const KccmPeer& peer : asked->peers) {
+      peers.push_back({{"node", peer.node}, {"counters", ToJson(peer.counters)}});
+    }
+    return PrintJson({{"counters", ToJson(asked->node.counters)}, {"peers", peers}});
+  }
+  Table table({{"PEER"}, {"COUNTER"}, {"VALUE", Table::Align::kRight}});
+  AddCounters(table, "-", asked->node.counters);
+  for (const KccmPeer& peer : asked->peers) {
+    AddCounters(table, std::to_string(peer.node), peer.counters);
+  }
+  std::printf("%s", table.Render().c_str());
+  return kExitOk;
+}
+
+// --- queue
+
+int Queue(KccmNetlink& module, bool as_json) {
+  if (const absl::StatusOr<KccmNode> node = module.Node(); !node.ok()) return Fail(node.status());
+  const absl::StatusOr<std::vector<KccmQueues>> queues = module.Queues();
+  if (!queues.ok()) return Fail(queues.status());
+  const std::pair<const char*, const char*> kColumns[] = {
+      {"CONNECTED", "connected"},       {"QUEUED", "queued"},     {"MEMORY_BYTES", "memory_bytes"},
+      {"WRITTEN", "written"},           {"ACCEPTED", "accepted"}, {"CREDIT", "credit_messages"},
+      {"CREDIT_BYTES", "credit_bytes"}, {"RECEIVED", "received"}, {"CONSUMED", "consumed"}};
+  std::vector<Table::Column> columns = {{"PEER", Table::Align::kRight}, {"LANE"}};
+  for (const auto& [header, counter] : kColumns) {
+    columns.push_back({header, Table::Align::kRight});
+  }
+  Table table(columns);
+  json list = json::array();
+  for (const KccmQueues& peer : *queues) {
+    for (const KccmLaneQueue& lane : peer.lanes) {
+      std::vector<std::string> cells = {std::to_string(peer.node), LaneName(lane.lane)};
+      for (const auto& [header, counter] : kColumns) {
+        cells.push_back(std::to_string(msg::CounterNamed(lane.counters, counter)));
+      }
+      table.Add(std::move(cells));
+      json object = ToJson(lane.counters);
+      object["node"] = peer.node;
+      object["lane"] = LaneName(lane.lane);
+      list.push_back(std::move(object));
+    }
+  }
+  if (as_json) return PrintJson(list);
+  std::printf("%s", table.Render().c_str());
+  return kExitOk;
+}
+
+// --- the command line
+
+using Run = int (*)(KccmNetlink& module, bool as_json);
+
+void AddSubcommand(CLI::App& kmod, Context& context, const char* name, const char* description,
+                   const char* json_help, Run run) {
+  auto as_json = std::make_shared<bool>(false);
+  CLI::App* command = kmod.add_subcommand(name, description);
+  command->add_flag("--json", *as_json, json_help);
+  command->callback([&context, as_json, run] {
+    context.run = [as_json, run] {
+      absl::StatusOr<KccmNetlink> module = KccmNetlink::Open();
+      return module.ok() ? run(*module, *as_json) : Fail(module.status());
+    };
+  });
+}
+
+}  // namespace
+
+void AddKmodCommand(CLI::App& app, Context& context) {
+  CLI::App* kmod = app.add_subcommand(
+      "kmod", "Show what the kernel module kccm knows of this network namespace's node");
+  kmod->require_subcommand(1);
+  kmod->footer(
+      "Asks the module itself, with the capability CAP_NET_ADMIN; no daemon is needed. Without "
+      "the\n"
+      "module, or where there is no node, it fails; only status also tells that there is none.\n"
+      "Examples:\n"
+      "  clustix kmod status\n"
+      "  clustix kmod stats --json | jq .counters\n"
+      "  ip netns exec blue clustix kmod queue");
+  AddSubcommand(*kmod, context, "status", "Which node of which cluster this is", "Print one object",
+                Status);
+  AddSubcommand(*kmod, context, "peers", "The other nodes and how they are",
+                "Print a list of objects", Peers);
+  AddSubcommand(*kmod, context, "stats", "What has been counted and is not 0",
+                "Print one object, with all counters", Stats);
+  AddSubcommand(*kmod, context, "queue", "What is under way in each lane to each peer",
+                "Print a list of objects", Queue);
+}
+
+}  // namespace clustix::command
