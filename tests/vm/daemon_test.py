@@ -23,6 +23,14 @@ class Daemon:
                                     f"--no-proc {' '.join(options)}")
         self.job.expect("ready")
 
+    def fails_to_start(self, number, *options):
+        """What a second clustixd says on this machine, as a node that it cannot be."""
+        job = self.machine.run(f"clustixd --config {CONFIGURATION} --node {number} --no-proc "
+                               f"--runtime-dir /tmp/other {' '.join(options)}")
+        if job.wait() != 1:
+            raise AssertionError(f"{job.command} ended with {job.status}: {job.lines}")
+        return job.lines[-1]
+
     def expect_peer(self, event):
         self.job.expect(f"peer changed.*event={event}")
 
@@ -95,10 +103,15 @@ class Daemons(kccm.Scenario):
         # The module cannot go while a daemon uses it.
         self.assertNotEqual(one.machine.run("rmmod kccm").wait(), 0)
 
-        # Killed, and started anew: the node that it has left behind is taken over.
+        # Nor can another daemon use it here, whether this one lives or has left its node behind.
+        self.assertIn("port 1 of kccm: Address already in use", one.fails_to_start(2, "--transport module"))
         before = one.status()["incarnation"]
         one.job.kill()
         one.job.wait()
+        self.assertIn("this network namespace is node 1 of the cluster 6ba7b810",
+                      one.fails_to_start(2, "--transport module"))
+
+        # Started anew, it takes over the node that it has left behind.
         one.start()
         self.assert_cluster(one, two)
         self.assertNotEqual(one.status()["incarnation"], before)
@@ -106,10 +119,8 @@ class Daemons(kccm.Scenario):
         self.assertEqual(two.status()["peers"][0]["reboots"], 1)
 
         # What is asked for and cannot be had is said.
-        refused = two.machine.run(f"clustixd --config {CONFIGURATION} --node 2 --no-proc --transport module "
-                                  "--runtime-dir /tmp/other")
-        self.assertEqual(refused.wait(), 1)
-        self.assertIn("the kernel module cannot be used: the module kccm is not loaded", refused.lines[-1])
+        self.assertIn("the kernel module cannot be used: the module kccm is not loaded",
+                      two.fails_to_start(2, "--transport module"))
 
         # Its end takes the node along.
         one.job.kill(15)
