@@ -241,8 +241,11 @@ absl::StatusOr<std::vector<T>> KccmNetlink::Dump(uint8_t command,
   RETURN_IF_ERROR(
       Explained(socket_.Ask(GenlRequest(command), true, [&](const GenlMessage& message) {
         std::optional<T> one = decode(message.attributes);
-        if (one) all.push_back(*std::move(one));
-        intelligible &= one.has_value();
+        if (one) {
+          all.push_back(*std::move(one));
+        } else {
+          intelligible = false;
+        }
       })));
   if (!intelligible) {
     return absl::DataLossError("the module kccm says something unintelligible of a peer");
