@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `clustix down`: ends the cluster that `clustix up` started on this machine.
+// `clustix down`: ends the cluster that `clustix up` started on this machine, and the virtual
+// machines of `./up --vm`.
 #include "daemon/cluster/down.h"
 
 #include <CLI/CLI.hpp>
@@ -8,19 +9,24 @@
 #include <memory>
 #include <string>
 
+#include "daemon/cluster/machines.h"
 #include "daemon/command/command.h"
 
 namespace clustix::command {
 namespace {
 
 int RunDown(const std::string& base) {
-  absl::StatusOr<cluster::DownResult> result = cluster::Down(cluster::Layout(base));
+  const cluster::Layout layout(base);
+  absl::StatusOr<cluster::DownResult> result = cluster::Down(layout);
+  absl::StatusOr<bool> machines = cluster::DownMachines(layout);
+  if (machines.ok() && *machines) std::printf("switched off the virtual machines\n");
   if (!result.ok()) return Fail(result.status());
+  if (!machines.ok()) return Fail(machines.status());
   if (result->nodes > 0) {
     std::printf("stopped %d node%s", result->nodes, result->nodes == 1 ? "" : "s");
     if (result->killed > 0) std::printf(", of which %d had to be killed", result->killed);
     std::printf("\n");
-  } else {
+  } else if (result->leftovers || !*machines) {
     std::printf("no cluster ran in %s%s\n", base.c_str(),
                 result->leftovers ? "; removed what an earlier one had left" : "");
   }

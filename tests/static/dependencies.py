@@ -7,7 +7,7 @@ import re
 
 import tree
 
-SECTIONS = ("run", "build", "check", "bench")
+SECTIONS = ("run", "build", "vm", "check", "bench")
 
 
 def listed(text):

@@ -12,12 +12,12 @@ import sys
 
 import debian
 
-_INSIDE = "CLUSTIX_VM_ISOLATED"
+INSIDE = "CLUSTIX_VM_ISOLATED"
 _BRIDGE = "machines"
 
 
 def is_isolated():
-    return _INSIDE in os.environ
+    return INSIDE in os.environ
 
 
 def isolate():
@@ -32,7 +32,7 @@ def isolate():
     probe = subprocess.run([*unshare, "true"], capture_output=True, text=True)
     if probe.returncode != 0:
         raise debian.Unavailable(f"no namespaces here: {probe.stderr.strip()}")
-    os.environ[_INSIDE] = "yes"
+    os.environ[INSIDE] = "yes"
     os.execvp(unshare[0], [*unshare, "--", sys.executable, *sys.argv])
 
 
