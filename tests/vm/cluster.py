@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Starts a cluster of virtual machines, whose kernels carry its messages (kccm.ko), and shows its processes;
-or runs COMMAND in one of them. May be repeated: machines that run already are used.
+"""Starts a cluster of virtual machines, whose kernels carry its messages (kccm.ko), and shows its processes.
+May be repeated: machines that run already are used. With COMMAND, runs that in one of them.
 
     ./up --vm                                   three machines, and what runs in them
     ./up --vm -- clustix status                 a command on node 1
@@ -39,7 +39,7 @@ MAX_MACHINES = 9
 ETC = "/etc/clustix"
 PROGRAMS = ("clustix", "clustixd")
 # To look at the cluster's /proc with; busybox has others of its own.
-TOOLS = ("ps", "top", "pgrep", "free", "uptime", "pstree")
+TOOLS = ("ps", "pgrep", "free", "uptime", "pstree")
 HINTS = (
     ("-- clustix nodes", "the nodes, and how they see each other"),
     ("-- clustix status", "that the kernel module carries the messages"),
@@ -251,14 +251,12 @@ def output(place, command):
     return lines
 
 
-def check_running(connection, arguments):
-    running = next(ask(connection))
+def check_running(running, arguments):
     if running["made"] != made(arguments.build):
         raise Failed("the machines run another build (build/bin/clustix down ends them; then try again)")
     for name, wanted in (("nodes", arguments.nodes), ("kernel", arguments.kernel)):
         if wanted and running[name] != wanted:
             raise Failed(f"machines run already, with --{name} {running[name]} (build/bin/clustix down ends them)")
-    return running["nodes"]
 
 
 def show(place):
@@ -280,19 +278,26 @@ def bring_up(arguments):
         fcntl.flock(lock, fcntl.LOCK_EX)
         connection = place.connect()
         if connection:
-            nodes = check_running(connection, arguments)
-            if not arguments.command:
-                say(f"{nodes} machines run already")
+            running = next(ask(connection))
+            check_running(running, arguments)
+            say(f"{running['nodes']} machines run already")
         else:
             arguments.kernel = arguments.kernel or "6.1"
-            nodes = arguments.nodes = arguments.nodes or 3
+            arguments.nodes = arguments.nodes or 3
             start(arguments, place)
-    if not 1 <= arguments.node <= nodes:
-        raise Failed(f"there is no node {arguments.node} (there are {nodes})")
-    if arguments.command:
-        return run(place, arguments.node, shlex.join(arguments.command), functools.partial(print, flush=True))
     show(place)
     return 0
+
+
+def run_command(arguments):
+    place = Place(arguments.base_dir)
+    connection = place.connect()
+    if connection is None:
+        raise Failed("no machines run (./up --vm starts them)")
+    nodes = next(ask(connection))["nodes"]
+    if not 1 <= arguments.node <= nodes:
+        raise Failed(f"there is no node {arguments.node} (there are {nodes})")
+    return run(place, arguments.node, shlex.join(arguments.command), functools.partial(print, flush=True))
 
 
 def parse():
@@ -319,7 +324,7 @@ def main():
             network.isolate()
             return Keeper(arguments).run()
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as of any program before `| head`
-        return bring_up(arguments)
+        return run_command(arguments) if arguments.command else bring_up(arguments)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except (Failed, debian.Unavailable, machine.Failed, module.BuildFailed) as failed:

@@ -92,6 +92,7 @@ class Up(unittest.TestCase):
 
         self.assertEqual(self.down(), "switched off the virtual machines\n")
         self.assert_nothing_is_left()
+        self.assertIn("no machines run", self.up("--", "true", status=1))
         self.assertIn("no cluster ran", self.down())
 
     def test_a_start_that_is_interrupted_leaves_no_process(self):
