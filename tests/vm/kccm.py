@@ -9,7 +9,7 @@ import scenario
 PORT = 4000
 # Besides the network card's, what the tests of the module want of a stock kernel.
 LOAD = ("veth", "sch_netem")
-PROGRAMS = ("kccm-config", "kccm-user-node", "kccm-hostile", "kccm-netlink-fuzz", "kccm-device-test",
+PROGRAMS = ("kccm-config", "kccm-user-node", "kccm-hostile", "kccm-netlink-fuzz", "kccm-churn", "kccm-device-test",
             "../docs/examples/kccm_ring")
 MODULES = ("kccm", "kccm_sample", "kccm_exercise")  # in the order to load them
 FOLDERS = ("Kbuild", "lib/session", "include/uapi", "kmod")
@@ -171,19 +171,20 @@ class Kccm:
             self.load(machine)
         return machines
 
-    @staticmethod
-    def load(machine):
-        machine.do(" && ".join(f"insmod /modules/{name}.ko" for name in MODULES))
+    LOAD = " && ".join(f"insmod /modules/{name}.ko" for name in MODULES)
+    UNLOAD = "rmmod kccm_exercise kccm_sample kccm"
+    # Refused as long as a file is open: the last ones of a process are closed by a worker of io_uring,
+    # after the process has ended.
+    UNLOAD_AFTER_IO_URING = "rmmod kccm_exercise kccm_sample && until rmmod kccm; do :; done"
 
-    @staticmethod
-    def unload(machine):
-        machine.do("rmmod kccm_exercise kccm_sample kccm")
+    def load(self, machine):
+        machine.do(self.LOAD)
 
-    @staticmethod
-    def unload_after_io_uring(machine):
-        """Refused as long as a file is open: the last ones of a process are closed by a worker of io_uring,
-        after the process has ended."""
-        machine.do("rmmod kccm_exercise kccm_sample && until rmmod kccm; do :; done")
+    def unload(self, machine):
+        machine.do(self.UNLOAD)
+
+    def unload_after_io_uring(self, machine):
+        machine.do(self.UNLOAD_AFTER_IO_URING)
 
     @staticmethod
     def two_places(machine):

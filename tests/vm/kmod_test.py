@@ -10,7 +10,35 @@ import scenario
 FOR_EVER = 10**12  # more messages than any test waits for
 
 
-class OneMachine:
+class Unloads:
+    def unload_under_traffic(self, rounds):
+        """Each round loads the module, makes it a node that a node in user space connects to and talks to
+        without end, and unloads it: in the midst of that, or while they connect, and always when processes
+        have just died with commands of theirs under way."""
+        self.machine = self.kccm(self.KERNEL)
+        places = self.two_places(self.machine)
+        one, two = kccm.ModuleNode(places[0]), kccm.UserNode(places[1])
+        two.start([one])
+        for lane in (0, 1):
+            two.count(one, lane, 1, FOR_EVER)
+        self.unload(self.machine)
+        inside = f"{kccm.IP} netns exec n1 "
+        todo = [self.LOAD,
+                f"{inside}kccm-config node 1 {one.address} {kccm.PORT}",
+                f"{inside}kccm-config peer 2 {two.address} {kccm.PORT}",
+                f"{inside}kccm-config peer 3 10.9.0.3 {kccm.PORT}",
+                f"if [ $((round % 3)) != 0 ]; then {inside}sh -c 'echo echo 2 0 5000 2 >/proc/net/kccm_sample'; fi",
+                "kccm-churn n1 2 3 3",
+                self.UNLOAD_AFTER_IO_URING,
+                "echo round $round"]
+        job = self.machine.run(f"for round in $(seq {rounds}); do {' && '.join(todo)} || exit; done")
+        for number in range(1, rounds + 1):
+            job.expect(f"^round {number}$")
+        job.succeed()
+        two.expect_peer(one, "up")
+
+
+class OneMachine(Unloads):
     """Two nodes in namespaces of one machine, whose kernel a class below names."""
 
     def two_modules(self, **options):
@@ -262,17 +290,7 @@ class OneMachine:
         self.unload(self.machine)
 
     def test_is_unloaded_under_traffic(self):
-        self.machine = self.kccm(self.KERNEL)
-        places = self.two_places(self.machine)
-        one, two = kccm.ModuleNode(places[0]), kccm.UserNode(places[1])
-        two.start([one])
-        two.count(one, 0, 1, FOR_EVER)
-        for round_number in range(self.ROUNDS):
-            one.start([two])
-            one.expect_peer(two, "up")
-            one.echo(two, round_number % 2, 5000, 3).succeed()
-            self.unload(self.machine)
-            self.load(self.machine)
+        self.unload_under_traffic(self.ROUNDS)
 
 
 class On_6_1(OneMachine, kccm.Sharing):
@@ -304,10 +322,7 @@ class On_debug(OneMachine, kccm.Sharing):
         one.stop()
         two.stop()
         self.unload(self.machine)
-        # What is younger than five seconds is not looked at, and one pass may mistake what moves.
-        scan = "echo scan >/sys/kernel/debug/kmemleak"
-        leaks = self.machine.do(f"sleep 6 && {scan} && {scan} && cat /sys/kernel/debug/kmemleak")
-        self.assertNotIn("kccm", leaks)
+        self.assertNotIn("kccm", self.machine.leaks())
 
     def test_failing_allocations_lose_nothing(self):
         one, two = self.two_modules()
@@ -328,6 +343,14 @@ class On_debug(OneMachine, kccm.Sharing):
         for node, other, lane, _ in streams:
             self.assert_delivered(node, other, lane, 20000)
         self.unload(self.machine)
+
+
+class Unloading(Unloads, kccm.Sharing):
+    KERNEL, ROUNDS = "debug", 1000
+
+    def test_leaves_nothing_behind(self):
+        self.unload_under_traffic(self.ROUNDS)
+        self.assertNotIn("kccm", self.machine.leaks())
 
 
 class BetweenMachines:

@@ -265,8 +265,9 @@ class Machine:
     def leaks(self):
         """What the debug kernel's kmemleak finds: "" or memory that nothing points to, with the stacks
         of its allocation."""
-        # What the first scan finds may still be on its way into a list; what both find is lost.
-        self.do("echo scan >/sys/kernel/debug/kmemleak; echo scan >/sys/kernel/debug/kmemleak")
+        # What is younger than five seconds is not looked at; what the first scan finds may still be on its
+        # way into a list, what both find is lost.
+        self.do("sleep 6; echo scan >/sys/kernel/debug/kmemleak; echo scan >/sys/kernel/debug/kmemleak")
         return self.do("cat /sys/kernel/debug/kmemleak")
 
     def disturb(self, how):
