@@ -19,15 +19,14 @@ class Unloads:
         places = self.two_places(self.machine)
         one, two = kccm.ModuleNode(places[0]), kccm.UserNode(places[1])
         two.start([one])
-        for lane in (0, 1):
-            two.count(one, lane, 1, FOR_EVER)
+        two.count(one, 1, 1, FOR_EVER)
         self.unload(self.machine)
         inside = f"{kccm.IP} netns exec n1 "
         todo = [self.LOAD,
                 f"{inside}kccm-config node 1 {one.address} {kccm.PORT}",
                 f"{inside}kccm-config peer 2 {two.address} {kccm.PORT}",
                 f"{inside}kccm-config peer 3 10.9.0.3 {kccm.PORT}",
-                f"if [ $((round % 3)) != 0 ]; then {inside}sh -c 'echo echo 2 0 5000 2 >/proc/net/kccm_sample'; fi",
+                f"if [ $((round % 3)) != 0 ]; then {inside}sh -c 'echo echo 2 0 5000 1 >/proc/net/kccm_sample'; fi",
                 "kccm-churn n1 2 3 3",
                 self.UNLOAD_AFTER_IO_URING,
                 "echo round $round"]
