@@ -8,6 +8,7 @@
 #include <net/net_namespace.h>
 
 #include "kccm.h"
+#include "link.h"
 #include "netns.h"
 #include "node.h"
 #include "remote.h"
@@ -155,7 +156,7 @@ static int wait_for_memory(void)
 
 static int submit(struct kccm_node *node, struct kccm_call *call, unsigned int flags)
 {
-	bool wait = !(flags & KCCM_NOWAIT);
+	bool wait = !(flags & KCCM_NOWAIT) && !WARN_ON_ONCE(kccm_link_is_receiving());
 	struct kccm_remote *remote;
 	u32 room = 0;
 	int error;
@@ -262,6 +263,8 @@ int kccm_call(struct net *net, struct kccm_call *call, unsigned int flags)
 {
 	int error;
 
+	if (WARN_ON_ONCE(kccm_link_is_receiving()))
+		return -EDEADLK;
 	call->done = NULL;
 	error = submit_for_outcome(net, call, KCCM_FRAME_REQUEST, flags);
 	if (error)

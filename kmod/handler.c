@@ -25,11 +25,23 @@ void kccm_handler_put(struct kccm_handler *handler)
 		complete(&handler->unused);
 }
 
+bool kccm_handler_is_direct(struct kccm_net *home, u16 port)
+{
+	const struct kccm_handler *handler;
+	bool direct;
+
+	rcu_read_lock();
+	handler = xa_load(&home->handlers, port);
+	direct = handler && handler->flags & KCCM_HANDLER_DIRECT;
+	rcu_read_unlock();
+	return direct;
+}
+
 int kccm_register_handler(struct net *net, struct kccm_handler *handler)
 {
 	int error;
 
-	if (!handler->receive)
+	if (!handler->receive || handler->flags & ~KCCM_HANDLER_DIRECT)
 		return -EINVAL;
 	refcount_set(&handler->users, 1);
 	init_completion(&handler->unused);

@@ -11,5 +11,7 @@ struct kccm_net;
 /* NULL: nobody. Until it is put, kccm_unregister_handler() waits. */
 struct kccm_handler *kccm_handler_get(struct kccm_net *home, u16 port);
 void kccm_handler_put(struct kccm_handler *handler);
+/* Whether who serves the port is KCCM_HANDLER_DIRECT. */
+bool kccm_handler_is_direct(struct kccm_net *home, u16 port);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "handler.h"
 #include "kccm.h"
+#include "link.h"
 #include "memory.h"
 #include "netns.h"
 #include "node.h"
@@ -44,6 +45,18 @@ static struct delivery *first_of(struct list_head *list)
 	return list_first_entry_or_null(list, struct delivery, incoming.entry);
 }
 
+static bool is_direct(const struct delivery *delivery)
+{
+	return kccm_handler_is_direct(delivery->remote->node->home, delivery->incoming.port);
+}
+
+/* Under inbox->lock. */
+static void leave_to_work(struct kccm_inbox *inbox)
+{
+	inbox->state = KCCM_INBOX_BUSY;
+	queue_work(kccm_service_wq, &inbox->work);
+}
+
 /* --- in --------------------------------------------------------------------------------------- */
 
 int kccm_inbox_put(struct kccm_remote *remote, const struct kccm_message *message)
@@ -76,8 +89,13 @@ int kccm_inbox_put(struct kccm_remote *remote, const struct kccm_message *messag
 	spin_lock(&inbox->lock);
 	list_add_tail(&delivery->incoming.entry, &inbox->messages);
 	inbox->waiting++;
+	if (inbox->state == KCCM_INBOX_EMPTY) {
+		if (is_direct(delivery))
+			inbox->state = KCCM_INBOX_DIRECT;
+		else
+			leave_to_work(inbox);
+	}
 	spin_unlock(&inbox->lock);
-	queue_work(kccm_service_wq, &inbox->work);
 	return 0;
 }
 
@@ -155,7 +173,7 @@ int kccm_reply(struct kccm_incoming *incoming, u16 status, const void *payload, 
 
 	if (!incoming->wants_reply || status == KCCM_STATUS_NO_SUCH_PORT)
 		return -EINVAL;
-	if (flags & KCCM_NOWAIT) {
+	if (flags & KCCM_NOWAIT || WARN_ON_ONCE(kccm_link_is_receiving())) {
 		kccm_node_lock(node);
 		error = post_answer(delivery, status, payload, length);
 		kccm_node_unlock(node);
@@ -247,17 +265,25 @@ static void hand_over(struct delivery *delivery)
 	kccm_handler_put(handler);
 }
 
-/* NULL: there is none, or the work is to end. */
-static struct delivery *next_of(struct kccm_inbox *inbox)
+/* The next to hand over, for who has made the inbox busy; NULL: that is over. */
+static struct delivery *next_of(struct kccm_inbox *inbox, bool direct)
 {
-	struct delivery *delivery;
+	struct delivery *delivery = NULL;
 
 	spin_lock(&inbox->lock);
-	delivery = inbox->ended ? NULL : first_of(&inbox->messages);
-	if (delivery) {
+	if (inbox->state == KCCM_INBOX_ENDED)
+		goto unlock;
+	delivery = first_of(&inbox->messages);
+	if (!delivery) {
+		inbox->state = KCCM_INBOX_EMPTY;
+	} else if (direct && !is_direct(delivery)) {
+		leave_to_work(inbox);
+		delivery = NULL;
+	} else {
 		list_del(&delivery->incoming.entry);
 		inbox->waiting--;
 	}
+unlock:
 	spin_unlock(&inbox->lock);
 	return delivery;
 }
@@ -267,10 +293,30 @@ static void inbox_work(struct work_struct *work)
 	struct kccm_inbox *inbox = container_of(work, struct kccm_inbox, work);
 	struct delivery *delivery;
 
-	while ((delivery = next_of(inbox))) {
+	while ((delivery = next_of(inbox, false))) {
 		hand_over(delivery);
 		cond_resched();
 	}
+}
+
+bool kccm_inbox_claim(struct kccm_inbox *inbox)
+{
+	bool claimed;
+
+	spin_lock(&inbox->lock);
+	claimed = inbox->state == KCCM_INBOX_DIRECT;
+	if (claimed)
+		inbox->state = KCCM_INBOX_BUSY;
+	spin_unlock(&inbox->lock);
+	return claimed;
+}
+
+void kccm_inbox_serve(struct kccm_inbox *inbox)
+{
+	struct delivery *delivery;
+
+	while ((delivery = next_of(inbox, true)))
+		hand_over(delivery);
 }
 
 void kccm_inbox_init(struct kccm_inbox *inbox)
@@ -278,7 +324,7 @@ void kccm_inbox_init(struct kccm_inbox *inbox)
 	spin_lock_init(&inbox->lock);
 	INIT_LIST_HEAD(&inbox->messages);
 	inbox->waiting = 0;
-	inbox->ended = false;
+	inbox->state = KCCM_INBOX_EMPTY;
 	INIT_LIST_HEAD(&inbox->unanswered);
 	INIT_WORK(&inbox->work, inbox_work);
 }
@@ -298,7 +344,7 @@ void kccm_inbox_end(struct kccm_inbox *inbox)
 	struct delivery *delivery, *next;
 
 	spin_lock(&inbox->lock);
-	inbox->ended = true;
+	inbox->state = KCCM_INBOX_ENDED;
 	spin_unlock(&inbox->lock);
 	cancel_work_sync(&inbox->work);
 	list_for_each_entry_safe(delivery, next, &inbox->messages, incoming.entry)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What has come from a peer on a lane, in order, and the work that hands it to the services. It is
+ * What has come from a peer on a lane, in order, and who hands it to the services: one at a time, the
+ * inbox's work or, as long as all of it is for direct handlers, the link that has received it. It is
  * bounded by the window: the peer gets its credit back only when a message is given back.
  */
 #ifndef KCCM_KMOD_INBOX_H
@@ -14,11 +15,18 @@ struct kccm_incoming;
 struct kccm_message;
 struct kccm_remote;
 
+enum kccm_inbox_state {
+	KCCM_INBOX_EMPTY,
+	KCCM_INBOX_DIRECT, /* the first is for a direct handler: kccm_inbox_claim() */
+	KCCM_INBOX_BUSY,   /* somebody hands over what is in it, until it is empty */
+	KCCM_INBOX_ENDED,  /* nobody does any more */
+};
+
 struct kccm_inbox {
 	spinlock_t lock;
 	struct list_head messages;
 	unsigned int waiting; /* in the list */
-	bool ended;	      /* the work leaves what is in it */
+	enum kccm_inbox_state state;
 	struct work_struct work;
 
 	/* Answers that there was no room for yet, or no memory. Under the node's lock. */
@@ -28,6 +36,13 @@ struct kccm_inbox {
 void kccm_inbox_init(struct kccm_inbox *inbox);
 /* Takes a copy; -ENOMEM. Under the node's lock. */
 int kccm_inbox_put(struct kccm_remote *remote, const struct kccm_message *message);
+/*
+ * Whether the caller has to call kccm_inbox_serve() once it has let go of the node's lock, under which
+ * it has put what is in the inbox.
+ */
+bool kccm_inbox_claim(struct kccm_inbox *inbox);
+/* Hands over what is for direct handlers, up to the first message that is not. */
+void kccm_inbox_serve(struct kccm_inbox *inbox);
 /* How many messages wait for a handler. */
 unsigned int kccm_inbox_waiting(struct kccm_inbox *inbox);
 /* Waits for the handler that runs, and drops what waits. Nothing may be put any more. */

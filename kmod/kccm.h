@@ -125,11 +125,21 @@ struct kccm_incoming {
 	struct list_head entry; /* for a list of whoever has the message */
 };
 
+/*
+ * The handler is short and never waits: neither in kccm_call() nor without KCCM_NOWAIT, nor for a
+ * lock that somebody holds who does. It is called straight from where the connection is read, which
+ * stands still meanwhile, and so spares the way through a work; but if messages to other handlers
+ * are before it on its lane, in its turn after them.
+ */
+#define KCCM_HANDLER_DIRECT 1u
+
 struct kccm_handler {
 	u16 port;
+	unsigned int flags;
 	/*
-	 * Called from process context, and may sleep. The messages of one peer and lane come one
-	 * after the other, whatever their port; those of others come at the same time.
+	 * Called from process context without a lock, and may sleep unless KCCM_HANDLER_DIRECT. The
+	 * messages of one peer and lane come one after the other, in order, whatever their port;
+	 * those of others come at the same time.
 	 */
 	void (*receive)(struct kccm_incoming *message, void *context);
 	void *context;

@@ -102,11 +102,29 @@ static int receive(struct kccm_link *link)
 	return kernel_recvmsg(link->sock, &message, &vec, 1, BUFFER_BYTES, message.msg_flags);
 }
 
+/* What has come may be for us to hand over: then *remote has a reference. Under the node's lock. */
+static struct kccm_inbox *inbox_to_serve(struct kccm_link *link, struct kccm_remote **remote)
+{
+	const struct kccm_peer *peer = kccm_conn_peer(link->conn);
+	struct kccm_inbox *inbox;
+
+	if (!peer)
+		return NULL;
+	*remote = kccm_peer_user(peer);
+	kccm_remote_progress(*remote);
+	inbox = &(*remote)->inboxes[kccm_conn_lane(link->conn)];
+	if (!kccm_inbox_claim(inbox))
+		return NULL;
+	kref_get(&(*remote)->refs);
+	return inbox;
+}
+
 /* Hands bytes, or the end of the connection, to the session. False: that was the last. */
 static bool take_in(struct kccm_link *link, int bytes)
 {
 	struct kccm_node *node = link->node;
-	const struct kccm_peer *peer;
+	struct kccm_inbox *inbox = NULL;
+	struct kccm_remote *remote;
 	bool more;
 
 	kccm_node_lock(node);
@@ -115,12 +133,14 @@ static bool take_in(struct kccm_link *link, int bytes)
 			kccm_conn_input(link->conn, link->buffer, bytes, node->now_ns);
 		else
 			kccm_link_close(link);
-		peer = kccm_conn_peer(link->conn);
-		if (peer)
-			kccm_remote_progress(kccm_peer_user(peer));
+		inbox = inbox_to_serve(link, &remote);
 	}
 	more = link->conn && !link->closing;
 	kccm_node_unlock(node);
+	if (inbox) {
+		kccm_inbox_serve(inbox);
+		kccm_remote_put(remote);
+	}
 	return more;
 }
 
@@ -143,6 +163,13 @@ static void rx_work(struct work_struct *work)
 		cond_resched();
 	}
 	queue_work(kccm_io_wq, &link->rx_work);
+}
+
+bool kccm_link_is_receiving(void)
+{
+	const struct work_struct *work = current_work();
+
+	return work && work->func == rx_work;
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */

@@ -61,6 +61,8 @@ void kccm_link_accept(struct kccm_node *node, struct socket *sock);
 void kccm_link_output_ready(struct kccm_link *link);
 /* It may go on after a standstill (fault.h). Under the node's lock. */
 void kccm_link_poke(struct kccm_link *link);
+/* Whether we are called by a direct handler, which may not wait. */
+bool kccm_link_is_receiving(void);
 /* Ends the link. Under the node's lock. */
 void kccm_link_close(struct kccm_link *link);
 
