@@ -11,11 +11,11 @@ struct kccm_handler *kccm_handler_get(struct kccm_net *home, u16 port)
 {
 	struct kccm_handler *handler;
 
-	rcu_read_lock();
+	xa_lock(&home->handlers);
 	handler = xa_load(&home->handlers, port);
-	if (handler && !refcount_inc_not_zero(&handler->users))
-		handler = NULL;
-	rcu_read_unlock();
+	if (handler)
+		refcount_inc(&handler->users);
+	xa_unlock(&home->handlers);
 	return handler;
 }
 
@@ -30,10 +30,10 @@ bool kccm_handler_is_direct(struct kccm_net *home, u16 port)
 	const struct kccm_handler *handler;
 	bool direct;
 
-	rcu_read_lock();
+	xa_lock(&home->handlers);
 	handler = xa_load(&home->handlers, port);
 	direct = handler && handler->flags & KCCM_HANDLER_DIRECT;
-	rcu_read_unlock();
+	xa_unlock(&home->handlers);
 	return direct;
 }
 
@@ -51,13 +51,13 @@ int kccm_register_handler(struct net *net, struct kccm_handler *handler)
 EXPORT_SYMBOL_GPL(kccm_register_handler);
 
 /*
- * (1) Nobody finds it any more. (2) Who has found it has taken a reference or seen that there is
- * none to take: its memory may go after this. (3) Who has a reference has put it.
+ * (1) Nobody finds it any more; who has found it has taken a reference under the same lock. Not under
+ * RCU, for whose grace periods the end of a namespace would wait, one for each port. (2) Who has a
+ * reference has put it.
  */
 void kccm_unregister_handler(struct net *net, struct kccm_handler *handler)
 {
 	xa_erase(&kccm_net_of(net)->handlers, handler->port);
-	synchronize_rcu();
 	kccm_handler_put(handler);
 	wait_for_completion(&handler->unused);
 }

@@ -21,7 +21,7 @@ struct kccm_net {
 	/* Held while the node or its peers are made or ended, which may wait for handlers. */
 	struct mutex config;
 	struct kccm_node __rcu *node;
-	struct xarray handlers; /* by port; read under RCU */
+	struct xarray handlers; /* by port; read under its lock */
 	struct blocking_notifier_head news;
 	/* Asynchronous calls that are over and whose `done` has not been called. */
 	spinlock_t finished_lock;
