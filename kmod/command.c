@@ -467,6 +467,9 @@ static int issue_bind(struct kccm_channel *channel, const struct kccm_uring_cmd 
 
 	if (!error && entry->args_bytes < sizeof(bind))
 		error = -EINVAL;
+	/* Before there is something to undo. */
+	if (!error && put_user(bind.ring_bytes, &args->ring_bytes))
+		error = -EFAULT;
 	if (!error)
 		error = kccm_ring_bind(channel, &bind);
 	if (!error && put_user(bind.ring_bytes, &args->ring_bytes))
@@ -479,10 +482,14 @@ static int issue(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	struct kccm_channel *channel = cmd->file->private_data;
 	/* Pairs with cmpxchg_release() in kccm_ring_bind(). */
 	struct kccm_ring *ring = smp_load_acquire(&channel->ring);
-	struct kccm_uring_cmd entry;
-
+	const struct kccm_uring_cmd *shared = kccm_compat_uring_payload(cmd);
 	/* The program may be writing to it. */
-	memcpy(&entry, kccm_compat_uring_payload(cmd), sizeof(entry));
+	const struct kccm_uring_cmd entry = {
+		.args = READ_ONCE(shared->args),
+		.args_bytes = READ_ONCE(shared->args_bytes),
+		.zero = READ_ONCE(shared->zero),
+	};
+
 	if (entry.zero)
 		return -EINVAL;
 	switch (cmd->cmd_op) {

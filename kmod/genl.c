@@ -85,6 +85,7 @@ static int set_node(struct sk_buff *skb, struct genl_info *info)
 	error = kccm_node_start(home, &config, &address);
 	mutex_unlock(&home->config);
 	memzero_explicit(config.key, sizeof(config.key));
+	memzero_explicit(nla_data(info->attrs[KCCM_A_KEY]), KCCM_KEY_BYTES);
 	if (error == -EEXIST)
 		NL_SET_ERR_MSG(info->extack, "this namespace is a node already");
 	return error;
@@ -196,6 +197,7 @@ static int put_node_counters(struct sk_buff *skb, const struct kccm_node *node)
 	if (put_counter(skb, "bad_crc", stats->bad_crc) ||
 	    put_counter(skb, "accepted", stats->accepted) ||
 	    put_counter(skb, "out_of_memory", stats->out_of_memory) ||
+	    put_counter(skb, "reserve_drawn", node->reserve.drawn) ||
 	    put_counter(skb, "no_such_port", atomic64_read(&node->no_such_port)))
 		return -EMSGSIZE;
 	return 0;
@@ -307,11 +309,11 @@ static int dump_peers(struct sk_buff *skb, struct netlink_callback *cb, u8 comma
 	struct kccm_remote *remote;
 	struct kccm_node *node;
 	u16 id = cb->args[0];
+	int error = 0;
 
 	mutex_lock(&home->config);
 	node = node_of(home);
 	for (; node && id <= KCCM_NODE_MAX; id++) {
-		int error = 0;
 		void *head;
 
 		kccm_node_lock(node);
@@ -331,7 +333,8 @@ static int dump_peers(struct sk_buff *skb, struct netlink_callback *cb, u8 comma
 	}
 	mutex_unlock(&home->config);
 	cb->args[0] = id;
-	return skb->len;
+	return skb->len
+		       ?: error; /* what did not fit begins the next message, unless it never fits */
 }
 
 static int dump_peer_states(struct sk_buff *skb, struct netlink_callback *cb)
@@ -407,7 +410,6 @@ static struct genl_family family __ro_after_init = {
 	.n_ops = ARRAY_SIZE(ops),
 	.mcgrps = groups,
 	.n_mcgrps = ARRAY_SIZE(groups),
-	.resv_start_op = __KCCM_CMD_MAX,
 };
 
 int kccm_genl_register(void)

@@ -51,9 +51,10 @@ void *kccm_memory_alloc(struct kccm_node *node, size_t bytes)
 {
 	void *memory = attempt(node, bytes);
 
-	if (!memory && bytes == KCCM_BLOCK_BYTES)
-		memory = mempool_alloc(node->reserve.blocks, NO_WAITING);
-	return memory;
+	if (memory || bytes != KCCM_BLOCK_BYTES)
+		return memory;
+	node->reserve.drawn++;
+	return mempool_alloc(node->reserve.blocks, NO_WAITING);
 }
 
 /* Any block fills the reserve up first. */
@@ -70,7 +71,10 @@ void *kccm_message_alloc(struct kccm_node *node, size_t bytes, bool *reserved)
 	void *message = attempt(node, bytes);
 
 	*reserved = !message && bytes <= KCCM_RESERVED_MESSAGE_BYTES;
-	return *reserved ? mempool_alloc(node->reserve.messages, NO_WAITING) : message;
+	if (!*reserved)
+		return message;
+	node->reserve.drawn++;
+	return mempool_alloc(node->reserve.messages, NO_WAITING);
 }
 
 void kccm_message_free(struct kccm_node *node, void *message, bool reserved)

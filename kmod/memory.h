@@ -26,6 +26,7 @@ struct kccm_node;
 struct kccm_reserve {
 	mempool_t *blocks;
 	mempool_t *messages;
+	u64 drawn; /* how often it was asked; under the node's lock */
 };
 
 int kccm_reserve_init(struct kccm_reserve *reserve);

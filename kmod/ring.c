@@ -321,8 +321,12 @@ int kccm_ring_bind(struct kccm_channel *channel, struct kccm_uring_bind *bind)
 		goto free;
 	bind->ring_bytes = ring->ring_bytes;
 	/* Two threads may bind one file; pairs with smp_load_acquire() of who uses the ring. */
-	if (!cmpxchg_release(&channel->ring, NULL, ring))
+	if (!cmpxchg_release(&channel->ring, NULL, ring)) {
+		/* Who polls already was woken too early, if something has come. */
+		if (READ_ONCE(ring->produced))
+			tell_program(ring);
 		return 0;
+	}
 	ring_end(ring);
 	return -EBUSY;
 
