@@ -107,6 +107,9 @@ class ModuleNode(Node):
     def _counts(self):
         return self.place.do("cat /proc/net/kccm_sample")
 
+    def own_counter(self, name):
+        return int(re.search(rf"\b{name} (\d+)", self.place.do("kccm-config show node"))[1])
+
     def counter(self, other, name):
         line = next(line for line in self.place.do("kccm-config show peers").splitlines()
                     if line.startswith(f"node {other.number} "))

@@ -8,17 +8,19 @@ import kccm
 import scenario
 
 FOR_EVER = 10**12  # more messages than any test waits for
+FOR_EVER_32 = 10**9  # the same for a number of 32 bits
 
 
 class Unloads:
     def unload_under_traffic(self, rounds):
         """Each round loads the module, makes it a node that a node in user space connects to and talks to
-        without end, and unloads it: in the midst of that, or while they connect, and always when processes
-        have just died with commands of theirs under way."""
+        without end, and unloads it: in the midst of that or, when processes have just died with commands of
+        theirs under way, while the two connect."""
         self.machine = self.kccm(self.KERNEL)
         places = self.two_places(self.machine)
         one, two = kccm.ModuleNode(places[0]), kccm.UserNode(places[1])
         two.start([one])
+        two.place.disturb("rate 4mbit")  # never idle, and leaves the processors to the rest
         two.count(one, 1, 1, FOR_EVER)
         self.unload(self.machine)
         inside = f"{kccm.IP} netns exec n1 "
@@ -26,8 +28,8 @@ class Unloads:
                 f"{inside}kccm-config node 1 {one.address} {kccm.PORT}",
                 f"{inside}kccm-config peer 2 {two.address} {kccm.PORT}",
                 f"{inside}kccm-config peer 3 10.9.0.3 {kccm.PORT}",
-                f"if [ $((round % 3)) != 0 ]; then {inside}sh -c 'echo echo 2 0 5000 1 >/proc/net/kccm_sample'; fi",
-                "kccm-churn n1 2 3 3",
+                f"if [ $((round % 3)) = 0 ]; then kccm-churn n1 2 3 3; "
+                f"else {inside}sh -c 'echo echo 2 0 5000 1 >/proc/net/kccm_sample'; fi",
                 self.UNLOAD_AFTER_IO_URING,
                 "echo round $round"]
         job = self.machine.run(f"for round in $(seq {rounds}); do {' && '.join(todo)} || exit; done")
@@ -129,7 +131,7 @@ class OneMachine(Unloads):
         large = [node.echo(other, 1, 5000, 1) for node, other in pairs]
         for node, other in pairs:
             node.echo(other, 0, 100, 200).succeed()
-            self.assertGreaterEqual(other.faults(), 200)  # each call took of its reserve
+            self.assertGreaterEqual(other.own_counter("reserve_drawn"), 200)
         for node in (one, two):
             node.fault("none")
         for call in large:  # has waited for it
@@ -329,16 +331,19 @@ class On_debug(OneMachine, kccm.Sharing):
                    for node, other in ((one, two), (two, one)) for lane in (0, 1)]
         for *_, stream in streams:
             stream.expect("^open")
-        # In one shell, because a new one would need memory, too.
+        # In one shell, because a new one would need memory, too. `times` counts down.
         failing = self.machine.run(
             "cd /sys/kernel/debug/failslab && echo 0 >verbose && echo N >ignore-gfp-wait && "
-            "echo -1 >times && echo 5 >probability && echo failing && read -r end; "
-            "until echo 0 >probability; do :; done")
+            f"echo {FOR_EVER_32} >times && echo 5 >probability && echo failing && read -r end; "
+            "until echo 0 >probability; do :; done; read -r left <times; echo left $left")
         failing.expect("^failing")
         for *_, stream in streams:
             stream.succeed()
         failing.close_input()
+        failed = FOR_EVER_32 - int(failing.expect(r"^left (\d+)$")[1])
         failing.succeed()
+        self.assertGreater(failed, 1000)
+        self.assertGreater(one.own_counter("reserve_drawn") + two.own_counter("reserve_drawn"), 0)
         for node, other, lane, _ in streams:
             self.assert_delivered(node, other, lane, 20000)
         self.unload(self.machine)
