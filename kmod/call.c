@@ -171,7 +171,10 @@ static int submit(struct kccm_node *node, struct kccm_call *call, unsigned int f
 			kref_get(&remote->refs);
 			room = remote->room[call->to.lane];
 		}
-		kccm_node_unlock(node);
+		if (flags & KCCM_MORE && !error)
+			kccm_node_unlock_more(node);
+		else
+			kccm_node_unlock(node);
 		if (!wait || (error != -EAGAIN && error != -ENOMEM))
 			return error;
 		error = error == -EAGAIN ? wait_for_room(node, remote, call->to.lane, room)

@@ -23,6 +23,9 @@
 #include "netns.h"
 #include "ring.h"
 
+/* Payloads up to this size are copied by way of the stack. */
+#define SMALL_BYTES 128
+
 struct command {
 	struct kccm_call call;
 	/* The session's until the outcome, io_uring's until completion, the time limit's. */
@@ -181,8 +184,14 @@ static int copy_args(const struct kccm_uring_cmd *entry, void *to, size_t bytes)
 	return copy_struct_from_user(to, bytes, u64_to_user_ptr(entry->args), entry->args_bytes);
 }
 
-/* The payload in memory of ours, from kvmalloc(). */
-static int copy_payload(struct io_uring_cmd *cmd, u64 from, u32 length, void **payload)
+static void free_payload(void *payload, const u8 *small)
+{
+	if (payload != small)
+		kvfree(payload);
+}
+
+/* The payload in memory of ours, from kvmalloc() or, if it is small, in `small`, if that is not NULL. */
+static int copy_payload(struct io_uring_cmd *cmd, u64 from, u32 length, u8 *small, void **payload)
 {
 	struct iov_iter iter;
 	int error = 0;
@@ -192,7 +201,7 @@ static int copy_payload(struct io_uring_cmd *cmd, u64 from, u32 length, void **p
 		return -EMSGSIZE;
 	if (!length)
 		return 0;
-	*payload = kvmalloc(length, GFP_KERNEL_ACCOUNT);
+	*payload = small && length <= SMALL_BYTES ? small : kvmalloc(length, GFP_KERNEL_ACCOUNT);
 	if (!*payload)
 		return -ENOMEM;
 	if (!(cmd->flags & IORING_URING_CMD_FIXED)) {
@@ -204,7 +213,7 @@ static int copy_payload(struct io_uring_cmd *cmd, u64 from, u32 length, void **p
 			error = -EFAULT;
 	}
 	if (error) {
-		kvfree(*payload);
+		free_payload(*payload, small);
 		*payload = NULL;
 	}
 	return error;
@@ -270,7 +279,8 @@ static void command_init(struct command *command, struct kccm_channel *channel, 
  * that moment, so that whoever does finds it to be cancelled, and before the message exists. Since a
  * command that can be cancelled has to end through unpark(), so do failures.
  */
-static int park(struct command *command, struct io_uring_cmd *cmd, unsigned int issue_flags)
+static int park(struct command *command, struct io_uring_cmd *cmd, unsigned int how,
+		unsigned int issue_flags)
 {
 	struct kccm_channel *channel = command->channel;
 	struct kccm_call *call = &command->call;
@@ -290,9 +300,9 @@ static int park(struct command *command, struct io_uring_cmd *cmd, unsigned int 
 	spin_unlock(&channel->lock);
 
 	if (command->wants_answer)
-		error = kccm_call_async(channel->net, call, KCCM_NOWAIT);
+		error = kccm_call_async(channel->net, call, how);
 	else
-		error = kccm_send_async(channel->net, call, KCCM_NOWAIT);
+		error = kccm_send_async(channel->net, call, how);
 	if (error == -EAGAIN)
 		note_congestion(channel, writable);
 	if (error) {
@@ -311,7 +321,7 @@ static int park(struct command *command, struct io_uring_cmd *cmd, unsigned int 
 
 static int check_send(const struct kccm_uring_send *send, bool parked)
 {
-	u8 allowed = KCCM_URING_CONFIRM | KCCM_URING_ORDERED | KCCM_URING_RESUME;
+	u8 allowed = KCCM_URING_CONFIRM | KCCM_URING_ORDERED | KCCM_URING_RESUME | KCCM_URING_MORE;
 
 	if (send->zero || send->zero2 || send->flags & ~allowed)
 		return -EINVAL;
@@ -323,15 +333,17 @@ static int check_send(const struct kccm_uring_send *send, bool parked)
 }
 
 static int send_confirmed(struct kccm_channel *channel, struct io_uring_cmd *cmd,
-			  const struct kccm_uring_send *send, unsigned int issue_flags)
+			  const struct kccm_uring_send *send, unsigned int how,
+			  unsigned int issue_flags)
 {
 	struct command *command = kzalloc(sizeof(*command), GFP_KERNEL_ACCOUNT);
+	u8 small[SMALL_BYTES];
 	void *payload;
 	int error;
 
 	if (!command)
 		return -ENOMEM;
-	error = copy_payload(cmd, send->payload, send->length, &payload);
+	error = copy_payload(cmd, send->payload, send->length, small, &payload);
 	if (error) {
 		kfree(command);
 		return error;
@@ -341,42 +353,44 @@ static int send_confirmed(struct kccm_channel *channel, struct io_uring_cmd *cmd
 	command->call.to = address_of(send);
 	command->call.request = payload;
 	command->call.request_length = send->length;
-	error = park(command, cmd, issue_flags);
-	kvfree(payload); /* has been copied */
+	error = park(command, cmd, how, issue_flags);
+	free_payload(payload, small); /* has been copied */
 	return error;
 }
 
 static int send_unconfirmed(struct kccm_channel *channel, struct io_uring_cmd *cmd,
-			    const struct kccm_uring_send *send)
+			    const struct kccm_uring_send *send, unsigned int how)
 {
 	u32 writable = READ_ONCE(channel->writable);
 	struct kccm_to to = address_of(send);
+	u8 small[SMALL_BYTES];
 	void *payload;
-	int error = copy_payload(cmd, send->payload, send->length, &payload);
+	int error = copy_payload(cmd, send->payload, send->length, small, &payload);
 
 	if (error)
 		return error;
-	error = kccm_send(channel->net, &to, payload, send->length, KCCM_NOWAIT);
+	error = kccm_send(channel->net, &to, payload, send->length, how);
 	if (error == -EAGAIN)
 		note_congestion(channel, writable);
-	kvfree(payload);
+	free_payload(payload, small);
 	return error;
 }
 
 static int start_call(struct kccm_channel *channel, struct io_uring_cmd *cmd,
-		      const struct kccm_uring_call *args, void __user *user_args,
+		      const struct kccm_uring_call *args, void __user *user_args, unsigned int how,
 		      unsigned int issue_flags)
 {
 	const struct kccm_uring_send *request = &args->request;
 	struct command *command;
+	u8 small[SMALL_BYTES];
 	void *payload;
-	int error = copy_payload(cmd, request->payload, request->length, &payload);
+	int error = copy_payload(cmd, request->payload, request->length, small, &payload);
 
 	if (error)
 		return error;
 	command = kzalloc(sizeof(*command), GFP_KERNEL_ACCOUNT);
 	if (!command) {
-		kvfree(payload);
+		free_payload(payload, small);
 		return -ENOMEM;
 	}
 	command_init(command, channel, request->timeout_ms);
@@ -388,9 +402,15 @@ static int start_call(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 	command->call.request = payload;
 	command->call.request_length = request->length;
 	command->call.reply_room = args->reply_room;
-	error = park(command, cmd, issue_flags);
-	kvfree(payload);
+	error = park(command, cmd, how, issue_flags);
+	free_payload(payload, small);
 	return error;
+}
+
+/* For kccm.h. No command waits before it is parked. */
+static unsigned int how_of(const struct kccm_uring_send *send)
+{
+	return KCCM_NOWAIT | (send->flags & KCCM_URING_MORE ? KCCM_MORE : 0);
 }
 
 static int issue_send(struct kccm_channel *channel, struct io_uring_cmd *cmd,
@@ -407,9 +427,9 @@ static int issue_send(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 	if (is_refused(channel, &send))
 		return -EAGAIN;
 	if (send.flags & KCCM_URING_CONFIRM)
-		error = send_confirmed(channel, cmd, &send, issue_flags);
+		error = send_confirmed(channel, cmd, &send, how_of(&send), issue_flags);
 	else
-		error = send_unconfirmed(channel, cmd, &send);
+		error = send_unconfirmed(channel, cmd, &send, how_of(&send));
 	to = address_of(&send);
 	if (send.flags & KCCM_URING_ORDERED)
 		note_refusal(channel, &to, error);
@@ -432,7 +452,8 @@ static int issue_call(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 		return -EINVAL;
 	if (is_refused(channel, &args.request))
 		return -EAGAIN;
-	error = start_call(channel, cmd, &args, u64_to_user_ptr(entry->args), issue_flags);
+	error = start_call(channel, cmd, &args, u64_to_user_ptr(entry->args), how_of(&args.request),
+			   issue_flags);
 	to = address_of(&args.request);
 	if (args.request.flags & KCCM_URING_ORDERED)
 		note_refusal(channel, &to, error);
@@ -448,12 +469,14 @@ static int issue_reply(struct kccm_ring *ring, struct io_uring_cmd *cmd,
 
 	if (error)
 		return error;
-	if (reply.status >= KCCM_STATUS_NO_SUCH_PORT)
+	if (reply.status >= KCCM_STATUS_NO_SUCH_PORT || reply.zero ||
+	    reply.flags & ~KCCM_URING_MORE)
 		return -EINVAL;
-	error = copy_payload(cmd, reply.payload, reply.length, &payload);
+	error = copy_payload(cmd, reply.payload, reply.length, NULL, &payload);
 	if (error)
 		return error;
-	error = kccm_ring_reply(ring, reply.request, reply.status, payload, reply.length);
+	error = kccm_ring_reply(ring, reply.request, reply.status, payload, reply.length,
+				reply.flags & KCCM_URING_MORE);
 	if (error == -ENOENT)
 		kvfree(payload);
 	return error;

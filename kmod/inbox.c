@@ -13,6 +13,9 @@
 #include "node.h"
 #include "remote.h"
 
+/* Of messages that were given back, before their sender hears of it. */
+#define GIVEN_BACK_MAX 64
+
 struct delivery {
 	struct kccm_incoming incoming;
 	struct kccm_remote *remote;
@@ -108,6 +111,28 @@ static bool is_current(const struct delivery *delivery)
 	return remote->session && remote->sessions == delivery->sessions;
 }
 
+static struct kccm_inbox *inbox_of(const struct delivery *delivery)
+{
+	return &delivery->remote->inboxes[delivery->incoming.lane];
+}
+
+/*
+ * Releases the node's lock after an answer. A handler that the inbox has called is followed by
+ * another, or by the end of the work: then all of their answers are written together.
+ */
+static void unlock(struct kccm_node *node, bool in_work)
+{
+	if (in_work)
+		kccm_node_unlock_more(node);
+	else
+		kccm_node_unlock(node);
+}
+
+static bool in_work(const struct kccm_inbox *inbox)
+{
+	return READ_ONCE(inbox->runner) == current;
+}
+
 /* Grants the peer the room again. Under the node's lock. */
 static void consume(struct delivery *delivery)
 {
@@ -143,7 +168,8 @@ static int post_answer(struct delivery *delivery, u16 status, const void *payloa
  * Posts the answer, and waits for room. Not for the queue to be writable again, which would be half
  * empty: what the peer sends next may wait for the credit that one answer gives back.
  */
-static int answer_waiting(struct delivery *delivery, u16 status, const void *payload, u32 length)
+static int answer_waiting(struct delivery *delivery, u16 status, const void *payload, u32 length,
+			  bool more)
 {
 	struct kccm_remote *remote = delivery->remote;
 	struct kccm_node *node = remote->node;
@@ -154,7 +180,7 @@ static int answer_waiting(struct delivery *delivery, u16 status, const void *pay
 		kccm_node_lock(node);
 		error = post_answer(delivery, status, payload, length);
 		progress = remote->progress;
-		kccm_node_unlock(node);
+		unlock(node, more && !error);
 		if (error == -EAGAIN)
 			wait_event_idle(remote->answers, READ_ONCE(remote->progress) != progress);
 		else if (error == -ENOMEM)
@@ -164,11 +190,43 @@ static int answer_waiting(struct delivery *delivery, u16 status, const void *pay
 	}
 }
 
+/* There is no room for the answer, or no memory. */
+static bool is_for_later(int error)
+{
+	return error == -EAGAIN || error == -ENOMEM;
+}
+
+/* `answer` is from kvmalloc(), and the delivery's from now on. Under the node's lock. */
+static void keep(struct delivery *delivery, u16 status, void *answer, u32 length)
+{
+	delivery->status = status;
+	delivery->answer = answer;
+	delivery->answer_length = length;
+	list_add_tail(&delivery->incoming.entry, &inbox_of(delivery)->unanswered);
+}
+
+/* The same for a copy of the answer. Whether there is memory for it. */
+static bool keep_copy(struct delivery *delivery, u16 status, const void *payload, u32 length)
+{
+	void *copy = NULL;
+
+	if (length) {
+		copy = kvmalloc(length, KCCM_GFP);
+		if (!copy)
+			return false;
+		memcpy(copy, payload, length);
+	}
+	keep(delivery, status, copy, length);
+	return true;
+}
+
 int kccm_reply(struct kccm_incoming *incoming, u16 status, const void *payload, u32 length,
 	       unsigned int flags)
 {
 	struct delivery *delivery = delivery_of(incoming);
 	struct kccm_node *node = delivery->remote->node;
+	bool more = flags & KCCM_MORE || in_work(inbox_of(delivery));
+	bool kept = false;
 	int error;
 
 	if (!incoming->wants_reply || status == KCCM_STATUS_NO_SUCH_PORT)
@@ -176,39 +234,37 @@ int kccm_reply(struct kccm_incoming *incoming, u16 status, const void *payload, 
 	if (flags & KCCM_NOWAIT || WARN_ON_ONCE(kccm_link_is_receiving())) {
 		kccm_node_lock(node);
 		error = post_answer(delivery, status, payload, length);
-		kccm_node_unlock(node);
+		if (is_for_later(error) && flags & KCCM_KEEP)
+			kept = keep_copy(delivery, status, payload, length);
+		unlock(node, more);
 	} else {
-		error = answer_waiting(delivery, status, payload, length);
+		error = answer_waiting(delivery, status, payload, length, more);
 	}
+	if (kept)
+		return 0;
 	if (!error || error == -ESTALE)
 		delivery_free(delivery);
 	return error;
 }
 EXPORT_SYMBOL_GPL(kccm_reply);
 
-/* There is no room for the answer, or no memory. */
-static bool is_for_later(int error)
-{
-	return error == -EAGAIN || error == -ENOMEM;
-}
-
-int kccm_reply_later(struct kccm_incoming *incoming, u16 status, void *payload, u32 length)
+int kccm_reply_later(struct kccm_incoming *incoming, u16 status, void *payload, u32 length,
+		     bool more)
 {
 	struct delivery *delivery = delivery_of(incoming);
 	struct kccm_node *node = delivery->remote->node;
 	int error;
 
+	more |= in_work(inbox_of(delivery));
 	kccm_node_lock(node);
 	error = post_answer(delivery, status, payload, length);
-	delivery->status = status;
-	delivery->answer = payload;
-	delivery->answer_length = length;
-	if (is_for_later(error))
-		list_add_tail(&incoming->entry,
-			      &delivery->remote->inboxes[incoming->lane].unanswered);
-	kccm_node_unlock(node);
-	if (is_for_later(error))
+	if (is_for_later(error)) {
+		keep(delivery, status, payload, length);
+		unlock(node, more);
 		return 0;
+	}
+	unlock(node, more);
+	delivery->answer = payload;
 	delivery_free(delivery);
 	return error;
 }
@@ -228,18 +284,54 @@ void kccm_inbox_answer(struct kccm_inbox *inbox)
 	}
 }
 
+/* Credit for what direct handlers have given back. Under the node's lock. */
+static void grant(struct kccm_remote *remote, unsigned int lane)
+{
+	struct kccm_inbox *inbox = &remote->inboxes[lane];
+
+	if (inbox->given_back && remote->session && remote->sessions == inbox->given_back_sessions)
+		kccm_peer_consume(remote->session, lane, inbox->given_back, inbox->given_back_bytes,
+				  remote->node->now_ns);
+	inbox->given_back = 0;
+	inbox->given_back_bytes = 0;
+}
+
+/*
+ * By a direct handler, for the peer to hear of when all are done, or before too much comes together. Not by
+ * one that may wait: it could be for an answer that the peer has no credit to send.
+ */
+static void note_given_back(struct delivery *delivery)
+{
+	struct kccm_remote *remote = delivery->remote;
+	struct kccm_inbox *inbox = inbox_of(delivery);
+
+	if (inbox->given_back == GIVEN_BACK_MAX ||
+	    inbox->given_back_sessions != delivery->sessions) {
+		kccm_node_lock(remote->node);
+		grant(remote, delivery->incoming.lane);
+		kccm_node_unlock_more(remote->node);
+		inbox->given_back_sessions = delivery->sessions;
+	}
+	inbox->given_back++;
+	inbox->given_back_bytes += delivery->incoming.length;
+}
+
 static void give_back(struct delivery *delivery, u16 status)
 {
 	struct kccm_node *node = delivery->remote->node;
 
 	if (delivery->incoming.wants_reply) {
-		kccm_reply_later(&delivery->incoming, status, NULL, 0);
+		kccm_reply_later(&delivery->incoming, status, NULL, 0, false);
 		return;
 	}
-	kccm_node_lock(node);
-	if (is_current(delivery))
-		consume(delivery);
-	kccm_node_unlock(node);
+	if (in_work(inbox_of(delivery)) && inbox_of(delivery)->direct) {
+		note_given_back(delivery);
+	} else {
+		kccm_node_lock(node);
+		if (is_current(delivery))
+			consume(delivery);
+		kccm_node_unlock(node);
+	}
 	delivery_free(delivery);
 }
 
@@ -265,38 +357,74 @@ static void hand_over(struct delivery *delivery)
 	kccm_handler_put(handler);
 }
 
-/* The next to hand over, for who has made the inbox busy; NULL: that is over. */
+static struct kccm_remote *remote_of(struct kccm_inbox *inbox)
+{
+	return container_of(inbox - inbox->lane, struct kccm_remote, inboxes[0]);
+}
+
+/* Whether there is one that we may hand over. Under inbox->lock. */
+static bool has_next(struct kccm_inbox *inbox, bool direct)
+{
+	struct delivery *delivery = first_of(&inbox->messages);
+
+	return inbox->state != KCCM_INBOX_ENDED && delivery && (!direct || is_direct(delivery));
+}
+
 static struct delivery *next_of(struct kccm_inbox *inbox, bool direct)
 {
 	struct delivery *delivery = NULL;
 
 	spin_lock(&inbox->lock);
-	if (inbox->state == KCCM_INBOX_ENDED)
-		goto unlock;
-	delivery = first_of(&inbox->messages);
-	if (!delivery) {
-		inbox->state = KCCM_INBOX_EMPTY;
-	} else if (direct && !is_direct(delivery)) {
-		leave_to_work(inbox);
-		delivery = NULL;
-	} else {
+	if (has_next(inbox, direct)) {
+		delivery = first_of(&inbox->messages);
 		list_del(&delivery->incoming.entry);
 		inbox->waiting--;
 	}
-unlock:
 	spin_unlock(&inbox->lock);
 	return delivery;
 }
 
-static void inbox_work(struct work_struct *work)
+/* False: more has come meanwhile. */
+static bool let_go(struct kccm_inbox *inbox, bool direct)
 {
-	struct kccm_inbox *inbox = container_of(work, struct kccm_inbox, work);
+	bool done;
+
+	spin_lock(&inbox->lock);
+	done = !has_next(inbox, direct);
+	if (done && inbox->state != KCCM_INBOX_ENDED) {
+		if (list_empty(&inbox->messages))
+			inbox->state = KCCM_INBOX_EMPTY;
+		else
+			leave_to_work(inbox);
+	}
+	spin_unlock(&inbox->lock);
+	return done;
+}
+
+/* By who has made the inbox busy: hands over, and then lets the peer have its answers and credit. */
+static void run(struct kccm_inbox *inbox, bool direct)
+{
+	struct kccm_remote *remote = remote_of(inbox);
 	struct delivery *delivery;
 
-	while ((delivery = next_of(inbox, false))) {
-		hand_over(delivery);
-		cond_resched();
-	}
+	inbox->direct = direct;
+	do {
+		WRITE_ONCE(inbox->runner, current);
+		while ((delivery = next_of(inbox, direct))) {
+			hand_over(delivery);
+			if (!direct)
+				cond_resched();
+		}
+		WRITE_ONCE(inbox->runner, NULL);
+		kccm_node_lock(remote->node);
+		grant(remote, inbox->lane);
+		kccm_node_unlock(remote->node);
+	} while (!let_go(inbox, direct));
+}
+
+static void inbox_work(struct work_struct *work)
+{
+	run(container_of(work, struct kccm_inbox, work), false);
 }
 
 bool kccm_inbox_claim(struct kccm_inbox *inbox)
@@ -313,14 +441,12 @@ bool kccm_inbox_claim(struct kccm_inbox *inbox)
 
 void kccm_inbox_serve(struct kccm_inbox *inbox)
 {
-	struct delivery *delivery;
-
-	while ((delivery = next_of(inbox, true)))
-		hand_over(delivery);
+	run(inbox, true);
 }
 
-void kccm_inbox_init(struct kccm_inbox *inbox)
+void kccm_inbox_init(struct kccm_inbox *inbox, u8 lane)
 {
+	inbox->lane = lane;
 	spin_lock_init(&inbox->lock);
 	INIT_LIST_HEAD(&inbox->messages);
 	inbox->waiting = 0;

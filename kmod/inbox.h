@@ -23,17 +23,25 @@ enum kccm_inbox_state {
 };
 
 struct kccm_inbox {
+	u8 lane;
 	spinlock_t lock;
 	struct list_head messages;
 	unsigned int waiting; /* in the list */
 	enum kccm_inbox_state state;
 	struct work_struct work;
 
+	/* Of who has made it busy, for the handlers that it calls. */
+	struct task_struct *runner; /* NULL: nobody is in a handler */
+	bool direct;		    /* the handlers are */
+	u32 given_back;		    /* messages that the peer gets its credit for at the end ... */
+	u32 given_back_sessions;    /* ... if it is still the same */
+	u64 given_back_bytes;
+
 	/* Answers that there was no room for yet, or no memory. Under the node's lock. */
 	struct list_head unanswered;
 };
 
-void kccm_inbox_init(struct kccm_inbox *inbox);
+void kccm_inbox_init(struct kccm_inbox *inbox, u8 lane);
 /* Takes a copy; -ENOMEM. Under the node's lock. */
 int kccm_inbox_put(struct kccm_remote *remote, const struct kccm_message *message);
 /*
@@ -50,9 +58,11 @@ void kccm_inbox_end(struct kccm_inbox *inbox);
 
 /*
  * As kccm_reply(), without ever waiting: where that would, the answer is kept until there is room.
- * 0 or -ESTALE; the message is gone. `payload` is from kvmalloc() or NULL, and belongs to it.
+ * 0 or -ESTALE; the message is gone. `payload` is from kvmalloc() or NULL, and belongs to it. `more`:
+ * as KCCM_MORE.
  */
-int kccm_reply_later(struct kccm_incoming *incoming, u16 status, void *payload, u32 length);
+int kccm_reply_later(struct kccm_incoming *incoming, u16 status, void *payload, u32 length,
+		     bool more);
 /* There may be room for some of them; or they are for nobody any more. Under the node's lock. */
 void kccm_inbox_answer(struct kccm_inbox *inbox);
 

@@ -46,6 +46,10 @@ struct kccm_node;
 
 /* Do not wait for room or memory. After -EAGAIN, KCCM_NEWS_WRITABLE follows. */
 #define KCCM_NOWAIT 1u
+/* More follows at once, and may leave together with this: it need not be written yet. */
+#define KCCM_MORE 2u
+/* Of kccm_reply(), with KCCM_NOWAIT: if there is no room, a copy of the answer waits for some. */
+#define KCCM_KEEP 4u
 
 struct kccm_to {
 	u16 node;

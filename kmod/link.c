@@ -16,8 +16,10 @@
 #include "trace.h"
 
 #define BUFFER_BYTES (32 * 1024)
-/* What one turn of rx_work takes in before other work may run. */
+/* What is taken in, or written, before other work may run. */
 #define TURN_BYTES (256 * 1024)
+/* How many links are written by who releases the node's lock. */
+#define WRITES 4
 #define WRITE_VECS 16
 /* When the socket has no memory, although its queue is short: nothing would tell when it has. */
 #define NO_MEMORY_MS 10
@@ -45,7 +47,7 @@ static void link_write_space(struct sock *sk)
 	link = sk->sk_user_data;
 	if (link && sk_stream_is_writeable(sk)) {
 		clear_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
-		queue_delayed_work(kccm_io_wq, &link->tx_work, 0);
+		mod_delayed_work(kccm_io_wq, &link->tx_work, 0);
 	}
 	read_unlock_bh(&sk->sk_callback_lock);
 }
@@ -58,7 +60,7 @@ static void link_state_change(struct sock *sk)
 	read_lock_bh(&sk->sk_callback_lock);
 	link = sk->sk_user_data;
 	if (link) {
-		queue_delayed_work(kccm_io_wq, &link->tx_work, 0);
+		mod_delayed_work(kccm_io_wq, &link->tx_work, 0);
 		queue_work(kccm_io_wq, &link->rx_work);
 	}
 	read_unlock_bh(&sk->sk_callback_lock);
@@ -136,11 +138,13 @@ static bool take_in(struct kccm_link *link, int bytes)
 		inbox = inbox_to_serve(link, &remote);
 	}
 	more = link->conn && !link->closing;
-	kccm_node_unlock(node);
-	if (inbox) {
-		kccm_inbox_serve(inbox);
-		kccm_remote_put(remote);
+	if (!inbox) {
+		kccm_node_unlock(node);
+		return more;
 	}
+	kccm_node_unlock_more(node);
+	kccm_inbox_serve(inbox);
+	kccm_remote_put(remote);
 	return more;
 }
 
@@ -158,6 +162,9 @@ static void rx_work(struct work_struct *work)
 		if (bytes == -EAGAIN)
 			return;
 		if (!take_in(link, bytes))
+			return;
+		/* That was all; what comes now queues us again. */
+		if (bytes < BUFFER_BYTES)
 			return;
 		turn += bytes;
 		cond_resched();
@@ -193,6 +200,11 @@ static int transmit(struct kccm_link *link, const struct kccm_vec *vecs, unsigne
 	return result;
 }
 
+static void write_later(struct kccm_link *link)
+{
+	mod_delayed_work(kccm_io_wq, &link->tx_work, 0);
+}
+
 /*
  * Writes one batch. Under the node's lock, which is released meanwhile: that nobody else writes is
  * held by the session, which hands nothing out before the last batch is reported. Returns what the
@@ -208,24 +220,35 @@ static int write_batch(struct kccm_link *link)
 	if (!count)
 		return 0;
 	count = kccm_fault_cut(node, link, vecs, count);
-	kccm_node_unlock(node);
+	WRITE_ONCE(link->writing, true);
+	kccm_node_pause(node);
 	result = transmit(link, vecs, count);
 	kccm_node_lock(node);
+	WRITE_ONCE(link->writing, false);
+	if (link->closing)
+		wake_up(&node->links_gone);
 	if (result > 0)
 		link->written += result;
-	/* Before the report, which may announce more output. */
+	/* Before the report, which may announce more output: that is ours. */
 	link->full = result == -EAGAIN;
 	kccm_conn_sent(link->conn, result > 0 ? result : 0, node->now_ns);
+	list_del_init(&link->ready);
 	return result;
 }
 
+/* All that there is, or as much as the socket takes, or as one may write for others in one go. */
 static void write_all(struct kccm_link *link)
 {
+	u64 enough = link->written + TURN_BYTES;
 	int result = 1;
 
-	kccm_node_lock(link->node);
 	link->full = false;
+	list_del_init(&link->ready);
 	while (result > 0 && link->conn && !link->closing && !link->node->fault.stall) {
+		if (link->written >= enough) {
+			write_later(link);
+			return;
+		}
 		result = write_batch(link);
 		if (kccm_fault_reset(link->node, link))
 			result = -ECONNRESET;
@@ -234,20 +257,38 @@ static void write_all(struct kccm_link *link)
 		kccm_link_close(link);
 	else if (link->full && !link->closing && sk_stream_is_writeable(link->sock->sk))
 		queue_delayed_work(kccm_io_wq, &link->tx_work, msecs_to_jiffies(NO_MEMORY_MS));
-	kccm_node_unlock(link->node);
 }
 
 void kccm_link_output_ready(struct kccm_link *link)
 {
-	if (!link->closing && !link->full)
-		queue_delayed_work(kccm_io_wq, &link->tx_work, 0);
+	if (!link->closing && !link->full && list_empty(&link->ready))
+		list_add_tail(&link->ready, &link->node->ready);
+}
+
+void kccm_links_write(struct kccm_node *node)
+{
+	struct kccm_link *link;
+	unsigned int i;
+
+	for (i = 0; i < WRITES && !list_empty(&node->ready); i++)
+		write_all(list_first_entry(&node->ready, struct kccm_link, ready));
+	list_for_each_entry(link, &node->ready, ready)
+		write_later(link);
+}
+
+void kccm_links_write_soon(struct kccm_node *node)
+{
+	struct kccm_link *link;
+
+	list_for_each_entry(link, &node->ready, ready)
+		queue_delayed_work(kccm_io_wq, &link->tx_work, 1);
 }
 
 void kccm_link_poke(struct kccm_link *link)
 {
 	if (link->closing)
 		return;
-	queue_delayed_work(kccm_io_wq, &link->tx_work, 0);
+	write_later(link);
 	queue_work(kccm_io_wq, &link->rx_work);
 }
 
@@ -324,7 +365,9 @@ static void tx_work(struct work_struct *work)
 			connected(link);
 		}
 	}
+	kccm_node_lock(link->node);
 	write_all(link);
+	kccm_node_unlock(link->node);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -348,9 +391,10 @@ static void release_socket(struct kccm_link *link)
  * Since `closing` is set, holders of the node's lock queue no work of the link any more. Then each
  * step leaves less that could reach it:
  * (1) If tx_work was about to make the socket, it has; nobody else does. It may be queued again,
- * but only by that socket's callbacks, or by itself. (2) The callbacks are the socket's own again:
- * none of them finds the link. (3) rx_work has ended; it was queued by callbacks and by itself, and
- * by tx_work before `closing`. tx_work has ended. (4) If it was the session that closed, and if it
+ * but only by that socket's callbacks, or by itself. Nobody else writes: who did has reported it,
+ * and leaves the link alone before it releases the lock. (2) The callbacks are the socket's own
+ * again: none of them finds the link. (3) rx_work has ended; it was queued by callbacks and by
+ * itself, and by tx_work before `closing`. tx_work has ended. (4) If it was the session that closed, and if it
  * can be written at once, its last word is. The socket goes. Its lock waits for a callback that was
  * running; there is no linger, so nothing of it stays behind, in the namespace or elsewhere. (5)
  * The session hears that the connection, or the dial, has ended: nothing reads its memory. Out of
@@ -363,6 +407,7 @@ static void close_work(struct work_struct *work)
 	struct kccm_node *node = link->node;
 
 	cancel_delayed_work_sync(&link->tx_work);
+	wait_event(node->links_gone, !READ_ONCE(link->writing));
 	if (link->sock)
 		detach(link);
 	cancel_work_sync(&link->rx_work);
@@ -391,6 +436,7 @@ void kccm_link_close(struct kccm_link *link)
 	if (link->closing)
 		return;
 	link->closing = true;
+	list_del_init(&link->ready);
 	trace_kccm_link_closing(link);
 	queue_work(kccm_io_wq, &link->close_work);
 }
@@ -407,6 +453,7 @@ static struct kccm_link *link_new(struct kccm_node *node)
 		return NULL;
 	}
 	link->node = node;
+	INIT_LIST_HEAD(&link->ready);
 	INIT_WORK(&link->rx_work, rx_work);
 	INIT_DELAYED_WORK(&link->tx_work, tx_work);
 	INIT_WORK(&link->close_work, close_work);

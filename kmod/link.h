@@ -30,7 +30,7 @@ struct kccm_link {
 	struct socket *sock;
 	void *buffer; /* of rx_work */
 	struct work_struct rx_work;
-	struct delayed_work tx_work; /* delayed only when the socket had no memory */
+	struct delayed_work tx_work; /* what the holder of the lock leaves to others */
 	struct work_struct close_work;
 
 	/* What the socket had; under its sk_callback_lock. */
@@ -43,6 +43,8 @@ struct kccm_link {
 	bool closing;		/* close_work is queued; nothing else may be queued any more */
 	bool last_word;		/* it is the session that closes: what it has to say may go first */
 	bool full;		/* the socket takes no more; its write_space queues tx_work */
+	bool writing;		/* somebody is, and has released the lock meanwhile */
+	struct list_head ready; /* node->ready; or empty */
 	u64 written;		/* bytes */
 
 	/* Until the dial is answered. */
@@ -59,6 +61,9 @@ void kccm_link_accept(struct kccm_node *node, struct socket *sock);
 
 /* The session has something to write. Under the node's lock. */
 void kccm_link_output_ready(struct kccm_link *link);
+/* Write what is ready, now or within a tick; under the node's lock, which is released meanwhile. */
+void kccm_links_write(struct kccm_node *node);
+void kccm_links_write_soon(struct kccm_node *node);
 /* It may go on after a standstill (fault.h). Under the node's lock. */
 void kccm_link_poke(struct kccm_link *link);
 /* Whether we are called by a direct handler, which may not wait. */

@@ -64,10 +64,22 @@ static void rearm(struct kccm_node *node)
 	hrtimer_start(&node->timer, ns_to_ktime(due_ns), HRTIMER_MODE_ABS);
 }
 
-void kccm_node_unlock(struct kccm_node *node)
+void kccm_node_pause(struct kccm_node *node)
 {
 	rearm(node);
 	mutex_unlock(&node->lock);
+}
+
+void kccm_node_unlock(struct kccm_node *node)
+{
+	kccm_links_write(node);
+	kccm_node_pause(node);
+}
+
+void kccm_node_unlock_more(struct kccm_node *node)
+{
+	kccm_links_write_soon(node);
+	kccm_node_pause(node);
 }
 
 static enum hrtimer_restart timer_fired(struct hrtimer *timer)
@@ -127,6 +139,7 @@ static struct kccm_node *node_new(struct kccm_net *home, const struct kccm_confi
 	mutex_init(&node->lock);
 	INIT_LIST_HEAD(&node->remotes);
 	INIT_LIST_HEAD(&node->links);
+	INIT_LIST_HEAD(&node->ready);
 	init_waitqueue_head(&node->links_gone);
 	init_waitqueue_head(&node->room);
 	kccm_compat_hrtimer_setup(&node->timer, timer_fired, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);

@@ -43,6 +43,7 @@ struct kccm_node {
 	struct kccm_endpoint *endpoint;
 	struct list_head remotes;
 	struct list_head links;
+	struct list_head ready; /* links with something to write that nobody has begun to write */
 	struct kccm_fault fault;
 	u64 refusal_logged_ns[2][KCCM_REFUSALS]; /* of nodes that are no peers; [by_peer] */
 
@@ -70,7 +71,12 @@ struct kccm_node *kccm_node_get(const struct net *net);
 void kccm_node_put(struct kccm_node *node);
 
 void kccm_node_lock(struct kccm_node *node);
+/* Writes what has become ready meanwhile, as far as sockets take it at once, and releases the lock. */
 void kccm_node_unlock(struct kccm_node *node);
+/* Leaves that to the next who does; if nobody comes within a tick of the kernel's clock, to tx_work. */
+void kccm_node_unlock_more(struct kccm_node *node);
+/* Releases the lock for a while, within something that goes on under it. */
+void kccm_node_pause(struct kccm_node *node);
 
 /* A peer of the node; NULL also if the node stops. Under the lock. */
 struct kccm_remote *kccm_node_remote(const struct kccm_node *node, u16 id);

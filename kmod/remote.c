@@ -45,7 +45,7 @@ int kccm_remote_add(struct kccm_node *node, u16 id, const struct sockaddr_storag
 	remote->address = *address;
 	init_waitqueue_head(&remote->answers);
 	for (lane = 0; lane < KCCM_LANES; lane++)
-		kccm_inbox_init(&remote->inboxes[lane]);
+		kccm_inbox_init(&remote->inboxes[lane], lane);
 
 	kccm_node_lock(node);
 	error = kccm_peer_add(node->endpoint, id, remote, node->now_ns, &remote->session);

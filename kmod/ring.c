@@ -44,12 +44,13 @@ struct kccm_ring {
 	u32 *shared_consumed; /* the program's */
 };
 
-int kccm_ring_reply(struct kccm_ring *ring, u64 request, u16 status, void *payload, u32 length)
+int kccm_ring_reply(struct kccm_ring *ring, u64 request, u16 status, void *payload, u32 length,
+		    bool more)
 {
 	struct kccm_incoming *incoming =
 		request > U32_MAX ? NULL : xa_erase(&ring->requests, request);
 
-	return incoming ? kccm_reply_later(incoming, status, payload, length) : -ENOENT;
+	return incoming ? kccm_reply_later(incoming, status, payload, length, more) : -ENOENT;
 }
 
 /* --- putting in ------------------------------------------------------------------------------- */
@@ -284,6 +285,7 @@ static struct kccm_ring *ring_new(struct kccm_channel *channel, const struct kcc
 	};
 	ring->handler = (struct kccm_handler){
 		.port = bind->port,
+		.flags = KCCM_HANDLER_DIRECT, /* waits for memory at most, and no I/O for that */
 		.receive = receive,
 		.context = ring,
 	};

@@ -20,6 +20,7 @@ __poll_t kccm_ring_poll(const struct kccm_ring *ring);
 /* Looks at what the program has consumed, and puts in what waits. -EPROTO: it is broken. */
 int kccm_ring_pump(struct kccm_ring *ring);
 /* Answers a call. `payload` is from kvmalloc(), and is taken unless -ENOENT. */
-int kccm_ring_reply(struct kccm_ring *ring, u64 request, u16 status, void *payload, u32 length);
+int kccm_ring_reply(struct kccm_ring *ring, u64 request, u16 status, void *payload, u32 length,
+		    bool more);
 
 #endif

@@ -193,6 +193,11 @@ struct kccm_uring_bind {
 #define KCCM_URING_CONFIRM (1u << 0)
 #define KCCM_URING_ORDERED (1u << 1)
 #define KCCM_URING_RESUME (1u << 2) /* with ORDERED: again from here on */
+/*
+ * More follows in the same submission, and may leave together with this. The last command should not
+ * say so: what was held back is written some milliseconds later otherwise.
+ */
+#define KCCM_URING_MORE (1u << 3)
 
 struct kccm_uring_send {
 	__u64 payload;
@@ -221,6 +226,8 @@ struct kccm_uring_reply {
 	__u64 payload;
 	__u32 length;
 	__u32 status; /* 0 or an errno */
+	__u32 flags;  /* KCCM_URING_MORE */
+	__u32 zero;
 };
 
 #define KCCM_RING_STALLED (1u << 0) /* messages wait for room: PUMP after consuming */

@@ -42,10 +42,11 @@ static unsigned int sample_id __read_mostly;
 
 /* --- the services ----------------------------------------------------------------------------- */
 
-static void answer(struct kccm_incoming *message, const void *payload, u32 length,
-		   unsigned int flags)
+/* They take less time than a work for them would, and never wait: direct handlers. */
+
+static void answer(struct kccm_incoming *message, const void *payload, u32 length)
 {
-	int error = kccm_reply(message, 0, payload, length, flags);
+	int error = kccm_reply(message, 0, payload, length, KCCM_NOWAIT | KCCM_KEEP);
 
 	/* What was not taken is still ours. */
 	if (error && error != -ESTALE)
@@ -55,12 +56,11 @@ static void answer(struct kccm_incoming *message, const void *payload, u32 lengt
 static void echo(struct kccm_incoming *message, void *context)
 {
 	if (message->wants_reply)
-		answer(message, message->payload, message->length, 0);
+		answer(message, message->payload, message->length);
 	else
 		kccm_release(message);
 }
 
-/* Takes less time than a work for it would: a direct handler, which never waits. */
 static void counter(struct kccm_incoming *message, void *context)
 {
 	struct sample *sample = context;
@@ -68,7 +68,7 @@ static void counter(struct kccm_incoming *message, void *context)
 	u64 number;
 
 	if (message->wants_reply) {
-		answer(message, &count->received, sizeof(count->received), KCCM_NOWAIT);
+		answer(message, &count->received, sizeof(count->received));
 		return;
 	}
 	if (message->length >= sizeof(number)) {
@@ -200,7 +200,11 @@ static int __net_init sample_start(struct net *net)
 	struct sample *sample = net_generic(net, sample_id);
 	int error;
 
-	sample->echo = (struct kccm_handler){ .port = PORT_ECHO, .receive = echo };
+	sample->echo = (struct kccm_handler){
+		.port = PORT_ECHO,
+		.flags = KCCM_HANDLER_DIRECT,
+		.receive = echo,
+	};
 	sample->counter = (struct kccm_handler){
 		.port = PORT_COUNTER,
 		.flags = KCCM_HANDLER_DIRECT,

@@ -138,6 +138,30 @@ TEST_F(DeviceTest, Calls_and_confirmed_sends_end_with_their_time_limit) {
   EXPECT_EQ(one_.Confirm(3, kPort, "nobody there", kShortMs), -ETIMEDOUT);
 }
 
+TEST_F(DeviceTest, Delivers_what_waits_for_more_that_does_not_come) {
+  ASSERT_EQ(two_.Bind(kPort), 0);
+  const std::string payload = "alone";
+  kccm_uring_send send = {};
+  send.payload = reinterpret_cast<uint64_t>(payload.data());
+  send.length = static_cast<uint32_t>(payload.size());
+  send.node = 2;
+  send.port = kPort;
+  send.flags = KCCM_URING_MORE;
+  ASSERT_EQ(one_.Do(KCCM_URING_SEND, &send, sizeof(send)), 0);
+  EXPECT_EQ(two_.Next().payload, payload);
+
+  Call call(2, kPort, "and so is its answer", kLongMs);
+  call.arguments.request.flags = KCCM_URING_MORE;
+  const uint64_t number = StartCall(one_, call);
+  kccm_uring_reply reply = {};
+  reply.request = two_.Next().request;
+  reply.payload = send.payload;
+  reply.length = send.length;
+  reply.flags = KCCM_URING_MORE;
+  ASSERT_EQ(two_.Do(KCCM_URING_REPLY, &reply, sizeof(reply)), 0);
+  EXPECT_EQ(one_.Result(number), static_cast<int>(payload.size()));
+}
+
 TEST_F(DeviceTest, Tells_what_is_wrong) {
   EXPECT_EQ(one_.Send(9, kPort, "unknown node"), -ENOTCONN);
   EXPECT_EQ(one_.Send(2, kPort, "bad lane", 2), -EINVAL);
