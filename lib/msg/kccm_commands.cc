@@ -138,7 +138,8 @@ Outcome KccmCore::Call(NodeId to, Port port, Bytes payload, const CallOptions& o
 void KccmCore::Submit(LaneEntry& entry, bool resume) {
   auto& command = static_cast<Command&>(entry);
   kccm_uring_send& request = command.call.request;
-  request.flags = KCCM_URING_ORDERED;
+  request.flags = KCCM_URING_ORDERED | KCCM_URING_MORE;
+  LeaveTogether(command);
   if (resume) request.flags |= KCCM_URING_RESUME;
   if (command.kind == Kind::kCall) {
     const io::TimeNs now = io_.loop().CoarseNow();
@@ -154,6 +155,18 @@ void KccmCore::Submit(LaneEntry& entry, bool resume) {
     request.timeout_ms = KCCM_URING_TIMEOUT_MAX_MS;
   }
   io_.Submit(sender_.id, KCCM_URING_SEND, KccmArguments(&request, sizeof request), command.index);
+}
+
+// The kernel reads the arguments when it gets the turn's commands: by then the last one knows.
+void KccmCore::LeaveTogether(Command& command) {
+  if (last_of_turn_ == nullptr) {
+    io_.loop().AtEndOfTurn([self = shared_from_this()] {
+      Command& last = *std::exchange(self->last_of_turn_, nullptr);
+      last.call.request.flags &= static_cast<uint8_t>(~KCCM_URING_MORE);
+      last.answer.flags &= ~KCCM_URING_MORE;
+    });
+  }
+  last_of_turn_ = &command;
 }
 
 bool KccmCore::Cancel(const CallId& id) {
@@ -332,7 +345,9 @@ Outcome KccmCore::Answer(NodeId to, Lane lane, uint64_t request, uint16_t status
   command.answer = {.request = call.number,
                     .payload = reinterpret_cast<uint64_t>(CopyPayload(command, payload)),
                     .length = static_cast<uint32_t>(payload.size()),
-                    .status = status};
+                    .status = status,
+                    .flags = 0,
+                    .zero = 0};
   SubmitAnswer(command);
   return Outcome::kOk;
 }
@@ -343,6 +358,8 @@ void KccmCore::SubmitAnswer(Command& command) {
     FreeCommand(command);  // the call was given up with its port
     return;
   }
+  command.answer.flags = KCCM_URING_MORE;
+  LeaveTogether(command);
   io_.Submit(port->second->device(), KCCM_URING_REPLY,
              KccmArguments(&command.answer, sizeof command.answer), command.index);
 }

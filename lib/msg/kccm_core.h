@@ -137,6 +137,8 @@ class KccmCore final : public std::enable_shared_from_this<KccmCore>,
   void WantWritable(NodeId node, Lane lane);
   void TellWritable();
 
+  // All commands of a turn but its last let the kernel wait with writing: they leave together.
+  void LeaveTogether(Command& command);
   void SubmitAnswer(Command& command);
   void AnswerEnded(Command& command, int result);
 
@@ -166,6 +168,7 @@ class KccmCore final : public std::enable_shared_from_this<KccmCore>,
 
   std::deque<Command> commands_;  // never move
   std::vector<uint32_t> free_commands_;
+  Command* last_of_turn_ = nullptr;
   size_t kept_copy_bytes_ = 0;  // of free commands
   AnswerRooms rooms_{kKccmCalls, KCCM_PAYLOAD_MAX};
   std::vector<WritableWanted> wanted_;

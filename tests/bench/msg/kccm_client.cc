@@ -73,7 +73,7 @@ class KccmClient final : public Client {
   }
 
   void Submit(Slot& slot, uint64_t user_data) {
-    uring_->Queue(fd_.get(), KCCM_URING_CALL, &slot.call, sizeof(slot.call), user_data);
+    uring_->QueueCall(fd_.get(), slot.call, user_data);
   }
 
   absl::Status Calls(size_t size_bytes, size_t window, Meter& meter) {
@@ -142,7 +142,7 @@ class KccmClient final : public Client {
     absl::Status status;
     while (meter.running() && status.ok()) {
       for (kccm_uring_send& send : sends) {
-        uring_->Queue(fd_.get(), KCCM_URING_SEND, &send, sizeof(send), 0, /*quiet=*/true);
+        uring_->QueueSend(fd_.get(), send, 0);
       }
       RETURN_IF_ERROR(uring_->Submit(0));
       sent += sends.size();

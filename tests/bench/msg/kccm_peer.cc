@@ -74,7 +74,9 @@ class KccmServer final : public Server {
         replies_[i] = {.request = at.request,
                        .payload = reinterpret_cast<uint64_t>(payload),
                        .length = length,
-                       .status = 0};
+                       .status = 0,
+                       .flags = 0,
+                       .zero = 0};
         Reply(port, i);
         ++replies;
       }
@@ -87,10 +89,7 @@ class KccmServer final : public Server {
     return absl::OkStatus();
   }
 
-  void Reply(KccmPort& port, uint64_t i) {
-    uring_->Queue(port.fd(), KCCM_URING_REPLY, &replies_[i], sizeof(replies_[i]), kReply + i,
-                  /*quiet=*/true);
-  }
+  void Reply(KccmPort& port, uint64_t i) { uring_->QueueReply(port.fd(), replies_[i], kReply + i); }
 
   // Replies are taken as they are submitted, or there is no room for them.
   absl::Status Settle(KccmPort& port) {

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "lib/base/status.h"
 
@@ -47,6 +48,24 @@ void KccmUring::Queue(int device, unsigned op, void* arguments, size_t bytes, ui
   std::memcpy(entry->cmd, &where, sizeof(where));
 }
 
+void KccmUring::QueueSend(int device, kccm_uring_send& send, uint64_t user_data) {
+  send.flags |= KCCM_URING_MORE;
+  last_ = [&send] { send.flags &= static_cast<uint8_t>(~KCCM_URING_MORE); };
+  Queue(device, KCCM_URING_SEND, &send, sizeof(send), user_data, /*quiet=*/true);
+}
+
+void KccmUring::QueueCall(int device, kccm_uring_call& call, uint64_t user_data) {
+  call.request.flags |= KCCM_URING_MORE;
+  last_ = [&call] { call.request.flags &= static_cast<uint8_t>(~KCCM_URING_MORE); };
+  Queue(device, KCCM_URING_CALL, &call, sizeof(call), user_data);
+}
+
+void KccmUring::QueueReply(int device, kccm_uring_reply& reply, uint64_t user_data) {
+  reply.flags |= KCCM_URING_MORE;
+  last_ = [&reply] { reply.flags &= ~KCCM_URING_MORE; };
+  Queue(device, KCCM_URING_REPLY, &reply, sizeof(reply), user_data, /*quiet=*/true);
+}
+
 void KccmUring::QueuePoll(int fd, short events, uint64_t user_data) {
   io_uring_sqe* entry = NextEntry();
   io_uring_prep_poll_multishot(entry, fd, static_cast<unsigned>(events));
@@ -54,6 +73,7 @@ void KccmUring::QueuePoll(int fd, short events, uint64_t user_data) {
 }
 
 absl::Status KccmUring::Submit(unsigned completions) {
+  if (last_ != nullptr) std::exchange(last_, nullptr)();
   int result;
   do {
     result = completions > 0 ? io_uring_submit_and_wait(&uring_, completions)

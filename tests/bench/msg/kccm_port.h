@@ -37,6 +37,10 @@ class KccmUring {
   // only if it fails.
   void Queue(int device, unsigned op, void* arguments, size_t bytes, uint64_t user_data,
              bool quiet = false);
+  // The same for what goes to a peer: all that is submitted together leaves together.
+  void QueueSend(int device, kccm_uring_send& send, uint64_t user_data);  // quiet
+  void QueueCall(int device, kccm_uring_call& call, uint64_t user_data);
+  void QueueReply(int device, kccm_uring_reply& reply, uint64_t user_data);  // quiet
   // Queues a poll that completes each time.
   void QueuePoll(int fd, short events, uint64_t user_data);
   // Submits what is queued, and waits for `completions`.
@@ -48,6 +52,8 @@ class KccmUring {
   KccmUring() = default;
   io_uring_sqe* NextEntry();
   io_uring uring_ = {};
+  // Tells the last of those queued that it is.
+  std::function<void()> last_;
 };
 
 absl::StatusOr<base::UniqueFd> OpenKccm();
