@@ -207,6 +207,15 @@ const std::vector<Floor>& ModuleFloors() {
   return *floors;
 }
 
+const std::vector<Floor>& FloorsFor(const std::vector<Row>& rows) {
+  static const auto* none = new std::vector<Floor>;
+  const auto has = [&rows](std::string_view peer) {
+    return std::any_of(rows.begin(), rows.end(), [&](const Row& row) { return row.peer == peer; });
+  };
+  if (has(kOurModule)) return ModuleFloors();
+  return has(kOurs) ? Floors() : *none;
+}
+
 std::vector<FloorResult> CheckFloors(const std::vector<Row>& rows,
                                      const std::vector<Floor>& floors) {
   std::vector<FloorResult> results;

@@ -33,6 +33,8 @@ struct Floor {
 // All of them, by goal: of Clustix in user space, and of its module, in virtual machines.
 const std::vector<Floor>& Floors();
 const std::vector<Floor>& ModuleFloors();
+// Those that a run with these rows is about; none if Clustix is not among them.
+const std::vector<Floor>& FloorsFor(const std::vector<Row>& rows);
 
 enum class Verdict { kReached, kMissed, kNotMeasured };
 

@@ -252,10 +252,7 @@ int RunBenchMsg(const Arguments& arguments, const std::string& command_line) {
   if (arguments.count_instructions) {
     std::printf("\nTime is counted in instructions: a microsecond is a thousand of them.\n");
   }
-  const std::string_view ours = arguments.vm ? bench::kOurModule : bench::kOurs;
-  if (std::any_of(run.rows.begin(), run.rows.end(),
-                  [ours](const bench::Row& row) { return row.peer == ours; })) {
-    const auto& floors = arguments.vm ? bench::ModuleFloors() : bench::Floors();
+  if (const auto& floors = bench::FloorsFor(run.rows); !floors.empty()) {
     std::printf("\n%s", bench::RenderFloors(bench::CheckFloors(run.rows, floors)).c_str());
   }
   if (absl::Status status = Write(arguments, run); !status.ok()) return Fail(status);

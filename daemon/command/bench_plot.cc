@@ -53,7 +53,7 @@ int RunBenchShow(const ShowArguments& arguments) {
   if (!run.ok()) return Fail(run.status());
   std::string text;
   if (arguments.floors) {
-    text = bench::RenderFloors(bench::CheckFloors(run->rows));
+    text = bench::RenderFloors(bench::CheckFloors(run->rows, bench::FloorsFor(run->rows)));
   } else if (arguments.markdown) {
     text = bench::RenderMarkdown(*run, /*heading_level=*/3);
   } else {

@@ -112,5 +112,14 @@ TEST(Floors, Each_line_says_floor_bound_ratio_and_verdict) {
   EXPECT_THAT(text, HasSubstr("-  not measured: no figure of nng\n"));
 }
 
+TEST(Floors, Are_those_of_what_was_measured) {
+  EXPECT_TRUE(FloorsFor({}).empty());
+  EXPECT_TRUE(FloorsFor({{.peer = "raw-epoll", .test = {}}}).empty());
+  EXPECT_EQ(&FloorsFor({{.peer = "raw-epoll", .test = {}}, {.peer = "clustix", .test = {}}}),
+            &Floors());
+  EXPECT_EQ(&FloorsFor({{.peer = "tipc", .test = {}}, {.peer = "kccm", .test = {}}}),
+            &ModuleFloors());
+}
+
 }  // namespace
 }  // namespace clustix::bench
