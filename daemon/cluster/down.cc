@@ -106,7 +106,7 @@ absl::StatusOr<DownResult> DownLocked(const Layout& layout) {
   std::error_code error;
   bool files = false;
   for (const auto& entry : std::filesystem::directory_iterator(layout.base(), error)) {
-    if (entry.path().filename() == kLockName) continue;
+    if (entry.path().filename() == kLockName || entry.path().filename() == kMarkName) continue;
     files = true;
     RETURN_IF_ERROR(entry.is_directory(error) && !entry.is_symlink(error)
                         ? RemoveTree(entry.path())
@@ -118,6 +118,7 @@ absl::StatusOr<DownResult> DownLocked(const Layout& layout) {
 
 absl::StatusOr<DownResult> Down(const Layout& layout) {
   RETURN_IF_ERROR(layout.Check());
+  RETURN_IF_ERROR(RefuseIfServed(layout));
   ASSIGN_OR_RETURN(BaseLock lock, BaseLock::Take(layout, After(kLockWait)));
   ASSIGN_OR_RETURN(DownResult result, DownLocked(layout));
   // The lock file last, and under the lock: who waits for it notices that it is gone.

@@ -78,6 +78,18 @@ absl::Status MakeDirectory(const std::string& path, mode_t mode) {
   return absl::OkStatus();
 }
 
+absl::Status MarkDirectory(const std::string& path) {
+  const std::string mark = absl::StrCat(path, "/", kMarkName);
+  const base::UniqueFd fd(open(mark.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  return fd.valid() ? absl::OkStatus() : base::ErrnoStatus(errno, mark);
+}
+
+bool IsMarked(const std::string& path) {
+  struct stat info {};
+  return lstat(absl::StrCat(path, "/", kMarkName).c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
+         info.st_uid == geteuid();
+}
+
 absl::Status RemoveTree(const std::string& path) {
   std::string root = path;
   char* roots[] = {root.data(), nullptr};

@@ -25,6 +25,12 @@ absl::Status WriteFileAtomically(const std::string& path, const std::string& tex
 // otherwise somebody could plant what we are about to run or remove.
 absl::Status MakeDirectory(const std::string& path, mode_t mode);
 
+// Of a directory whose content is ours to remove: this file stands in it.
+inline constexpr char kMarkName[] = ".clustix";
+// Marks a directory as ours, or says whether it is.
+absl::Status MarkDirectory(const std::string& path);
+bool IsMarked(const std::string& path);
+
 // Removes a directory and what is in it. Stops at another file system rather than empty what is
 // mounted there, and follows no symbolic link. A directory that is not there is fine.
 absl::Status RemoveTree(const std::string& path);

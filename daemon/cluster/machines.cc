@@ -94,6 +94,7 @@ absl::StatusOr<bool> DownMachines(const Layout& layout) {
     return absl::PermissionDeniedError(
         absl::StrCat(folder, " is not a folder of this user: nothing in it was touched"));
   }
+  if (!IsMarked(folder)) return false;  // somebody else's, of that name
   ASSIGN_OR_RETURN(std::optional<ProcessId> keeper, FindKeeper(folder + "/control"));
   if (keeper) RETURN_IF_ERROR(End(*keeper));
   RETURN_IF_ERROR(RemoveTree(folder));

@@ -6,7 +6,12 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <string_view>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "daemon/cluster/files.h"
@@ -59,17 +64,43 @@ absl::Status SaveState(const Layout& layout, const State& state) {
   return WriteFileAtomically(layout.StateFile(), file.dump(2) + "\n", 0644);
 }
 
+namespace {
+
+// What `down` removes must be what `up` has made, or what a clustixd started by hand has left in
+// its runtime directory: never somebody's files.
+absl::Status CheckOurs(const Layout& layout) {
+  constexpr std::string_view kKnown[] = {kLockName,       kMarkName, "clustixd.sock",
+                                         "clustixd.lock", "proc",    "localproc"};
+  if (IsMarked(layout.base())) return absl::OkStatus();
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(layout.base(), error)) {
+    const std::string name = entry.path().filename();
+    if (std::find(std::begin(kKnown), std::end(kKnown), name) != std::end(kKnown)) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat(layout.base(), " holds ", name,
+                     ", which no `clustix up` has made: nothing was touched (choose an empty or a "
+                     "new directory with --base-dir)"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::StatusOr<BaseLock> BaseLock::Take(const Layout& layout, Deadline deadline) {
   const std::string path = absl::StrCat(layout.base(), "/", kLockName);
   for (;;) {
+    // Before anything is made there, and again under the lock.
+    RETURN_IF_ERROR(CheckOurs(layout));
     RETURN_IF_ERROR(MakeDirectory(layout.base(), 0755));
     base::UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
     // Between the two calls another `down` may have removed the directory.
     if (!fd.valid() && errno == ENOENT) continue;
     if (!fd.valid()) return base::ErrnoStatus(errno, absl::StrCat("cannot create ", path));
     if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
-      if (IsStill(fd, path)) return BaseLock(std::move(fd));
-      continue;
+      if (!IsStill(fd, path)) continue;
+      RETURN_IF_ERROR(CheckOurs(layout));
+      RETURN_IF_ERROR(MarkDirectory(layout.base()));
+      return BaseLock(std::move(fd));
     }
     if (errno != EWOULDBLOCK) return base::ErrnoStatus(errno, absl::StrCat("cannot lock ", path));
     // A flock cannot be awaited together with a deadline; the holder is busy for seconds.

@@ -30,7 +30,8 @@ absl::Status SaveState(const Layout& layout, const State& state);
 inline constexpr char kLockName[] = "lock";
 
 // Holds off every other up and down of this base directory until it is destroyed, and makes the
-// directory. The lock file lies in the directory and goes with it.
+// directory. The lock file lies in the directory and goes with it, as does a mark that says that
+// all in it is ours. kFailedPrecondition, and nothing has been touched: it holds something else.
 class BaseLock {
  public:
   // kUnavailable if another command holds it at `deadline`.

@@ -172,8 +172,8 @@ void AddUpCommand(CLI::App& app, Context& context) {
   command->add_flag("--quiet", arguments->quiet, "Do not show the processes and what to try next");
   command
       ->add_option("--base-dir", arguments->base,
-                   "Where the cluster keeps its sockets, mounts and logs; clusters with "
-                   "different ones live side by side")
+                   "Where the cluster keeps its sockets, mounts and logs: a directory of its own, "
+                   "which down removes. Clusters with different ones live side by side")
       ->type_name("DIR")
       ->capture_default_str();
   command->callback(

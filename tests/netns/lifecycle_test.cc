@@ -171,6 +171,23 @@ TEST_F(Lifecycle, Up_completes_a_cluster_of_which_a_node_has_died) {
   EXPECT_TRUE(AwaitAllUp(3));
 }
 
+TEST_F(Lifecycle, Up_and_down_touch_no_directory_that_holds_something_else) {
+  const std::string& base = layout().base();
+  for (const std::string name : {"precious.txt", "cluster.key"}) {
+    const std::string foreign = absl::StrCat(base, "/", name);
+    ASSERT_SUCCESS(*cluster::RunTool({"mkdir", "-p", base, base + "-vm"}, ""));
+    ASSERT_SUCCESS(*cluster::RunTool({"tee", foreign, base + "-vm/precious.txt"}, "kept"));
+    for (const ToolResult& refused : {Up(), Down()}) {
+      EXPECT_EQ(cluster::ExitCode(refused.status), 1);
+      EXPECT_NE(refused.errors.find("nothing was touched"), std::string::npos) << refused.errors;
+    }
+    EXPECT_EQ(*cluster::ReadFile(foreign), "kept");
+    EXPECT_EQ(*cluster::ReadFile(base + "-vm/precious.txt"), "kept");
+    EXPECT_EQ(FilesOf(base), (std::set<std::string>{".", "..", name}));
+    ASSERT_SUCCESS(*cluster::RunTool({"rm", "-r", base, base + "-vm"}, ""));
+  }
+}
+
 TEST_F(Lifecycle, Down_may_be_repeated_and_works_on_nothing) {
   EXPECT_SUCCESS(Down());
   ASSERT_SUCCESS(Up());

@@ -65,6 +65,9 @@ def default_base():
     return f"{runtime}/clustix" if runtime else f"/tmp/clustix-{os.geteuid()}"
 
 
+MARK = ".clustix"  # daemon/cluster/files.h
+
+
 class Place:
     """The folder in which `clustix down` finds the machines, too (daemon/cluster/machines.h): the base directory's
     name and "-vm"."""
@@ -78,6 +81,10 @@ class Place:
         found = self.folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
             raise Failed(f"{self.folder} is not a folder of this user (choose another place with --base-dir)")
+        mark = self.folder / MARK
+        if not mark.exists() and any(self.folder.iterdir()):
+            raise Failed(f"{self.folder} holds something else (choose another place with --base-dir)")
+        mark.touch()
 
     def connect(self):
         """A connection to the process that keeps the machines; None if there is none."""
@@ -198,7 +205,7 @@ def start(arguments, place):
     say(f"building kccm.ko for Debian's Linux {arguments.kernel}")
     build_module(arguments.build, arguments.kernel)
     for left in place.folder.iterdir():  # by one that was killed
-        if left.name != "lock":
+        if left.name not in ("lock", MARK):
             shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
     with open(place.folder / "log", "w") as log:
         keeper = subprocess.Popen(
