@@ -149,6 +149,17 @@ class Manual(unittest.TestCase):
         first, *rest = re.split(r"^\.Ss ", text, flags=re.MULTILINE)
         return {"": first, **dict(part.split("\n", 1) for part in rest)}
 
+    def test_nothing_is_explained_twice(self):
+        for page in PAGES:
+            section, seen = "", set()
+            for line in (ROOT / "docs/man" / page).read_text().splitlines():
+                if line.startswith((".Sh ", ".Ss ")):
+                    section = line
+                elif not line.startswith(".It Fl "):
+                    continue
+                self.assertNotIn((section, line), seen, page)
+                seen.add((section, line))
+
     def assert_documented(self, commands, sections):
         for command, options in commands.items():
             self.assertIn(command, sections)
