@@ -20,6 +20,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <iterator>
 #include <vector>
 
 #include "include/uapi/kccm.h"
@@ -161,9 +162,9 @@ int Answer(int netlink, uint16_t* family) {
 }
 
 uint16_t FindFamily(int netlink) {
+  constexpr char kName[] = KCCM_GENL_NAME;
   Bytes message(NLMSG_HDRLEN + GENL_HDRLEN);
-  AppendAttribute(message, CTRL_ATTR_FAMILY_NAME,
-                  Bytes(KCCM_GENL_NAME, KCCM_GENL_NAME + sizeof(KCCM_GENL_NAME)));
+  AppendAttribute(message, CTRL_ATTR_FAMILY_NAME, Bytes(std::begin(kName), std::end(kName)));
   nlmsghdr head = {};
   head.nlmsg_len = static_cast<uint32_t>(message.size());
   head.nlmsg_type = GENL_ID_CTRL;
