@@ -69,6 +69,7 @@ TEST_F(StateTest, Lock_is_free_again_when_its_holder_lets_go) {
 }
 
 TEST_F(StateTest, Down_without_a_cluster_removes_what_is_left_and_the_directory) {
+  ASSERT_TRUE(MarkDirectory(directory_).ok());
   ASSERT_TRUE(MakeDirectory(layout_.NodeDir(1), 0755).ok());
   ASSERT_TRUE(WriteFileAtomically(layout_.Log(1), "x", 0644).ok());
   absl::StatusOr<DownResult> result = Down(layout_);
@@ -79,6 +80,13 @@ TEST_F(StateTest, Down_without_a_cluster_removes_what_is_left_and_the_directory)
   result = Down(layout_);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_FALSE(result->leftovers);
+}
+
+TEST_F(StateTest, Down_leaves_a_directory_alone_that_no_cluster_has_made) {
+  const std::string file = directory_ + "/letters";
+  ASSERT_TRUE(WriteFileAtomically(file, "x", 0644).ok());
+  EXPECT_EQ(Down(layout_).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(*ReadFile(file), "x");
 }
 
 TEST_F(StateTest, Tree_is_removed_without_following_links) {

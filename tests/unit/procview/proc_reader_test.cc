@@ -2,6 +2,7 @@
 #include "lib/procview/proc_reader.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <cerrno>
 #include <fstream>
 
+#include "lib/base/unique_fd.h"
 #include "lib/procview/node_files.h"
 #include "lib/procview/process_stat.h"
 #include "lib/procview/process_status.h"
@@ -24,25 +26,27 @@ const proc::ProcessRecord* Find(const proc::NodeSnapshot& snapshot, int32_t pid)
   return nullptr;
 }
 
-// A child that runs until the object goes, with ids of its own if this test is root.
+// A child that runs until the object goes, with ids of its own if this test is root. It answers
+// once its exec is over: during one, a process has no environment for a moment.
 class Child {
  public:
   explicit Child(uid_t uid) {
-    int ready[2];
-    if (pipe(ready) != 0) return;
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return;
     pid_ = fork();
     if (pid_ == 0) {
       if (uid != 0 && (setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0)) _exit(1);
+      dup2(ends[1], STDIN_FILENO);
+      dup2(ends[1], STDOUT_FILENO);
       // exec makes the process dumpable again after the change of ids.
-      dup2(ready[1], STDOUT_FILENO);
       char* const environment[] = {const_cast<char*>("SECRET=42"), nullptr};
-      execle("/bin/sh", "sh", "-c", "echo; exec sleep 1000", nullptr, environment);
+      execle("/bin/cat", "cat", nullptr, environment);
       _exit(1);
     }
-    close(ready[1]);
-    char byte;
-    ready_ = read(ready[0], &byte, 1) == 1;
-    close(ready[0]);
+    close(ends[1]);
+    parent_ = base::UniqueFd(ends[0]);
+    char byte = 'x';
+    ready_ = send(parent_.get(), &byte, 1, MSG_NOSIGNAL) == 1 && read(parent_.get(), &byte, 1) == 1;
   }
   ~Child() {
     if (pid_ <= 0) return;  // -1 would be everybody
@@ -53,6 +57,7 @@ class Child {
   pid_t pid() const { return pid_; }
 
  private:
+  base::UniqueFd parent_;
   pid_t pid_ = -1;
   bool ready_ = false;
 };
