@@ -13,7 +13,6 @@ import re
 
 import tree
 
-INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.DOTALL)
 TABLE_ROW = re.compile(r"^\|\s*`([^`]+)`\s*\|.*\|([^|]*)\|\s*$")
 
@@ -73,23 +72,10 @@ def folder_of(path, table):
     return max(rows, key=len) if rows else None
 
 
-def resolve(root, path, name):
-    """The path of a project header as an #include in `path` names it; None: somebody else's."""
-    for base in (os.path.dirname(path), "", "include"):
-        candidate = os.path.normpath(os.path.join(base, name))
-        if os.path.isfile(os.path.join(root, candidate)):
-            return candidate
-    if name.startswith(("lib/", "daemon/", "proto/", "kmod/", "tests/")):
-        return name  # generated, or missing: the folder is what matters
-    if name.startswith("clustix/"):
-        return "include/" + name
-    return None
-
-
 def check_include(root, path, name, table):
     """What is wrong with this #include, or None."""
     home = folder_of(path, table)
-    target = resolve(root, path, name)
+    target = tree.resolve(root, path, name)
     if target is not None:
         used = folder_of(target, table)
         if used is None:
@@ -119,7 +105,7 @@ def blank(match):
 def check_source(root, path, table):
     text = tree.read(root, path)
     for number, line in enumerate(text.splitlines(), 1):
-        include = INCLUDE.match(line)
+        include = tree.INCLUDE.match(line)
         if include:
             problem = check_include(root, path, include.group(2), table)
             if problem:

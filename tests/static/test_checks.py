@@ -4,6 +4,7 @@
 it must report by file and line. A check that cannot fail is no check."""
 
 import glob
+import json
 import os
 import shutil
 import subprocess
@@ -76,7 +77,7 @@ class Checks(unittest.TestCase):
     def run_check(self, check, *arguments):
         return subprocess.run(
             [sys.executable, os.path.join(HERE, check + ".py"), "--root", self.root, *arguments],
-            capture_output=True, text=True)
+            capture_output=True, text=True, env={**os.environ, "XDG_CACHE_HOME": self.root + "/build/cache"})
 
     def assert_clean(self, check, *arguments):
         run = self.run_check(check, *arguments)
@@ -184,6 +185,21 @@ class Checks(unittest.TestCase):
     def test_format_reports_code_laid_out_otherwise(self):
         self.append("lib/base/id.h", "int   x ;\n")
         self.assert_reports("lib/base/id.h:3", "format")
+
+    # --- tidy
+    @unittest.skipUnless(shutil.which("clang-tidy"), "clang-tidy is not installed")
+    def test_tidy_looks_again_when_a_header_of_a_header_changes(self):
+        shutil.copy(os.path.join(HERE, "..", "..", ".clang-tidy"), os.path.join(self.root, ".clang-tidy"))
+        self.write("lib/base/sum.h", C_LICENCE + '#include "lib/base/one.h"\n')
+        self.write("lib/base/one.h", C_LICENCE + "inline int One() { return 1; }\n")
+        self.write("lib/base/sum.cc", C_LICENCE + '#include "lib/base/sum.h"\n\nint Two() { return One() + One(); }\n')
+        source = os.path.join(self.root, "lib/base/sum.cc")
+        self.write("build/compile_commands.json", json.dumps([{
+            "directory": self.root, "file": source, "command": f"c++ -std=c++20 -I{self.root} -c {source}"}]))
+        build = ("--build", os.path.join(self.root, "build"))
+        self.assert_clean("tidy", *build)
+        self.append("lib/base/one.h", "inline bool Same(int a) { return a == a; }\n")
+        self.assert_reports("misc-redundant-expression", "tidy", *build)
 
     # --- freestanding
     def test_freestanding_reports_a_warning_of_the_kernel(self):

@@ -5,18 +5,23 @@
 --changed, or CLUSTIX_TIDY=changed in the environment, looks only at the files that differ from the
 main branch, for ./check --quick.
 
-A file that was clean stays clean while it, the headers of the project, its compile command and the
-checks stay as they were: such results are kept in the user's cache folder, by a hash of all these.
+A file that was clean stays clean while it, the headers of the project that it includes, its compile
+command and the checks stay as they were: such results are kept in the user's cache folder, by a hash of
+all these.
 """
 
 import concurrent.futures
+import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 
 import tree
+
+CAPNP_IMPORT = re.compile(r'^using .*\bimport "([^"]+)"', re.MULTILINE)
 
 
 def changed_files(root):
@@ -30,13 +35,30 @@ def changed_files(root):
     return set(git("diff", "--name-only", base) + git("ls-files", "--others", "--exclude-standard"))
 
 
-def header_hash(root):
-    digest = hashlib.sha256()
+def checks_hash(root):
     version = subprocess.run(["clang-tidy", "--version"], capture_output=True, text=True)
-    digest.update(version.stdout.encode())
-    for path in tree.files(root, [".h", ".capnp"]) + [".clang-tidy"]:
-        digest.update(path.encode() + b"\0" + tree.read(root, path).encode() + b"\0")
-    return digest
+    return hashlib.sha256(version.stdout.encode() + tree.read(root, ".clang-tidy").encode())
+
+
+@functools.cache
+def includes(root, path):
+    """What of the project a file includes; a schema stands for the header that is made of it."""
+    text = tree.read(root, path)
+    names = [name for _, name in tree.INCLUDE.findall(text)] + CAPNP_IMPORT.findall(text)
+    found = (tree.resolve(root, path, name) for name in names)
+    return [name.replace(".capnp.h", ".capnp") for name in found if name is not None]
+
+
+def closure(root, path):
+    """The file and all of the project that it includes, directly or not, whatever #if says."""
+    found, left = set(), [path]
+    while left:
+        one = left.pop()
+        if one in found or not os.path.isfile(os.path.join(root, one)):
+            continue
+        found.add(one)
+        left += includes(root, one)
+    return sorted(found)
 
 
 def cache_folder():
@@ -46,12 +68,13 @@ def cache_folder():
     return folder
 
 
-def run_one(entry, build, root, headers, cache):
+def run_one(entry, build, root, checks, cache):
     """(path, output of clang-tidy or None when it is clean)."""
     path = os.path.relpath(os.path.join(entry["directory"], entry["file"]), root)
-    digest = headers.copy()
+    digest = checks.copy()
     digest.update(entry["command"].replace(root, "").encode())
-    digest.update(tree.read(root, path).encode())
+    for file in closure(root, path):
+        digest.update(file.encode() + b"\0" + tree.read(root, file).encode() + b"\0")
     clean = os.path.join(cache, digest.hexdigest())
     if os.path.exists(clean):
         return path, None
@@ -81,10 +104,10 @@ def main():
         changed = changed_files(root)
         entries = {f: e for f, e in entries.items() if os.path.relpath(f, root) in changed}
 
-    headers, cache = header_hash(root), cache_folder()
+    checks, cache = checks_hash(root), cache_folder()
     violations = []
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        runs = [pool.submit(run_one, e, args.build, root, headers, cache) for e in entries.values()]
+        runs = [pool.submit(run_one, e, args.build, root, checks, cache) for e in entries.values()]
         for run in concurrent.futures.as_completed(runs):
             path, output = run.result()
             if output is not None:

@@ -8,11 +8,13 @@ test_checks.py can point it at a small tree with a planted violation; it prints 
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 
 SKIPPED = 77
 SOURCE_SUFFIXES = (".c", ".h", ".cc")
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 
 def arguments(description):
@@ -42,6 +44,19 @@ def files(root, suffixes=None):
 def read(root, path):
     with open(os.path.join(root, path), encoding="utf-8", errors="replace") as file:
         return file.read()
+
+
+def resolve(root, path, name):
+    """The path of a project header as an #include in `path` names it; None: somebody else's."""
+    for base in (os.path.dirname(path), "", "include"):
+        candidate = os.path.normpath(os.path.join(base, name))
+        if os.path.isfile(os.path.join(root, candidate)):
+            return candidate
+    if name.startswith(("lib/", "daemon/", "proto/", "kmod/", "tests/")):
+        return name  # generated, or missing: the folder is what matters
+    if name.startswith("clustix/"):
+        return "include/" + name
+    return None
 
 
 def finish(what, violations, checked):
