@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <filesystem>
 
 #include "daemon/address.h"
 #include "daemon/file.h"
@@ -33,6 +34,10 @@ absl::Status Exists(const std::string& path) {
 }
 
 absl::Status MakeDirectory(const std::string& directory) {
+  std::error_code error;
+  const std::filesystem::path parent = std::filesystem::path(directory).parent_path();
+  if (!parent.empty()) std::filesystem::create_directories(parent, error);
+  if (error) return base::ErrnoStatus(error.value(), absl::StrCat("cannot make ", parent.string()));
   if (mkdir(directory.c_str(), kDirectoryMode) == 0 || errno == EEXIST) return absl::OkStatus();
   return base::ErrnoStatus(errno, absl::StrCat("cannot make ", directory));
 }
@@ -91,7 +96,7 @@ absl::StatusOr<std::string> InitCluster(const InitOptions& options) {
   const std::string key_path = options.directory + "/" + kKeyFileName;
   const std::string config_text = RenderConfig(options, base::RandomUuid());
   // What LoadConfig() would refuse must not be written: duplicate ids, a bad name.
-  RETURN_IF_ERROR(ParseConfig(config_path, config_text).status());
+  RETURN_IF_ERROR(ParseConfig("these nodes", config_text).status());
   RETURN_IF_ERROR(MakeDirectory(options.directory));
   if (!options.force) {
     for (const std::string& path : {config_path, key_path}) {

@@ -58,7 +58,7 @@ std::string WhyNotLoaded(const std::string& root) {
       lockdown.find("[confidentiality]") != std::string::npos) {
     return kernel + " is locked down and loads signed modules only";
   }
-  return "the module kccm is not loaded in " + kernel + " (there is no /dev/kccm)";
+  return "the module kccm is not loaded in " + kernel + " (modprobe kccm)";
 }
 
 }  // namespace

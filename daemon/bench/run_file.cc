@@ -167,6 +167,8 @@ std::string RunToJson(const Run& run) {
 absl::StatusOr<Run> RunFromJson(const std::string& text) {
   try {
     return RunOf(json::parse(text));
+  } catch (const json::parse_error& error) {
+    return absl::InvalidArgumentError(absl::StrCat("byte ", error.byte, " is no JSON"));
   } catch (const json::exception& error) {
     return absl::InvalidArgumentError(error.what());
   }

@@ -150,7 +150,7 @@ int ListPeers() {
   Table table({{"PEER"}, {"WHAT"}, {"BUILT"}, {"NEEDS"}});
   for (const bench::KnownPeer& peer : bench::KnownPeers()) {
     table.Add({std::string(peer.name), std::string(peer.title), bench::IsBuilt(peer) ? "yes" : "no",
-               std::string(peer.packages)});
+               peer.of_the_kernel ? "two machines (--vm)" : std::string(peer.packages)});
   }
   std::fputs(table.Render().c_str(), stdout);
   std::printf("./up --bench-peers installs and builds those that are missing.\n");

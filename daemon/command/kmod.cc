@@ -12,6 +12,7 @@
 
 #include "daemon/command/command.h"
 #include "daemon/command/table.h"
+#include "daemon/transport.h"
 #include "lib/base/status.h"
 #include "lib/base/uuid.h"
 #include "lib/msg/kccm_netlink.h"
@@ -204,7 +205,11 @@ void AddSubcommand(CLI::App& kmod, Context& context, const char* name, const cha
   command->callback([&context, as_json, run] {
     context.run = [as_json, run] {
       absl::StatusOr<KccmNetlink> module = KccmNetlink::Open();
-      return module.ok() ? run(*module, *as_json) : Fail(module.status());
+      if (module.ok()) return run(*module, *as_json);
+      const std::string why = daemon::WhyNoModule();
+      return Fail(absl::IsNotFound(module.status()) && !why.empty()
+                      ? absl::NotFoundError(base::ToAbsl(why))
+                      : module.status());
     };
   });
 }

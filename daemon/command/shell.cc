@@ -13,7 +13,6 @@
 #include "daemon/command/daemon_client.h"
 #include "lib/base/status.h"
 #include "lib/client/client.h"
-#include "lib/session/wire.h"
 
 namespace clustix::command {
 namespace {
@@ -31,16 +30,27 @@ absl::Status CheckDaemon(const cluster::Layout& layout, int node) {
                 absl::StrCat(status.proc_note, " (see ", layout.Log(node), ")"));
 }
 
+// The id of a node of `up` that is given by id or name; 0 for none given.
+absl::StatusOr<int> FindNode(const std::string& node) {
+  if (node.empty()) return 0;
+  for (int id = 1; id <= cluster::kMaxNodes; ++id) {
+    if (node == std::to_string(id) || node == cluster::NodeName(id)) return id;
+  }
+  return absl::NotFoundError(absl::StrCat("no node can be called ", node,
+                                          " here (clustix up names ", "them ", cluster::NodeName(1),
+                                          ", ", cluster::NodeName(2), ", ...)"));
+}
+
 // A daemon that was not started by `up`: the shell runs beside it.
-absl::StatusOr<cluster::Place> FindPlace(const Context& context, int node) {
+absl::StatusOr<cluster::Place> FindPlace(const Context& context, const std::string& node) {
   ASSIGN_OR_RETURN(Connection daemon, ConnectToDaemon(context));
   ASSIGN_OR_RETURN(client::Status status, daemon.client.GetStatus());
-  if (node != 0 && node != status.node) {
+  if (!node.empty() && node != std::to_string(status.node) && node != status.name) {
     return absl::NotFoundError(absl::StrCat("the daemon here is node ", status.node, ", ",
                                             status.name, ": node ", node,
                                             " has its shell on its own machine"));
   }
-  if (daemon.client.DaemonPid() != status.pid) {
+  if (!status.shares_pids) {
     return absl::PermissionDeniedError(absl::StrCat(
         "the daemon at ", daemon.socket, " runs in a container, or is a node of another user's ",
         "cluster (run this there: sudo clustix shell; clustix ps and nodes work as anybody)"));
@@ -51,13 +61,14 @@ absl::StatusOr<cluster::Place> FindPlace(const Context& context, int node) {
 }
 
 // `base`: empty if none was named.
-absl::StatusOr<int> Run(const Context& context, const std::string& base,
-                        const cluster::ShellOptions& options) {
+absl::StatusOr<int> Run(const Context& context, const std::string& base, const std::string& node,
+                        cluster::ShellOptions& options) {
   const cluster::Layout layout(base.empty() ? cluster::DefaultBaseDir() : base);
   if (!base.empty() || (context.socket.empty() && cluster::HasNodes(layout))) {
+    ASSIGN_OR_RETURN(options.node, FindNode(node));
     return cluster::RunShell(layout, options);
   }
-  ASSIGN_OR_RETURN(cluster::Place place, FindPlace(context, options.node));
+  ASSIGN_OR_RETURN(cluster::Place place, FindPlace(context, node));
   return cluster::RunShellAt(place, options.argv);
 }
 
@@ -65,6 +76,7 @@ absl::StatusOr<int> Run(const Context& context, const std::string& base,
 
 void AddShellCommand(CLI::App& app, Context& context) {
   auto base = std::make_shared<std::string>();
+  auto node = std::make_shared<std::string>();
   auto options = std::make_shared<cluster::ShellOptions>();
   options->check_daemon = CheckDaemon;
   CLI::App* command = app.add_subcommand(
@@ -75,17 +87,16 @@ void AddShellCommand(CLI::App& app, Context& context) {
       "  clustix shell\n"
       "  clustix shell --node 2 -- sleep 4242\n"
       "  clustix --socket /run/clustix/clustixd.sock shell -- ps -ef");
-  command->add_option("--node", options->node, "Which node (default: the first that runs)")
-      ->type_name("ID")
-      ->check(CLI::Range(1, KCCM_NODE_MAX));
+  command->add_option("--node", *node, "Which node, by id or name (default: the first that runs)")
+      ->type_name("NODE");
   command->add_option("--base-dir", *base, "The directory given to up")
       ->type_name("DIR")
       ->default_str(cluster::DefaultBaseDir());
   command->add_option("program", options->argv,
                       "What to run instead of $SHELL: -- ps -ef. The exit status is the program's");
-  command->callback([base, options, &context] {
-    context.run = [base, options, &context] {
-      absl::StatusOr<int> code = Run(context, *base, *options);
+  command->callback([base, node, options, &context] {
+    context.run = [base, node, options, &context] {
+      absl::StatusOr<int> code = Run(context, *base, *node, *options);
       return code.ok() ? *code : Fail(code.status());
     };
   });

@@ -83,6 +83,7 @@ absl::StatusOr<Status> ReadStatus(const std::vector<std::byte>& bytes, pid_t dae
     status = DecodeStatus(reply.getStatus());
     return absl::OkStatus();
   }));
+  status.shares_pids = status.pid == daemon_pid;
   if (daemon_pid > 0) status.pid = daemon_pid;
   return status;
 }

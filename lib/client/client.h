@@ -42,7 +42,8 @@ struct Status {
   uint16_t node = 0;
   std::string name, address;
   uint64_t incarnation = 0;
-  int32_t pid = 0;  // as this process sees it, else as the daemon does
+  int32_t pid = 0;           // as this process sees it, else as the daemon does
+  bool shares_pids = false;  // the daemon is in the pid namespace of this process
   uint64_t uptime_ms = 0;
   std::string proc_mount;  // empty: nothing is mounted
   std::string proc_note;   // why not

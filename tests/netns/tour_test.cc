@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -136,6 +137,30 @@ TEST_F(Tour, Shell_on_a_node_that_does_not_run_says_so) {
   EXPECT_EQ(cluster::ExitCode(result.status), 1);
   EXPECT_NE(result.errors.find("node 9 does not run here: 1, 2, 3 do"), std::string::npos)
       << result.errors;
+}
+
+TEST_F(Tour, Shell_takes_the_name_of_a_node) {
+  std::vector<std::string> argv = ShellArguments(1, {"hostname"});
+  *std::find(argv.begin(), argv.end(), "1") = "node2";
+  ToolResult result = Clustix(argv);
+  EXPECT_EQ(result.output, "node2\n") << result.errors;
+  *std::find(argv.begin(), argv.end(), "node2") = "beta";
+  result = Clustix(argv);
+  EXPECT_EQ(cluster::ExitCode(result.status), 1);
+  EXPECT_NE(result.errors.find("no node can be called beta"), std::string::npos) << result.errors;
+}
+
+TEST_F(Tour, Shell_of_another_user_says_whose_cluster_it_is) {
+  auto run = [](std::vector<std::string> arguments) {
+    std::vector<std::string> argv = {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                                     std::string(CLUSTIX_BIN_DIR) + "/clustix"};
+    argv.insert(argv.end(), arguments.begin(), arguments.end());
+    return *cluster::RunTool(argv, "");
+  };
+  if (run({"version"}).status != 0) GTEST_SKIP() << "nobody may not run " << CLUSTIX_BIN_DIR;
+  ToolResult result = run({"--socket", layout().Socket(1), "shell", "--", "true"});
+  EXPECT_EQ(cluster::ExitCode(result.status), 1);
+  EXPECT_NE(result.errors.find("sudo clustix shell"), std::string::npos) << result.errors;
 }
 
 TEST_F(Tour, The_nodes_own_proc_stays_within_reach_of_its_shell) {

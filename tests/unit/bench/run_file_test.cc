@@ -75,8 +75,8 @@ TEST(RunFile, Bytes_that_are_no_text_do_not_spoil_the_file) {
 
 TEST(RunFile, What_is_malformed_is_refused_with_the_place_named) {
   std::string good = RunToJson(SampleRun());
-  EXPECT_THAT(ErrorOf(""), HasSubstr("parse error"));
-  EXPECT_THAT(ErrorOf(good.substr(0, good.size() / 2)), HasSubstr("parse error"));
+  EXPECT_THAT(ErrorOf(""), HasSubstr("is no JSON"));
+  EXPECT_THAT(ErrorOf(good.substr(0, good.size() / 2)), HasSubstr("is no JSON"));
   EXPECT_THAT(ErrorOf("[1, 2]"), HasSubstr("type_error"));
   EXPECT_THAT(ErrorOf("{}"), HasSubstr("format"));
   EXPECT_THAT(ErrorOf(With(good, "\"format\": 1", "\"format\": 2")), HasSubstr("format 2"));

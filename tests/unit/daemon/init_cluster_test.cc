@@ -46,7 +46,7 @@ class FileSizeLimit {
 
 TEST(InitCluster, Writes_a_configuration_and_key_that_the_daemon_takes) {
   TempDir dir;
-  absl::StatusOr<std::string> path = InitCluster(Options(dir.File("new")));
+  absl::StatusOr<std::string> path = InitCluster(Options(dir.File("of/a/new")));
   ASSERT_TRUE(path.ok()) << path.status();
   absl::StatusOr<Config> config = LoadConfig(*path);
   ASSERT_TRUE(config.ok()) << config.status();

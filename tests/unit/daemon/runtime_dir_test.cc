@@ -68,7 +68,7 @@ TEST(Transport, Says_why_the_module_is_not_used) {
   std::filesystem::create_directories(root.File("sys/kernel/security"));
   EXPECT_THAT(WhyNoModule(root.path()), HasSubstr("CONFIG_MODULES"));
   root.Write("proc/modules", "");
-  EXPECT_THAT(WhyNoModule(root.path()), HasSubstr("/dev/kccm"));
+  EXPECT_THAT(WhyNoModule(root.path()), HasSubstr("modprobe kccm"));
   root.Write("sys/kernel/security/lockdown", "none [integrity] confidentiality\n");
   EXPECT_THAT(WhyNoModule(root.path()), HasSubstr("locked down"));
   root.Write("proc/sys/kernel/modules_disabled", "1\n");
