@@ -67,6 +67,7 @@ class Core final : public std::enable_shared_from_this<Core>, public io::ListenH
   io::StreamHandler* OnAccept(io::StreamId stream, const std::string& peer_address) override;
 
   // --- for the messenger; as in clustix/messenger.h
+  NodeId self() const { return config_.node; }
   std::string address() const { return io_.LocalAddress(listener_); }
   Outcome Send(NodeId to, Port port, Bytes payload, Lane lane, Messenger::SentCallback&& done);
   Outcome SendInPlace(NodeId to, Port port, Bytes payload, Lane lane,

@@ -43,9 +43,16 @@ class KccmCore final : public std::enable_shared_from_this<KccmCore>,
   void Stop();
   const KccmNode& node() const { return node_; }
 
-  // As in clustix/messenger.h. `in_place`: the payload stays the caller's until `done`.
-  Outcome Send(NodeId to, Port port, Bytes payload, Lane lane, bool in_place,
-               Messenger::SentCallback&& done);
+  // As in clustix/messenger.h
+  NodeId self() const { return node_.node; }
+  std::string address() const { return node_.address; }
+  Outcome Send(NodeId to, Port port, Bytes payload, Lane lane, Messenger::SentCallback&& done) {
+    return Send(to, port, payload, lane, /*in_place=*/false, std::move(done));
+  }
+  Outcome SendInPlace(NodeId to, Port port, Bytes payload, Lane lane,
+                      Messenger::SentCallback&& done) {
+    return Send(to, port, payload, lane, /*in_place=*/true, std::move(done));
+  }
   Outcome Call(NodeId to, Port port, Bytes payload, const CallOptions& options,
                Messenger::ReplyCallback&& done, CallId* id);
   bool Cancel(const CallId& id);
@@ -65,6 +72,10 @@ class KccmCore final : public std::enable_shared_from_this<KccmCore>,
   void Submit(LaneEntry& entry, bool resume) override;
 
  private:
+  // `in_place`: the payload stays the caller's until `done`.
+  Outcome Send(NodeId to, Port port, Bytes payload, Lane lane, bool in_place,
+               Messenger::SentCallback&& done);
+
   // A descriptor of which only completions or events matter.
   class Device final : public io::DeviceHandler {
    public:

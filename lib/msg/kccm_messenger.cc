@@ -7,6 +7,7 @@
 
 #include "include/uapi/kccm.h"
 #include "lib/base/status.h"
+#include "lib/msg/core_messenger.h"
 #include "lib/msg/kccm_core.h"
 
 namespace clustix::msg {
@@ -16,40 +17,6 @@ namespace {
 // after its end, and of which nothing tells.
 constexpr int kBindAttempts = 300;
 constexpr int kBindAgainMs = 10;
-
-class MessengerImpl final : public Messenger {
- public:
-  MessengerImpl(std::shared_ptr<KccmCore> core, NodeId self)
-      : core_(std::move(core)), self_(self) {}
-  ~MessengerImpl() override { core_->Stop(); }
-
-  NodeId self() const override { return self_; }
-  size_t max_payload() const override { return KCCM_PAYLOAD_MAX; }
-  std::string address() const override { return core_->node().address; }
-  Outcome Send(NodeId to, Port port, Bytes payload, Lane lane, SentCallback done) override {
-    return core_->Send(to, port, payload, lane, false, std::move(done));
-  }
-  Outcome SendInPlace(NodeId to, Port port, Bytes payload, Lane lane, SentCallback done) override {
-    return core_->Send(to, port, payload, lane, true, std::move(done));
-  }
-  Outcome Call(NodeId to, Port port, Bytes payload, const CallOptions& options, ReplyCallback done,
-               CallId* id) override {
-    return core_->Call(to, port, payload, options, std::move(done), id);
-  }
-  bool Cancel(const CallId& id) override { return core_->Cancel(id); }
-  Outcome Answer(NodeId to, Lane lane, uint64_t request, uint16_t status, Bytes payload) override {
-    return core_->Answer(to, lane, request, status, payload);
-  }
-  void Handle(Port port, Handler handler) override { core_->Handle(port, std::move(handler)); }
-  void OnEvent(EventCallback callback) override { core_->OnEvent(std::move(callback)); }
-  void OnWritable(WritableCallback callback) override { core_->OnWritable(std::move(callback)); }
-  std::vector<PeerInfo> Peers() const override { return core_->Peers(); }
-  std::vector<MessengerCounter> Counters() const override { return core_->Counters(); }
-
- private:
-  const std::shared_ptr<KccmCore> core_;
-  const NodeId self_;
-};
 
 absl::StatusOr<std::unique_ptr<KccmPort>> BindFreePort(Port number) {
   for (int attempts = kBindAttempts;; --attempts) {
@@ -84,7 +51,7 @@ absl::StatusOr<KccmMessenger> StartKccmMessenger(io::DeviceIo& io, const Messeng
   auto core = std::make_shared<KccmCore>(io, config, std::move(netlink), std::move(events));
   RETURN_IF_ERROR(core->Start(config, std::move(bound), std::move(closed)));
   const KccmNode node = core->node();
-  return KccmMessenger{.messenger = std::make_unique<MessengerImpl>(std::move(core), config.node),
+  return KccmMessenger{.messenger = std::make_unique<CoreMessenger<KccmCore>>(std::move(core)),
                        .incarnation = node.incarnation,
                        .protocol = node.protocol};
 }
