@@ -6,6 +6,7 @@
 """
 
 import dataclasses
+import functools
 import lzma
 import pathlib
 import re
@@ -55,12 +56,14 @@ class Kernel:
         raise FileNotFoundError(f"Linux {self.release} has no module {name}")
 
 
+@functools.cache
 def content(path):
     """A module as the kernel wants it: not compressed."""
     data = path.read_bytes()
     return lzma.decompress(data) if path.suffix == ".xz" else data
 
 
+@functools.cache
 def depends(path):
     """The names in the depends= of the module's .modinfo."""
     found = re.search(rb"\0depends=([^\0]*)\0", content(path))
@@ -116,5 +119,6 @@ def debug():
     return Kernel(DEBUG, release, build / "arch/x86/boot/bzImage", build, None)
 
 
+@functools.cache
 def get(name):
     return debug() if name == DEBUG else stock(name)

@@ -59,8 +59,10 @@ def _build(kernel, source, folders, to, needs):
 
 
 def _make(kernel, folder, symbols):
+    compiler = "ccache gcc" if shutil.which("ccache") else "gcc"
     make = subprocess.run(
-        ["make", "-C", str(kernel.build), f"M={folder}", f"-j{os.cpu_count()}", "W=1", "KCFLAGS=-Werror",
+        ["make", "-C", str(kernel.build), f"M={folder}", f"-j{os.cpu_count()}", f"CC={compiler}", "W=1",
+         "KCFLAGS=-Werror",
          # Debian's headers ask for BTF of the whole kernel, which only its own build has.
          "CONFIG_DEBUG_INFO_BTF_MODULES=", "KBUILD_EXTRA_SYMBOLS=" + " ".join(map(str, symbols)), "modules"],
         capture_output=True, text=True, stdin=subprocess.DEVNULL)
