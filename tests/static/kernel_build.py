@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """lib/session and kmod build as kernel code: the top-level Kbuild, run by the kernel's own build system on
-every set of Debian kernel headers installed here, with extra warnings (W=1) and all of them errors.
+every set of Debian kernel headers installed here, with extra warnings (W=1) and all of them errors, those of
+sparse (C=1) too: which pointers and integers are of programs or of the wire, which locks are held.
 
 The sources are copied first: Kbuild leaves its objects beside them.
 """
@@ -57,8 +58,10 @@ def copy_sources(root, to):
 
 def build(headers, folder, objects):
     """Violations of one build against one set of headers."""
+    compiler = "ccache gcc" if shutil.which("ccache") else "gcc"
+    sparse = ["C=1", "CF=-Wsparse-error"] if shutil.which("sparse") else []
     make = subprocess.run(
-        ["make", "-C", headers, f"M={folder}", "W=1", "KCFLAGS=-Werror",
+        ["make", "-C", headers, f"M={folder}", f"CC={compiler}", "W=1", "KCFLAGS=-Werror", *sparse,
          # Wants a file of the whole kernel, which headers do not have.
          "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"],
         capture_output=True, text=True, stdin=subprocess.DEVNULL)
@@ -101,6 +104,8 @@ def main():
         problems = build(headers, folder, objects)
         violations += problems
         print(f"{os.path.basename(headers)}: {'FAILED' if problems else 'built'}")
+    if not violations and not shutil.which("sparse"):
+        tree.skip("builds, but was not looked at: sparse is not installed")
     tree.finish("kernel build", violations, f"{len(objects)} objects, {len(newest)} kernels")
 
 

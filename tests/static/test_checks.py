@@ -222,6 +222,13 @@ class Checks(unittest.TestCase):
         self.append("lib/session/sum.c", "\n#include <stdio.h>\n")
         self.assert_reports("the modules do not build", "kernel_build", *arguments())
 
+    @unittest.skipUnless(glob.glob("/usr/src/linux-headers-6.1.*-amd64") and shutil.which("sparse"),
+                         "no 6.1 kernel headers, or no sparse")
+    def test_kernel_build_reports_what_sparse_finds(self):
+        self.append("lib/session/sum.c", "int peek(int __user *from);\nint peek(int __user *from) { return *from; }\n")
+        self.assert_reports("dereference of noderef expression", "kernel_build", "--build",
+                            os.path.join(self.root, "build"), "--headers", "/usr/src/linux-headers-6.1.*-amd64")
+
     def test_kernel_build_reports_a_source_that_kbuild_does_not_name(self):
         self.write("lib/session/more.c", SESSION_LICENCE)
         self.assert_reports("Kbuild: does not build lib/session/more.c", "kernel_build", "--build",
