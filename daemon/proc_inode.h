@@ -92,7 +92,7 @@ inline constexpr std::array<FixedInfo, 11> kFixedEntries = {{
 // In nodes/NODE: 1 and on are procview::kNodeFiles, then this.
 inline constexpr uint8_t kNodeStatus = 1 + procview::kNodeFiles.size();
 
-// In a process; the modes are the kernel's.
+// In a process; the modes are the kernel's without the right to write: nothing can be.
 enum ProcessEntry : uint8_t {
   kTask = 1,
   kStat,
@@ -115,14 +115,14 @@ inline constexpr std::array<ProcessInfo, 23> kProcessEntries = {{
     {"statm", S_IFREG | 0444},
     {"status", S_IFREG | 0444},
     {"cmdline", S_IFREG | 0444},
-    {"comm", S_IFREG | 0644},
+    {"comm", S_IFREG | 0444},
     {"environ", S_IFREG | 0400},
     {"io", S_IFREG | 0400},
     {"mounts", S_IFREG | 0444},
     {"mountinfo", S_IFREG | 0444},
     {"cgroup", S_IFREG | 0444},
     {"oom_score", S_IFREG | 0444},
-    {"oom_score_adj", S_IFREG | 0644},
+    {"oom_score_adj", S_IFREG | 0444},
     {"exe", S_IFLNK | 0777},
     {"cwd", S_IFLNK | 0777},
     {"root", S_IFLNK | 0777},

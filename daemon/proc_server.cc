@@ -18,12 +18,22 @@
 namespace clustix::daemon {
 namespace {
 
-std::vector<std::byte> EncodeFile(const procview::FileResult& file) {
+capnp::Data::Reader ToData(const std::string& text) {
+  return {reinterpret_cast<const kj::byte*>(text.data()), text.size()};
+}
+
+std::vector<std::byte> EncodeFile(const procview::FileResult& file,
+                                  const std::vector<procview::ProcReader::NextFile>& next) {
   capnp::MallocMessageBuilder message;
   proto::FileReply::Builder reply = message.initRoot<proto::ProcReply>().initFile();
   reply.setError(file.error);
-  reply.setContent(
-      capnp::Data::Reader(reinterpret_cast<const kj::byte*>(file.text.data()), file.text.size()));
+  reply.setContent(ToData(file.text));
+  auto list = reply.initNext(static_cast<unsigned>(next.size()));
+  for (unsigned i = 0; i < list.size(); ++i) {
+    list[i].setPid(next[i].pid);
+    list[i].setError(next[i].file.error);
+    list[i].setContent(ToData(next[i].file.text));
+  }
   return proto::WriteMessage(message);
 }
 
@@ -75,8 +85,12 @@ absl::Status ProcServer::Dispatch(const Caller& caller, proto::ProcRequest::Read
     }
     case proto::ProcRequest::READ_FILE: {
       proto::FileRequest::Reader file = request.getReadFile();
-      ServeFile(caller, file.getPid(), file.getTid(), file.getName().cStr(),
-                {.uid = file.getUid(), .gid = file.getGid()});
+      ServeFile(caller,
+                {.pid = file.getPid(),
+                 .tid = file.getTid(),
+                 .name = file.getName().cStr(),
+                 .asker = {.uid = file.getUid(), .gid = file.getGid()},
+                 .also_next = std::min<uint32_t>(file.getAlsoNext(), proto::FILE_NEXT_MAX)});
       return absl::OkStatus();
     }
     case proto::ProcRequest::LIST_TASKS:
@@ -100,10 +114,15 @@ void ProcServer::ServeSnapshot(const Caller& caller, int32_t after_pid, uint32_t
              });
 }
 
-void ProcServer::ServeFile(const Caller& caller, int32_t pid, int32_t tid, const std::string& name,
-                           const procview::Asker& asker) {
-  Submit(caller, [this, pid, tid, name, asker] {
-    return EncodeFile(reader_.ReadProcessFile(pid, tid, name, asker));
+void ProcServer::ServeFile(const Caller& caller, WantedFile wanted) {
+  Submit(caller, [this, wanted = std::move(wanted)] {
+    std::vector<procview::ProcReader::NextFile> next;
+    if (wanted.also_next > 0 && wanted.tid == 0) {
+      next = reader_.ReadNextProcessFiles(wanted.pid, wanted.also_next, proto::FILE_NEXT_BYTES_MAX,
+                                          wanted.name, wanted.asker);
+    }
+    return EncodeFile(reader_.ReadProcessFile(wanted.pid, wanted.tid, wanted.name, wanted.asker),
+                      next);
   });
 }
 

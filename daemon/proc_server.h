@@ -9,6 +9,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -42,11 +44,18 @@ class ProcServer {
     uint64_t request;
   };
 
+  // A FileRequest.
+  struct WantedFile {
+    int32_t pid, tid;
+    std::string name;
+    procview::Asker asker;
+    uint32_t also_next;
+  };
+
   void OnRequest(const Incoming& incoming);
   absl::Status Dispatch(const Caller& caller, proto::ProcRequest::Reader request);
   void ServeSnapshot(const Caller& caller, int32_t after_pid, uint32_t max_age_ms);
-  void ServeFile(const Caller& caller, int32_t pid, int32_t tid, const std::string& name,
-                 const procview::Asker& asker);
+  void ServeFile(const Caller& caller, WantedFile wanted);
   void ServeTasks(const Caller& caller, int32_t pid);
   void Submit(const Caller& caller, std::function<std::vector<std::byte>()> work);
   // Any thread.

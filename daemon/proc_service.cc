@@ -52,6 +52,14 @@ int ErrnoOf(const Reply& reply) {
 // What a peer says an errno is must be one before it is handed to a file system.
 int CheckedErrno(int32_t error) { return error >= 0 && error < 4096 ? error : EIO; }
 
+// Of a FileReply or a NextFile.
+template <typename Reader>
+procview::FileResult DecodeFile(Reader from) {
+  const capnp::Data::Reader content = from.getContent();
+  return {CheckedErrno(from.getError()),
+          std::string(reinterpret_cast<const char*>(content.begin()), content.size())};
+}
+
 }  // namespace
 
 ProcService::ProcService(io::Loop& loop, Messenger& messenger, const member::NodeTable& nodes,
@@ -62,7 +70,8 @@ ProcService::ProcService(io::Loop& loop, Messenger& messenger, const member::Nod
       local_(local),
       reader_(reader),
       self_(nodes.self()),
-      options_(options) {
+      options_(options),
+      read_ahead_(options.refresh) {
   for (const member::NodeEntry& entry : nodes.entries()) {
     Source source;
     source.node = entry.node;
@@ -343,6 +352,12 @@ procview::FileResult ProcService::ReadProcessFile(uint16_t node, int32_t pid, in
                                                   const std::string& name,
                                                   const procview::Asker& asker) {
   if (node == self_) return reader_.ReadProcessFile(pid, tid, name, asker);
+  const TimePoint asked = steady_clock::now();
+  uint32_t also_next = 0;
+  if (tid == 0) {
+    if (auto ahead = read_ahead_.Take(node, pid, name, asker, asked)) return *std::move(ahead);
+    also_next = read_ahead_.Window(node, pid, name, asker, asked);
+  }
   capnp::MallocMessageBuilder message;
   auto request = message.initRoot<proto::ProcRequest>().initReadFile();
   request.setPid(pid);
@@ -350,19 +365,25 @@ procview::FileResult ProcService::ReadProcessFile(uint16_t node, int32_t pid, in
   request.setName(name.c_str());
   request.setUid(asker.uid);
   request.setGid(asker.gid);
+  request.setAlsoNext(also_next);
   std::vector<std::byte> bytes;
+  std::vector<ReadAhead::NextFile> next;
   procview::FileResult result;
   result.error = CallAndWait(node, proto::WriteMessage(message), &bytes);
   if (result.error != 0) return result;
   absl::Status status =
-      proto::ReadMessage<proto::ProcReply>(bytes, [&result](proto::ProcReply::Reader answer) {
+      proto::ReadMessage<proto::ProcReply>(bytes, [&](proto::ProcReply::Reader answer) {
         if (!answer.isFile()) return absl::InvalidArgumentError("not a file");
-        result.error = CheckedErrno(answer.getFile().getError());
-        auto content = answer.getFile().getContent();
-        result.text.assign(reinterpret_cast<const char*>(content.begin()), content.size());
+        result = DecodeFile(answer.getFile());
+        for (proto::NextFile::Reader file : answer.getFile().getNext()) {
+          next.push_back({file.getPid(), DecodeFile(file)});
+        }
         return absl::OkStatus();
       });
-  if (status.ok()) return result;
+  if (status.ok()) {
+    if (!next.empty()) read_ahead_.Keep(node, name, asker, asked, std::move(next));
+    return result;
+  }
   CountBadReply(node, status);
   return {.error = EIO, .text = {}};
 }

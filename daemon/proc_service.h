@@ -30,6 +30,7 @@
 #include "absl/status/statusor.h"
 #include "clustix/messenger.h"
 #include "daemon/local_proc.h"
+#include "daemon/read_ahead.h"
 #include "lib/base/mutex.h"
 #include "lib/io/io.h"
 #include "lib/member/node_table.h"
@@ -122,6 +123,8 @@ class ProcService : public procview::ClusterView {
   const procview::ProcReader& reader_;
   const NodeId self_;
   const ProcServiceOptions options_;
+
+  ReadAhead read_ahead_;
 
   mutable base::Mutex mutex_;
   std::condition_variable_any changed_;

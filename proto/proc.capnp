@@ -24,6 +24,9 @@
 # somebody asks, on behalf of a user. The node that runs the process decides, after the kernel's
 # rules, whether that user may see it.
 #
+# Tools read the same file of one process after the other: ps -ef the environ, pgrep the cgroup. So whoever
+# asks for a file may ask for that of the processes which follow, too (`alsoNext`).
+#
 # Trust. The messenger admits only nodes that hold the cluster key, and the uid in a request is
 # believed: root on one node is root in the cluster's /proc, as with NFS without root squash. What a
 # node sends is still not trusted to be well formed: sizes are bounded, pids must ascend, and a
@@ -49,6 +52,10 @@ const nodeFileBytesMax :UInt32 = 32768;  # each of the others
 const snapshotBytesMax :UInt32 = 67108864;
 # What an asker keeps of one node, in bytes of text; a node that sends more is not believed.
 
+const fileNextMax :UInt32 = 256;
+const fileNextBytesMax :UInt32 = 262144;
+# How many files come along at most, and how large they are together.
+
 const taskListMax :UInt32 = 200000;
 # Threads listed of one process: what fits one message.
 
@@ -72,6 +79,7 @@ struct FileRequest {
   name @2 :Text;
   uid @3 :UInt32;  # on whose behalf
   gid @4 :UInt32;
+  alsoNext @5 :UInt32;  # with tid 0: NAME of so many processes with greater pids as well
 }
 
 struct TasksRequest {
@@ -95,6 +103,13 @@ struct SnapshotPage {
 struct FileReply {
   error @0 :Int32;  # an errno as read(2) would give, or 0
   content @1 :Data;
+  next @2 :List(NextFile);  # ascending pids, all greater than that of the request; may be fewer than asked for
+}
+
+struct NextFile {
+  pid @0 :Int32;
+  error @1 :Int32;
+  content @2 :Data;
 }
 
 struct TasksReply {

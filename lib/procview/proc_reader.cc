@@ -221,6 +221,24 @@ FileResult ProcReader::ReadProcessFile(int32_t pid, int32_t tid, const std::stri
   return result;
 }
 
+std::vector<ProcReader::NextFile> ProcReader::ReadNextProcessFiles(int32_t pid, size_t count,
+                                                                   size_t bytes_max,
+                                                                   const std::string& name,
+                                                                   const Asker& asker) const {
+  std::vector<NextFile> files;
+  std::vector<int32_t> pids;
+  if (ListNumbers(root_fd_, ".", &pids) != 0) return files;
+  size_t bytes = 0;
+  for (auto next = std::upper_bound(pids.begin(), pids.end(), pid);
+       next != pids.end() && files.size() < count; ++next) {
+    FileResult file = ReadProcessFile(*next, 0, name, asker);
+    bytes += file.text.size();
+    if (bytes > bytes_max) break;
+    files.push_back({*next, std::move(file)});
+  }
+  return files;
+}
+
 TaskList ProcReader::ListTasks(int32_t pid) const {
   TaskList tasks;
   if (pid <= 0) return {ENOENT, {}};

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "lib/proc/snapshot.h"
@@ -44,6 +45,16 @@ class ProcReader {
   // kernel said to this process.
   FileResult ReadProcessFile(int32_t pid, int32_t tid, const std::string& name,
                              const Asker& asker) const;
+
+  // PID/NAME of up to `count` processes that follow `pid`, ascending, as ReadProcessFile() tells
+  // them; no more once they would be more than `bytes_max` together. For those who read them one
+  // after the other.
+  struct NextFile {
+    int32_t pid;
+    FileResult file;
+  };
+  std::vector<NextFile> ReadNextProcessFiles(int32_t pid, size_t count, size_t bytes_max,
+                                             const std::string& name, const Asker& asker) const;
 
   // The threads of a process, ascending. ENOENT if there is no such process.
   TaskList ListTasks(int32_t pid) const;

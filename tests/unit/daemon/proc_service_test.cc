@@ -309,6 +309,45 @@ TEST_F(RemoteFileTest, Is_asked_for_on_behalf_of_the_asker) {
   EXPECT_EQ(read.get().text, "A=1");
 }
 
+TEST_F(RemoteFileTest, Of_one_process_after_the_other_comes_in_few_answers) {
+  Start(kNever, kNever);
+  ComeUp(2);
+  auto read = [this](int32_t pid) {
+    return std::async(std::launch::async, [this, pid] {
+      return service_->ReadProcessFile(2, pid, 0, "cgroup", {.uid = 1000, .gid = 100});
+    });
+  };
+  auto wanted_with = [](const FakeMessenger::Called& call) {
+    uint32_t also_next = 0;
+    EXPECT_TRUE(proto::ReadMessage<proto::ProcRequest>(call.payload, [&](auto request) {
+                  also_next = request.getReadFile().getAlsoNext();
+                  return absl::OkStatus();
+                }).ok());
+    return also_next;
+  };
+  std::future<procview::FileResult> first = read(1);
+  FakeMessenger::Called call = messenger_.TakeCall();
+  EXPECT_EQ(wanted_with(call), 0u);
+  Reply(call, Outcome::kOk, FileReply(0, "one"));
+  EXPECT_EQ(first.get().text, "one");
+
+  std::future<procview::FileResult> second = read(3);
+  call = messenger_.TakeCall();
+  EXPECT_EQ(wanted_with(call), ReadAhead::kFirstWindow);
+  capnp::MallocMessageBuilder message;
+  auto file = message.initRoot<proto::ProcReply>().initFile();
+  auto next = file.initNext(2);
+  next[0].setPid(5);
+  next[0].setError(EACCES);
+  next[1].setPid(7);
+  next[1].initContent(3);
+  Reply(call, Outcome::kOk, proto::WriteMessage(message));
+  EXPECT_EQ(second.get().error, 0);
+  EXPECT_EQ(read(5).get().error, EACCES);
+  EXPECT_EQ(read(7).get().text.size(), 3u);
+  EXPECT_EQ(messenger_.call_count(), 3u) << "with that of ComeUp()";
+}
+
 TEST_F(RemoteFileTest, Fails_as_on_its_own_node) {
   Start(kNever, kNever);
   ComeUp(2);
@@ -398,6 +437,16 @@ TEST_F(ProcServerTest, Reads_files_and_lists_tasks_of_this_node) {
   EXPECT_TRUE(proto::ReadMessage<proto::ProcReply>(answer.payload, [](auto reply) {
                 EXPECT_NE(reply.getFile().getError(), 0);
                 EXPECT_EQ(reply.getFile().getContent().size(), 0u);
+                return absl::OkStatus();
+              }).ok());
+  request.setPid(0);
+  request.setName("comm");
+  request.setAlsoNext(2);
+  answer = Ask(proto::WriteMessage(file));
+  EXPECT_TRUE(proto::ReadMessage<proto::ProcReply>(answer.payload, [](auto reply) {
+                EXPECT_EQ(reply.getFile().getError(), ENOENT);
+                EXPECT_EQ(reply.getFile().getNext().size(), 2u);
+                EXPECT_GT(reply.getFile().getNext()[0].getContent().size(), 0u);
                 return absl::OkStatus();
               }).ok());
   capnp::MallocMessageBuilder tasks;
