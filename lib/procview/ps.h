@@ -34,9 +34,10 @@ absl::StatusOr<std::string> RenderPsTable(const proc::ClusterSnapshot& cluster,
                                           const PsOptions& options);
 
 // The same processes in the same order as a JSON list of objects; columns, full and max_line_chars
-// do not count. Keys: gpid, node, node_name, pid, ppid (global), pgid, sid (global), user, uid,
-// gid, state, comm, cmd, tty, nice, threads, start_time (s since 1970), elapsed_ms, cpu_time_ms,
-// cpu_percent, rss_bytes, vsz_bytes, stale.
+// do not count. Keys: gpid, gppid, gpgid, gsid, which are global pids; pid, ppid, pgid, sid, the
+// same as the node itself counts; node, node_name, user, uid, gid, state, comm, cmd, tty, nice,
+// threads, start_time (s since 1970), elapsed_ms, cpu_time_ms, cpu_percent, rss_bytes, vsz_bytes,
+// stale.
 absl::StatusOr<std::string> RenderPsJson(const proc::ClusterSnapshot& cluster,
                                          const PsOptions& options);
 

@@ -165,7 +165,10 @@ TEST(Ps, Speaks_json) {
   EXPECT_EQ(process["gpid"], GlobalPid(1, 3));
   EXPECT_EQ(process["node"], 1);
   EXPECT_EQ(process["pid"], 3);
-  EXPECT_EQ(process["ppid"], GlobalPid(1, 1));
+  EXPECT_EQ(process["gppid"], GlobalPid(1, 1));
+  EXPECT_EQ(process["ppid"], 1);
+  EXPECT_EQ(process["gpgid"], GlobalPid(1, process["pgid"]));
+  EXPECT_EQ(process["gsid"], GlobalPid(1, process["sid"]));
   EXPECT_EQ(process["comm"], "a) (b");
   EXPECT_EQ(process["user"], "root");
   EXPECT_EQ(process["stale"], false);
