@@ -117,6 +117,9 @@ absl::Status AdminService::Dispatch(io::StreamId stream, std::span<const std::by
           case proto::AdminRequest::NODES:
             AnswerFromView(stream, ReplyCache::Question::kNodes);
             return absl::OkStatus();
+          case proto::AdminRequest::SIGNAL:
+            AnswerWithOutcome(stream, question.getSignal());
+            return absl::OkStatus();
         }
         return absl::InvalidArgumentError("unknown request: the client is newer than the daemon");
       });
@@ -158,6 +161,22 @@ void AdminService::AnswerFromView(io::StreamId stream, ReplyCache::Question ques
   if (taken) return;
   ++turned_away_;
   Reply(stream, ErrorReply("too many questions at once: try again"));
+}
+
+void AdminService::AnswerWithOutcome(io::StreamId stream, proto::Signal::Reader wanted) {
+  const uid_t uid = connections_.at(stream)->uid();
+  bool taken = workers_.Submit([this, stream, gpid = wanted.getGpid(), signal = wanted.getSignal(),
+                                start_ticks = wanted.getStartTicks(), uid] {
+    const proc::SignalOutcome outcome = hooks_.signal(gpid, signal, start_ticks, uid);
+    io_.loop().Post([this, stream, outcome] {
+      capnp::MallocMessageBuilder message;
+      message.initRoot<proto::AdminReply>().setSignal(static_cast<proto::SignalOutcome>(outcome));
+      Reply(stream, Encoded(message));
+    });
+  });
+  if (taken) return;
+  ++turned_away_;
+  Reply(stream, ErrorReply("too many questions at once: nothing was sent; try again"));
 }
 
 void AdminService::Reply(io::StreamId stream, ReplyBytes message) {

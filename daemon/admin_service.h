@@ -26,6 +26,7 @@
 #include "daemon/reply_cache.h"
 #include "daemon/worker_pool.h"
 #include "lib/io/io.h"
+#include "lib/proc/signal_outcome.h"
 #include "lib/procview/cluster_view.h"
 #include "proto/admin.capnp.h"
 
@@ -46,6 +47,9 @@ class AdminService : private io::ListenHandler {
   struct Hooks {
     std::function<void(proto::Status::Builder)> fill_status;
     std::function<bool()> all_peers_up;
+    // ProcService::Signal(), on a worker's thread.
+    std::function<proc::SignalOutcome(int32_t gpid, int signal, uint64_t start_ticks, uid_t uid)>
+        signal;
   };
 
   // Listens on `socket_path`, which must not exist, and lets everybody connect. All must outlive
@@ -81,6 +85,7 @@ class AdminService : private io::ListenHandler {
   absl::Status Dispatch(io::StreamId stream, std::span<const std::byte> request);
   void AnswerWithStatus(io::StreamId stream);
   void AnswerWhenPeersAreUp(io::StreamId stream, uint32_t wait_ms);
+  void AnswerWithOutcome(io::StreamId stream, proto::Signal::Reader wanted);
   void AnswerFromView(io::StreamId stream, ReplyCache::Question question);
   void Reply(io::StreamId stream, ReplyBytes message);
   void Forget(io::StreamId stream);

@@ -66,7 +66,11 @@ absl::Status Daemon::StartParts() {
       admin_,
       AdminService::Start(*io_, runtime_->socket_path(), *service_, *admin_workers_,
                           {.fill_status = [this](proto::Status::Builder to) { FillStatus(to); },
-                           .all_peers_up = [this] { return AllPeersUp(); }}));
+                           .all_peers_up = [this] { return AllPeersUp(); },
+                           .signal =
+                               [this](int32_t gpid, int signal, uint64_t start_ticks, uid_t uid) {
+                                 return service_->Signal(gpid, signal, start_ticks, uid);
+                               }}));
   ++open_parts_;
   return MountProc();
 }

@@ -96,6 +96,14 @@ absl::Status ProcServer::Dispatch(const Caller& caller, proto::ProcRequest::Read
     case proto::ProcRequest::LIST_TASKS:
       ServeTasks(caller, request.getListTasks().getPid());
       return absl::OkStatus();
+    case proto::ProcRequest::SIGNAL: {
+      proto::SignalRequest::Reader signal = request.getSignal();
+      ServeSignal(caller, {.pid = signal.getPid(),
+                           .signal = signal.getSignal(),
+                           .start_ticks = signal.getStartTicks(),
+                           .uid = signal.getUid()});
+      return absl::OkStatus();
+    }
   }
   return absl::InvalidArgumentError("an unknown request");
 }
@@ -128,6 +136,14 @@ void ProcServer::ServeFile(const Caller& caller, WantedFile wanted) {
 
 void ProcServer::ServeTasks(const Caller& caller, int32_t pid) {
   Submit(caller, [this, pid] { return EncodeTasks(reader_.ListTasks(pid)); });
+}
+
+void ProcServer::ServeSignal(const Caller& caller, const procview::ProcessSignal& signal) {
+  Submit(caller, [this, signal] {
+    capnp::MallocMessageBuilder message;
+    message.initRoot<proto::ProcReply>().initSignal().setError(SendSignal(reader_, signal));
+    return proto::WriteMessage(message);
+  });
 }
 
 void ProcServer::Submit(const Caller& caller, std::function<std::vector<std::byte>()> work) {

@@ -19,6 +19,7 @@
 #include "daemon/worker_pool.h"
 #include "lib/io/io.h"
 #include "lib/procview/proc_reader.h"
+#include "lib/procview/process_signal.h"
 #include "proto/proc.capnp.h"
 
 namespace clustix::daemon {
@@ -57,6 +58,7 @@ class ProcServer {
   void ServeSnapshot(const Caller& caller, int32_t after_pid, uint32_t max_age_ms);
   void ServeFile(const Caller& caller, WantedFile wanted);
   void ServeTasks(const Caller& caller, int32_t pid);
+  void ServeSignal(const Caller& caller, const procview::ProcessSignal& signal);
   void Submit(const Caller& caller, std::function<std::vector<std::byte>()> work);
   // Any thread.
   void Answer(const Caller& caller, uint16_t status, std::vector<std::byte> payload);

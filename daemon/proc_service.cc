@@ -12,6 +12,8 @@
 #include "lib/base/status.h"
 #include "lib/msg/ports.h"
 #include "lib/proc/snapshot_codec.h"
+#include "lib/procview/global_pid.h"
+#include "lib/procview/process_signal.h"
 #include "proto/message.h"
 #include "proto/proc.capnp.h"
 
@@ -35,15 +37,17 @@ std::vector<std::byte> SnapshotRequest(int32_t after_pid, milliseconds max_age) 
 }
 
 // What the caller of read(2) is told when a peer did not answer a call.
-int ErrnoOf(const Reply& reply) {
-  switch (reply.outcome) {
+int ErrnoOf(Outcome outcome, uint16_t status) {
+  switch (outcome) {
     case Outcome::kOk:
       return 0;
+    case Outcome::kNoSuchPeer:
+      return ENOENT;
     case Outcome::kDeadline:
     case Outcome::kBusy:
       return ETIMEDOUT;
     case Outcome::kHandlerError:
-      return reply.status == EBUSY ? ETIMEDOUT : EIO;
+      return status == EBUSY ? ETIMEDOUT : EIO;
     default:
       return EHOSTDOWN;
   }
@@ -51,6 +55,22 @@ int ErrnoOf(const Reply& reply) {
 
 // What a peer says an errno is must be one before it is handed to a file system.
 int CheckedErrno(int32_t error) { return error >= 0 && error < 4096 ? error : EIO; }
+
+// What SendSignal() returns, here or elsewhere.
+proc::SignalOutcome OutcomeOf(int error) {
+  switch (error) {
+    case 0:
+      return proc::SignalOutcome::kDelivered;
+    case ESRCH:
+      return proc::SignalOutcome::kNoSuchProcess;
+    case EPERM:
+      return proc::SignalOutcome::kDenied;
+    case EINVAL:
+      return proc::SignalOutcome::kInvalid;
+    default:
+      return proc::SignalOutcome::kUnreachable;
+  }
+}
 
 // Of a FileReply or a NextFile.
 template <typename Reader>
@@ -300,34 +320,32 @@ void ProcService::OnPage(const std::shared_ptr<Fetch>& fetch, const Reply& reply
          std::make_shared<const proc::NodeSnapshot>(std::move(fetch->partial)));
 }
 
-// --- files and tasks ----------------------------------------------------------------------------
+// --- files, tasks and signals -------------------------------------------------------------------
 
-int ProcService::CallAndWait(NodeId node, std::vector<std::byte> request,
-                             std::vector<std::byte>* reply) {
+ProcService::Answer ProcService::CallAndWait(NodeId node, Lane lane,
+                                             std::vector<std::byte> request) {
   struct Call {
     bool done = false;
-    int error = 0;
-    std::vector<std::byte> payload;
+    Answer answer;
   };
   const TimePoint deadline = steady_clock::now() + options_.deadline;
   {
     base::MutexLock lock(mutex_);
     Source* source = FindSource(node);
-    if (source == nullptr) return ENOENT;
-    if (stopped_ || !source->Expected()) return EHOSTDOWN;
+    if (source == nullptr) return {Outcome::kNoSuchPeer, 0, {}};
+    if (stopped_ || !source->Expected()) return {Outcome::kNotDelivered, 0, {}};
   }
   auto call = std::make_shared<Call>();  // guarded by mutex_; outlives a caller that gave up
-  auto finish = [this, call](const Reply& answer) {
+  auto finish = [this, call](const Reply& reply) {
     {
       base::MutexLock lock(mutex_);
-      call->error = ErrnoOf(answer);
-      call->payload.assign(answer.payload.begin(), answer.payload.end());
+      call->answer = {reply.outcome, reply.status, {reply.payload.begin(), reply.payload.end()}};
       call->done = true;
     }
     changed_.notify_all();
   };
-  loop_.Post([this, node, finish, message = std::move(request)] {
-    CallOptions options{.lane = Lane::kBulk, .timeout_ms = CountMs(options_.deadline), .epoch = 0};
+  loop_.Post([this, node, lane, finish, message = std::move(request)] {
+    CallOptions options{.lane = lane, .timeout_ms = CountMs(options_.deadline), .epoch = 0};
     Outcome outcome = messenger_ == nullptr
                           ? Outcome::kNotDelivered
                           : messenger_->Call(node, msg::kPortProc, message, options, finish);
@@ -338,14 +356,14 @@ int ProcService::CallAndWait(NodeId node, std::vector<std::byte> request,
   while (!call->done && !stopped_) {
     if (changed_.wait_until(mutex_, deadline) == std::cv_status::timeout) break;
   }
-  if (call->done && call->error != ETIMEDOUT) {
-    *reply = std::move(call->payload);
-    return call->error;
+  // What the loop may still do with the call nobody waits for any more.
+  Answer answer = call->done ? std::move(call->answer)
+                             : Answer{stopped_ ? Outcome::kUnknown : Outcome::kDeadline, 0, {}};
+  if (ErrnoOf(answer.outcome, answer.status) == ETIMEDOUT) {
+    if (Source* source = FindSource(node)) source->responsive = false;
+    built_ = nullptr;
   }
-  if (stopped_) return EHOSTDOWN;
-  if (Source* source = FindSource(node)) source->responsive = false;
-  built_ = nullptr;
-  return ETIMEDOUT;
+  return answer;
 }
 
 procview::FileResult ProcService::ReadProcessFile(uint16_t node, int32_t pid, int32_t tid,
@@ -366,13 +384,13 @@ procview::FileResult ProcService::ReadProcessFile(uint16_t node, int32_t pid, in
   request.setUid(asker.uid);
   request.setGid(asker.gid);
   request.setAlsoNext(also_next);
-  std::vector<std::byte> bytes;
-  std::vector<ReadAhead::NextFile> next;
+  const Answer reply = CallAndWait(node, Lane::kBulk, proto::WriteMessage(message));
   procview::FileResult result;
-  result.error = CallAndWait(node, proto::WriteMessage(message), &bytes);
+  result.error = ErrnoOf(reply.outcome, reply.status);
   if (result.error != 0) return result;
+  std::vector<ReadAhead::NextFile> next;
   absl::Status status =
-      proto::ReadMessage<proto::ProcReply>(bytes, [&](proto::ProcReply::Reader answer) {
+      proto::ReadMessage<proto::ProcReply>(reply.payload, [&](proto::ProcReply::Reader answer) {
         if (!answer.isFile()) return absl::InvalidArgumentError("not a file");
         result = DecodeFile(answer.getFile());
         for (proto::NextFile::Reader file : answer.getFile().getNext()) {
@@ -392,12 +410,12 @@ procview::TaskList ProcService::ListTasks(uint16_t node, int32_t pid) {
   if (node == self_) return reader_.ListTasks(pid);
   capnp::MallocMessageBuilder message;
   message.initRoot<proto::ProcRequest>().initListTasks().setPid(pid);
-  std::vector<std::byte> bytes;
+  const Answer reply = CallAndWait(node, Lane::kBulk, proto::WriteMessage(message));
   procview::TaskList result;
-  result.error = CallAndWait(node, proto::WriteMessage(message), &bytes);
+  result.error = ErrnoOf(reply.outcome, reply.status);
   if (result.error != 0) return result;
-  absl::Status status =
-      proto::ReadMessage<proto::ProcReply>(bytes, [&result](proto::ProcReply::Reader answer) {
+  absl::Status status = proto::ReadMessage<proto::ProcReply>(
+      reply.payload, [&result](proto::ProcReply::Reader answer) {
         if (!answer.isTasks()) return absl::InvalidArgumentError("not a list of tasks");
         result.error = CheckedErrno(answer.getTasks().getError());
         for (int32_t tid : answer.getTasks().getTids()) result.tids.push_back(tid);
@@ -406,6 +424,42 @@ procview::TaskList ProcService::ListTasks(uint16_t node, int32_t pid) {
   if (status.ok()) return result;
   CountBadReply(node, status);
   return {.error = EIO, .tids = {}};
+}
+
+proc::SignalOutcome ProcService::Signal(int32_t gpid, int signal, uint64_t start_ticks, uid_t uid) {
+  using proc::SignalOutcome;
+  if (gpid <= procview::kLocalPidMask) return SignalOutcome::kNoSuchProcess;
+  const uint16_t node = procview::NodeOfGlobalPid(gpid);
+  const procview::ProcessSignal wanted = {
+      .pid = procview::LocalPid(gpid), .signal = signal, .start_ticks = start_ticks, .uid = uid};
+  if (node == self_) return OutcomeOf(SendSignal(reader_, wanted));
+  capnp::MallocMessageBuilder message;
+  auto request = message.initRoot<proto::ProcRequest>().initSignal();
+  request.setPid(wanted.pid);
+  request.setSignal(wanted.signal);
+  request.setStartTicks(wanted.start_ticks);
+  request.setUid(wanted.uid);
+  const Answer reply = CallAndWait(node, Lane::kControl, proto::WriteMessage(message));
+  switch (reply.outcome) {
+    case Outcome::kOk:
+      break;
+    case Outcome::kNoSuchPeer:
+      return SignalOutcome::kNoSuchProcess;
+    case Outcome::kUnknown:
+    case Outcome::kDeadline:
+      return SignalOutcome::kUnknown;
+    default:  // not sent, or turned away before anything was done
+      return SignalOutcome::kUnreachable;
+  }
+  SignalOutcome outcome = SignalOutcome::kUnknown;
+  absl::Status status = proto::ReadMessage<proto::ProcReply>(
+      reply.payload, [&outcome](proto::ProcReply::Reader answer) {
+        if (!answer.isSignal()) return absl::InvalidArgumentError("not about a signal");
+        outcome = OutcomeOf(answer.getSignal().getError());
+        return absl::OkStatus();
+      });
+  if (!status.ok()) CountBadReply(node, status);
+  return outcome;
 }
 
 void ProcService::CountBadReply(NodeId node, const absl::Status& status) {

@@ -34,6 +34,7 @@
 #include "lib/base/mutex.h"
 #include "lib/io/io.h"
 #include "lib/member/node_table.h"
+#include "lib/proc/signal_outcome.h"
 #include "lib/procview/cluster_view.h"
 #include "lib/procview/proc_reader.h"
 
@@ -68,6 +69,10 @@ class ProcService : public procview::ClusterView {
                                        const std::string& name,
                                        const procview::Asker& asker) override;
   procview::TaskList ListTasks(uint16_t node, int32_t pid) override;
+
+  // Sends a signal to a process of any node on behalf of `uid`, once at most. 0 for `start_ticks`:
+  // whoever has the pid. Any thread but the loop's; blocks up to the deadline.
+  proc::SignalOutcome Signal(int32_t gpid, int signal, uint64_t start_ticks, uid_t uid);
 
   // Answers of peers that were malformed. Any thread.
   uint64_t bad_replies() const;
@@ -109,8 +114,13 @@ class ProcService : public procview::ClusterView {
   void Finish(size_t source, TimePoint taken, std::shared_ptr<const proc::NodeSnapshot> snapshot);
   Source* FindSource(NodeId node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountBadReply(NodeId node, const absl::Status& status);
-  // Calls a peer and waits; 0 or an errno.
-  int CallAndWait(NodeId node, std::vector<std::byte> request, std::vector<std::byte>* reply);
+  // Calls a peer and waits. kNotDelivered, or another that says so: it was not even asked.
+  struct Answer {
+    Outcome outcome = Outcome::kNotDelivered;
+    uint16_t status = 0;
+    std::vector<std::byte> payload;
+  };
+  Answer CallAndWait(NodeId node, Lane lane, std::vector<std::byte> request);
 
   // The loop's thread.
   void FetchPage(std::shared_ptr<Fetch> fetch);

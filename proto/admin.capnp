@@ -11,8 +11,8 @@
 # says why; `clustix status` counts them.
 #
 # Who may connect. Everybody on the machine, as everybody may read /proc: the socket's mode is 0666
-# and nothing that /proc shows to its owner alone (environ, io) travels through it. There is no
-# request that changes anything. The daemon learns the caller's uid from the kernel (SO_PEERCRED)
+# and nothing that /proc shows to its owner alone (environ, io) travels through it. The one request
+# that changes anything, `signal`, is decided as kill(2) is for the caller. The daemon learns the caller's uid from the kernel (SO_PEERCRED)
 # and limits how many connections one user keeps open, so that none is left out.
 
 using Cxx = import "/capnp/c++.capnp";
@@ -33,6 +33,7 @@ struct AdminRequest {
     awaitPeers @3 :UInt32;
     # As `status`, answered once every peer is up and has been asked for its processes, and at the
     # latest after so many milliseconds.
+    signal @4 :Signal;
   }
 }
 
@@ -42,7 +43,25 @@ struct AdminReply {
     status @1 :Status;
     snapshot @2 :ClusterSnapshot;
     nodes @3 :List(Node);
+    signal @4 :SignalOutcome;
   }
+}
+
+struct Signal {
+  # libclustix-kill.so writes this request and reads its reply byte by byte (lib/client/signal_wire.h).
+  gpid @0 :Int32;  # a process of any node, by its global pid
+  signal @1 :Int32;  # 0: only whether it could be sent
+  startTicks @2 :UInt64;
+  # When the process that is meant started, as its stat in a snapshot says; 0: whoever has the pid now.
+}
+
+enum SignalOutcome {
+  delivered @0;
+  noSuchProcess @1;
+  denied @2;  # kill(2) would not allow it to the caller
+  invalid @3;  # no such signal
+  unreachable @4;  # certainly not delivered: the node does not answer
+  unknown @5;  # the node failed, or did not answer in time: it was, will be or never is delivered, once at most
 }
 
 struct Status {

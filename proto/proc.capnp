@@ -27,6 +27,11 @@
 # Tools read the same file of one process after the other: ps -ef the environ, pgrep the cgroup. So whoever
 # asks for a file may ask for that of the processes which follow, too (`alsoNext`).
 #
+# Signals. A signal goes to the node of the process, and that node decides, by the rule of kill(2) for the uid in
+# the request. It opens the process before it looks at it and signals what it has opened, so that a pid which
+# is used again meanwhile harms nobody. The messenger runs a request once at most; who gets no answer does
+# not know whether the signal was delivered, and is told so: nobody sends it a second time for him.
+#
 # Trust. The messenger admits only nodes that hold the cluster key, and the uid in a request is
 # believed: root on one node is root in the cluster's /proc, as with NFS without root squash. What a
 # node sends is still not trusted to be well formed: sizes are bounded, pids must ascend, and a
@@ -64,6 +69,7 @@ struct ProcRequest {
     snapshot @0 :SnapshotRequest;
     readFile @1 :FileRequest;
     listTasks @2 :TasksRequest;
+    signal @3 :SignalRequest;
   }
 }
 
@@ -86,11 +92,19 @@ struct TasksRequest {
   pid @0 :Int32;
 }
 
+struct SignalRequest {
+  pid @0 :Int32;  # of the node that is asked
+  signal @1 :Int32;  # 0: only whether it could be sent
+  startTicks @2 :UInt64;  # when the process started, as its stat says; 0: whoever has the pid now
+  uid @3 :UInt32;  # on whose behalf
+}
+
 struct ProcReply {
   union {
     snapshot @0 :SnapshotPage;
     file @1 :FileReply;
     tasks @2 :TasksReply;
+    signal @3 :SignalReply;
   }
 }
 
@@ -115,6 +129,10 @@ struct NextFile {
 struct TasksReply {
   error @0 :Int32;
   tids @1 :List(Int32);
+}
+
+struct SignalReply {
+  error @0 :Int32;  # ESRCH, EPERM or EINVAL as of kill(2), or 0: delivered
 }
 
 struct NodeFiles {

@@ -9,6 +9,8 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -75,8 +77,24 @@ absl::Status GainMountRight() {
   return WriteProcFile("/proc/self/gid_map", absl::StrCat(gid, " ", gid, " 1"));
 }
 
-void SetEnvironment(const Place& place) {
+// Where libclustix-kill.so lies, as seen from this program; empty if it does not.
+std::string KillLibrary() {
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path library =
+      program.parent_path().parent_path() / CLUSTIX_LIBDIR / "clustix/libclustix-kill.so";
+  return !error && std::filesystem::exists(library, error) ? library.string() : "";
+}
+
+// `kill_library` lets kill(2) of unmodified programs reach the processes that the view shows.
+void SetEnvironment(const Place& place, const std::string& kill_library) {
   setenv("CLUSTIX_SOCKET", place.socket.c_str(), 1);
+  if (!kill_library.empty()) {
+    const char* before = std::getenv("LD_PRELOAD");
+    const bool others = before != nullptr && *before != '\0';
+    setenv("LD_PRELOAD",
+           others ? absl::StrCat(kill_library, ":", before).c_str() : kill_library.c_str(), 1);
+  }
   // The name under which Debian's bash shows that a shell is somewhere else, in its prompt.
   setenv("debian_chroot", absl::StrCat("clustix:", place.name).c_str(), 1);
 }
@@ -93,22 +111,21 @@ absl::Status MakeView(const Place& place) {
 
 // In the child. Never returns.
 [[noreturn]] void RunInView(const Place& place, const std::vector<std::string>& argv) {
+  const std::string kill_library = KillLibrary();  // while /proc is that of this process
   if (absl::Status status = MakeView(place); !status.ok()) {
     std::fprintf(stderr, "clustix: %s\n", std::string(base::ToStd(status.message())).c_str());
     _exit(1);
   }
-  SetEnvironment(place);
+  SetEnvironment(place, kill_library);
   std::vector<std::string> copy = argv;
   if (copy.empty()) {
     const char* shell = std::getenv("SHELL");
     copy.push_back(shell != nullptr && *shell != '\0' ? shell : "/bin/sh");
     if (isatty(STDIN_FILENO)) {
-      std::fprintf(
-          stderr,
-          "A shell on %s. /proc is the cluster's: ps, top, pgrep, free, ... show all "
-          "nodes.\nThe node's own /proc is at %s. kill takes the node's own pids: clustix ps "
-          "-o pid,lpid,args\nexit leaves.\n",
-          place.name.c_str(), place.view.local_proc.c_str());
+      std::fprintf(stderr,
+                   "A shell on %s. /proc is the cluster's: ps, top, pgrep, free, ... show all "
+                   "nodes, and kill reaches them.\nThe node's own /proc is at %s.\nexit leaves.\n",
+                   place.name.c_str(), place.view.local_proc.c_str());
     }
   }
   std::vector<char*> pointers;

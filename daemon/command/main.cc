@@ -2,14 +2,17 @@
 //
 // The `clustix` command: finds the command asked for in the table below, parses, runs.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_join.h"
 #include "daemon/command/command.h"
+#include "daemon/command/signals.h"
 
 namespace clustix::command {
 namespace {
@@ -18,9 +21,9 @@ using AddCommand = void (*)(CLI::App&, Context&);
 
 // In the order in which --help shows them.
 constexpr AddCommand kCommands[] = {
-    AddUpCommand,     AddDownCommand,  AddShellCommand,   AddNodeInitCommand,
-    AddStatusCommand, AddNodesCommand, AddPsCommand,      AddKmodCommand,
-    AddInitCommand,   AddBenchCommand, AddVersionCommand, AddCompletionCommand,
+    AddUpCommand,    AddDownCommand, AddShellCommand, AddNodeInitCommand, AddStatusCommand,
+    AddNodesCommand, AddPsCommand,   AddPgrepCommand, AddPkillCommand,    AddKillCommand,
+    AddKmodCommand,  AddInitCommand, AddBenchCommand, AddVersionCommand,  AddCompletionCommand,
 };
 
 // Usage errors have their own exit code; --help is no error.
@@ -68,7 +71,9 @@ int Main(int argc, char** argv) {
       ->type_name("PATH");
   for (AddCommand add : kCommands) add(app, context);
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments = SpellOutSignals({argv + 1, argv + argc});
+    std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes them
+    app.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
     return ReportParse(app, error);
   }

@@ -147,6 +147,28 @@ absl::StatusOr<proc::ClusterSnapshot> Client::GetSnapshot() {
   return cluster;
 }
 
+absl::StatusOr<proc::SignalOutcome> Client::Signal(int32_t gpid, int signal, uint64_t start_ticks) {
+  using proc::SignalOutcome;
+  RETURN_IF_ERROR(SetTimeout(fd_, timeout_));
+  const absl::StatusOr<std::vector<std::byte>> bytes = TryExchange(Question([&](auto ask) {
+    auto wanted = ask.initSignal();
+    wanted.setGpid(gpid);
+    wanted.setSignal(signal);
+    wanted.setStartTicks(start_ticks);
+  }));
+  // No second try: the first may have arrived.
+  if (!bytes.ok()) return SignalOutcome::kUnknown;
+  SignalOutcome outcome = SignalOutcome::kUnknown;
+  RETURN_IF_ERROR(ReadReply(*bytes, [&outcome](proto::AdminReply::Reader reply) {
+    if (!reply.isSignal()) return Unexpected();
+    const auto told = static_cast<uint16_t>(reply.getSignal());
+    if (told > static_cast<uint16_t>(SignalOutcome::kUnknown)) return Unexpected();
+    outcome = static_cast<SignalOutcome>(told);
+    return absl::OkStatus();
+  }));
+  return outcome;
+}
+
 pid_t Client::DaemonPid() const {
   ucred peer{};
   socklen_t size = sizeof(peer);
@@ -154,8 +176,8 @@ pid_t Client::DaemonPid() const {
   return peer.pid;
 }
 
-// All that can be asked may be asked twice. So a daemon that was killed under the question, and is
-// back at once where something restarts it, is worth a second try.
+// All that is asked by this may be asked twice. So a daemon that was killed under the question, and
+// is back at once where something restarts it, is worth a second try.
 absl::StatusOr<std::vector<std::byte>> Client::Exchange(const std::vector<std::byte>& request,
                                                         std::chrono::milliseconds patience) {
   RETURN_IF_ERROR(SetTimeout(fd_, timeout_ + patience));

@@ -15,6 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "lib/base/unique_fd.h"
+#include "lib/proc/signal_outcome.h"
 #include "lib/proc/snapshot.h"
 
 namespace clustix::client {
@@ -74,6 +75,11 @@ class Client {
   absl::StatusOr<Status> AwaitPeers(std::chrono::milliseconds patience);
   absl::StatusOr<std::vector<proc::NodeSummary>> GetNodes();
   absl::StatusOr<proc::ClusterSnapshot> GetSnapshot();
+
+  // Sends a signal to a process of any node by its global pid, as the user of this process; with
+  // `start_ticks` other than 0, only if the process started then (its stat says so). It is asked
+  // once: of a daemon that ends or stays silent meanwhile, the outcome is kUnknown.
+  absl::StatusOr<proc::SignalOutcome> Signal(int32_t gpid, int signal, uint64_t start_ticks);
 
   // The daemon's pid in this process's pid namespace; 0: it is in none that can be seen from here.
   pid_t DaemonPid() const;

@@ -112,30 +112,6 @@ const proc::NodeView* FindNode(const proc::ClusterSnapshot& cluster, std::string
   return nullptr;
 }
 
-absl::StatusOr<std::vector<const proc::NodeView*>> ChooseNodes(const proc::ClusterSnapshot& cluster,
-                                                               const PsOptions& options) {
-  std::vector<const proc::NodeView*> chosen;
-  if (options.nodes.empty()) {
-    for (const proc::NodeView& node : cluster.nodes) chosen.push_back(&node);
-    return chosen;
-  }
-  for (const std::string& list : options.nodes) {
-    for (std::string_view given : SplitList(list)) {
-      const proc::NodeView* node = FindNode(cluster, given);
-      if (node == nullptr) {
-        std::string valid;
-        for (const proc::NodeView& known : cluster.nodes) {
-          valid += (valid.empty() ? "" : ", ") + std::to_string(known.node) + " " + known.name;
-        }
-        return absl::InvalidArgumentError(Choices("node", given, valid));
-      }
-      chosen.push_back(node);
-    }
-  }
-  if (chosen.empty()) return absl::InvalidArgumentError("no node named in --node");
-  return chosen;
-}
-
 std::function<std::string(uint32_t)> Remembered(std::function<std::string(uint32_t)> resolve) {
   if (!resolve) resolve = [](uint32_t id) { return std::to_string(id); };
   return [resolve = std::move(resolve),
@@ -155,7 +131,7 @@ PsContext MakeContext(const PsOptions& options) {
 // The rows that the user asked for, in the order asked for.
 absl::StatusOr<std::vector<PsRow>> ChooseRows(const proc::ClusterSnapshot& cluster,
                                               const PsOptions& options, const PsContext& context) {
-  auto nodes = ChooseNodes(cluster, options);
+  auto nodes = ChooseNodes(cluster, options.nodes);
   if (!nodes.ok()) return nodes.status();
   auto keys = ChooseSort(options);
   if (!keys.ok()) return keys.status();
@@ -244,6 +220,30 @@ nlohmann::json ToJson(const PsRow& row, const PsContext& context) {
 
 }  // namespace
 
+absl::StatusOr<std::vector<const proc::NodeView*>> ChooseNodes(
+    const proc::ClusterSnapshot& cluster, const std::vector<std::string>& lists) {
+  std::vector<const proc::NodeView*> chosen;
+  if (lists.empty()) {
+    for (const proc::NodeView& node : cluster.nodes) chosen.push_back(&node);
+    return chosen;
+  }
+  for (const std::string& list : lists) {
+    for (std::string_view given : SplitList(list)) {
+      const proc::NodeView* node = FindNode(cluster, given);
+      if (node == nullptr) {
+        std::string valid;
+        for (const proc::NodeView& known : cluster.nodes) {
+          valid += (valid.empty() ? "" : ", ") + std::to_string(known.node) + " " + known.name;
+        }
+        return absl::InvalidArgumentError(Choices("node", given, valid));
+      }
+      chosen.push_back(node);
+    }
+  }
+  if (chosen.empty()) return absl::InvalidArgumentError("no node named in --node");
+  return chosen;
+}
+
 absl::StatusOr<std::string> RenderPsTable(const proc::ClusterSnapshot& cluster,
                                           const PsOptions& options) {
   const auto shown = ChooseColumns(options);
@@ -281,7 +281,7 @@ absl::StatusOr<std::string> RenderPsJson(const proc::ClusterSnapshot& cluster,
 
 absl::StatusOr<std::vector<std::string>> PsWarnings(const proc::ClusterSnapshot& cluster,
                                                     const PsOptions& options) {
-  const auto nodes = ChooseNodes(cluster, options);
+  const auto nodes = ChooseNodes(cluster, options.nodes);
   if (!nodes.ok()) return nodes.status();
   std::vector<std::string> lines;
   for (const proc::NodeView* node : *nodes) {

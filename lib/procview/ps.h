@@ -28,6 +28,11 @@ struct PsOptions {
   size_t max_line_chars = 0;  // cut longer lines; 0: never
 };
 
+// The nodes of a --node option, each part a list of ids or names; all if there are none.
+// InvalidArgument, with the valid ones in the message, for an unknown one.
+absl::StatusOr<std::vector<const proc::NodeView*>> ChooseNodes(
+    const proc::ClusterSnapshot& cluster, const std::vector<std::string>& lists);
+
 // The table with its header. InvalidArgument, with the valid choices in the message, for an unknown
 // column, sort key or node.
 absl::StatusOr<std::string> RenderPsTable(const proc::ClusterSnapshot& cluster,

@@ -19,6 +19,7 @@ PAGES = ("clustix.1", "clustixd.8", "cluster.toml.5", "kccm.4")
 # Files and links, "*" for the version; besides these each has its copyright and changelog.
 CONTENTS = {
     "clustix": {"usr/bin/clustix", "usr/bin/clustixd", "usr/lib/systemd/system/clustixd.service",
+                "usr/lib/x86_64-linux-gnu/clustix/libclustix-kill.so",
                 "usr/share/bash-completion/completions/clustix", "usr/share/man/man1/clustix.1.gz",
                 "usr/share/man/man5/cluster.toml.5.gz", "usr/share/man/man8/clustixd.8.gz"},
     "libclustix0": {"usr/lib/x86_64-linux-gnu/libclustix.so.0", "usr/lib/x86_64-linux-gnu/libclustix.so.*"},

@@ -6,6 +6,7 @@
 #include <endian.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -15,6 +16,7 @@
 #include <atomic>
 #include <cerrno>
 #include <future>
+#include <mutex>
 #include <thread>
 
 #include "lib/base/status.h"
@@ -72,19 +74,26 @@ class AdminServiceTest : public ::testing::Test {
  protected:
   AdminServiceTest() : path_(dir_.File("admin.sock")), workers_(2, 16) {
     io_ = *io::UringIo::Create();
-    service_ = *AdminService::Start(*io_, path_, view_, workers_,
-                                    {.fill_status =
-                                         [this](proto::Status::Builder status) {
-                                           status.setName("one");
-                                           status.initPeers(1)[0].setState(peers_up_ ? "up" : "x");
-                                           status.initCounters(1)[0].setName("refused.proof");
-                                         },
-                                     .all_peers_up =
-                                         [this] {
-                                           ++times_asked_;
-                                           times_asked_.notify_all();
-                                           return peers_up_;
-                                         }});
+    service_ =
+        *AdminService::Start(*io_, path_, view_, workers_,
+                             {.fill_status =
+                                  [this](proto::Status::Builder status) {
+                                    status.setName("one");
+                                    status.initPeers(1)[0].setState(peers_up_ ? "up" : "x");
+                                    status.initCounters(1)[0].setName("refused.proof");
+                                  },
+                              .all_peers_up =
+                                  [this] {
+                                    ++times_asked_;
+                                    times_asked_.notify_all();
+                                    return peers_up_;
+                                  },
+                              .signal =
+                                  [this](int32_t gpid, int signal, uint64_t start, uid_t uid) {
+                                    std::lock_guard lock(signals_mutex_);
+                                    signals_.push_back({gpid, signal, start, uid});
+                                    return outcome_.load();
+                                  }});
     loop_ = std::thread([this] { io_->Run(); });
   }
   ~AdminServiceTest() override {
@@ -114,6 +123,16 @@ class AdminServiceTest : public ::testing::Test {
     setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
     return fd;
   }
+
+  struct Sent {
+    int32_t gpid;
+    int signal;
+    uint64_t start_ticks;
+    uid_t uid;
+  };
+  std::mutex signals_mutex_;
+  std::vector<Sent> signals_;
+  std::atomic<proc::SignalOutcome> outcome_ = proc::SignalOutcome::kDelivered;
 
   // On the loop's thread, except for waiting.
   bool peers_up_ = false;
@@ -178,6 +197,35 @@ TEST_F(AdminServiceTest, Answers_several_questions_on_one_connection) {
   ASSERT_TRUE(nodes.ok()) << nodes.status();
   EXPECT_EQ(nodes->at(0).process_count, 500u);
   EXPECT_TRUE(nodes->at(0).view.snapshot->processes.empty());
+}
+
+TEST_F(AdminServiceTest, Sends_signals_as_the_user_who_asks_and_tells_every_outcome) {
+  absl::StatusOr<client::Client> client = client::Client::Connect(path_);
+  ASSERT_TRUE(client.ok()) << client.status();
+  using proc::SignalOutcome;
+  for (SignalOutcome outcome :
+       {SignalOutcome::kDelivered, SignalOutcome::kNoSuchProcess, SignalOutcome::kDenied,
+        SignalOutcome::kInvalid, SignalOutcome::kUnreachable, SignalOutcome::kUnknown}) {
+    outcome_ = outcome;
+    const absl::StatusOr<SignalOutcome> told = client->Signal(8388630, SIGHUP, 77);
+    ASSERT_TRUE(told.ok()) << told.status();
+    EXPECT_EQ(*told, outcome);
+  }
+  std::lock_guard lock(signals_mutex_);
+  ASSERT_EQ(signals_.size(), 6u);
+  EXPECT_EQ(signals_[0].gpid, 8388630);
+  EXPECT_EQ(signals_[0].signal, SIGHUP);
+  EXPECT_EQ(signals_[0].start_ticks, 77u);
+  EXPECT_EQ(signals_[0].uid, geteuid());
+}
+
+TEST_F(AdminServiceTest, Does_not_ask_twice_for_a_signal_when_the_daemon_goes_away) {
+  absl::StatusOr<client::Client> client = client::Client::Connect(path_);
+  ASSERT_TRUE(client.ok()) << client.status();
+  OnLoop([this] { service_->Stop(); });
+  const absl::StatusOr<proc::SignalOutcome> told = client->Signal(8388630, SIGHUP, 0);
+  ASSERT_TRUE(told.ok()) << told.status();
+  EXPECT_EQ(*told, proc::SignalOutcome::kUnknown);
 }
 
 TEST_F(AdminServiceTest, Takes_requests_in_any_pieces) {

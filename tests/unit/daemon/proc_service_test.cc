@@ -3,6 +3,7 @@
 
 #include <capnp/message.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <cerrno>
 #include <future>
@@ -10,6 +11,7 @@
 #include "daemon/proc_server.h"
 #include "lib/msg/ports.h"
 #include "lib/proc/snapshot_codec.h"
+#include "lib/procview/global_pid.h"
 #include "proto/message.h"
 #include "tests/unit/daemon/fake_messenger.h"
 #include "tests/unit/proc/sample_snapshot.h"
@@ -49,8 +51,8 @@ class ProcServiceTest : public ::testing::Test {
   std::future<SnapshotPtr> AskInBackground() {
     return std::async(std::launch::async, [this] { return service_->Snapshot(); });
   }
-  void Reply(FakeMessenger::Called& call, Outcome outcome, std::vector<std::byte> payload = {},
-             uint16_t status = 0) {
+  void Reply(const FakeMessenger::Called& call, Outcome outcome,
+             std::vector<std::byte> payload = {}, uint16_t status = 0) {
     ASSERT_TRUE(call.done != nullptr) << "no call was made";
     loop_.RunAndWait([&] { call.done({outcome, status, payload}); });
   }
@@ -377,6 +379,81 @@ TEST_F(RemoteFileTest, Of_this_node_is_read_here) {
   EXPECT_FALSE(service_->ListTasks(1, getpid()).tids.empty());
 }
 
+std::vector<std::byte> SignalReply(int error) {
+  capnp::MallocMessageBuilder message;
+  message.initRoot<proto::ProcReply>().initSignal().setError(error);
+  return proto::WriteMessage(message);
+}
+
+class RemoteSignalTest : public RemoteFileTest {
+ protected:
+  std::future<proc::SignalOutcome> SignalInBackground() {
+    return std::async(std::launch::async, [this] {
+      return service_->Signal(procview::GlobalPid(2, 42), SIGHUP, 77, 1000);
+    });
+  }
+};
+
+TEST_F(RemoteSignalTest, Goes_to_the_node_of_the_process_once) {
+  Start(kNever, kNever);
+  ComeUp(2);
+  std::future<proc::SignalOutcome> sent = SignalInBackground();
+  FakeMessenger::Called call = messenger_.TakeCall();
+  EXPECT_EQ(call.to, 2);
+  ASSERT_TRUE(proto::ReadMessage<proto::ProcRequest>(call.payload, [](auto request) {
+                auto signal = request.getSignal();
+                EXPECT_EQ(signal.getPid(), 42);
+                EXPECT_EQ(signal.getSignal(), SIGHUP);
+                EXPECT_EQ(signal.getStartTicks(), 77u);
+                EXPECT_EQ(signal.getUid(), 1000u);
+                return absl::OkStatus();
+              }).ok());
+  Reply(call, Outcome::kOk, SignalReply(0));
+  EXPECT_EQ(sent.get(), proc::SignalOutcome::kDelivered);
+  EXPECT_EQ(messenger_.call_count(), 2u) << "with that of ComeUp()";
+}
+
+TEST_F(RemoteSignalTest, Has_an_outcome_for_whatever_the_node_says) {
+  Start(kNever, kNever);
+  ComeUp(2);
+  using proc::SignalOutcome;
+  for (auto [error, outcome] : {std::pair(ESRCH, SignalOutcome::kNoSuchProcess),
+                                {EPERM, SignalOutcome::kDenied},
+                                {EINVAL, SignalOutcome::kInvalid}}) {
+    std::future<SignalOutcome> sent = SignalInBackground();
+    Reply(messenger_.TakeCall(), Outcome::kOk, SignalReply(error));
+    EXPECT_EQ(sent.get(), outcome);
+  }
+  std::future<SignalOutcome> sent = SignalInBackground();
+  Reply(messenger_.TakeCall(), Outcome::kOk, FileReply(0, "no answer to this"));
+  EXPECT_EQ(sent.get(), SignalOutcome::kUnknown);
+  EXPECT_EQ(service_->bad_replies(), 1u);
+}
+
+TEST_F(RemoteSignalTest, Is_certainly_not_delivered_or_of_unknown_outcome_when_the_node_fails) {
+  Start(kNever, kNever);
+  using proc::SignalOutcome;
+  EXPECT_EQ(SignalInBackground().get(), SignalOutcome::kUnreachable) << "not connected";
+  ComeUp(2);
+  for (auto [failure, outcome] : {std::pair(Outcome::kNotDelivered, SignalOutcome::kUnreachable),
+                                  {Outcome::kUnknown, SignalOutcome::kUnknown},
+                                  {Outcome::kDeadline, SignalOutcome::kUnknown}}) {
+    SetState(2, PeerState::kUp);  // whatever the last one led to
+    std::future<SignalOutcome> sent = SignalInBackground();
+    Reply(messenger_.TakeCall(), failure);
+    EXPECT_EQ(sent.get(), outcome);
+  }
+}
+
+TEST_F(RemoteSignalTest, Reaches_processes_of_this_node_and_nobody_who_is_in_no_list) {
+  Start(kNever, kNever);
+  EXPECT_EQ(service_->Signal(procview::GlobalPid(1, getpid()), 0, 0, 0),
+            proc::SignalOutcome::kDelivered);
+  for (int32_t none : {procview::GlobalPid(9, 1), getpid(), 0, -1, -procview::GlobalPid(1, 1)}) {
+    EXPECT_EQ(service_->Signal(none, 0, 0, 0), proc::SignalOutcome::kNoSuchProcess) << none;
+  }
+}
+
 // --- the answering side
 // ---------------------------------------------------------------------------
 
@@ -456,6 +533,28 @@ TEST_F(ProcServerTest, Reads_files_and_lists_tasks_of_this_node) {
                 EXPECT_GT(reply.getTasks().getTids().size(), 0u);
                 return absl::OkStatus();
               }).ok());
+}
+
+TEST_F(ProcServerTest, Signals_processes_of_this_node_and_no_others) {
+  auto send = [this](int32_t pid, int signal, uint32_t uid) {
+    capnp::MallocMessageBuilder message;
+    auto request = message.initRoot<proto::ProcRequest>().initSignal();
+    request.setPid(pid);
+    request.setSignal(signal);
+    request.setUid(uid);
+    int error = -1;
+    EXPECT_TRUE(proto::ReadMessage<proto::ProcReply>(Ask(proto::WriteMessage(message)).payload,
+                                                     [&error](auto reply) {
+                                                       error = reply.getSignal().getError();
+                                                       return absl::OkStatus();
+                                                     })
+                    .ok());
+    return error;
+  };
+  EXPECT_EQ(send(getpid(), 0, 0), 0);
+  EXPECT_EQ(send(getpid(), SIGKILL, 4711), EPERM);
+  EXPECT_EQ(send(getpid(), -SIGKILL, 0), EINVAL);
+  for (int32_t pid : {0, -1, -getpid(), 1 << 22}) EXPECT_EQ(send(pid, SIGKILL, 0), ESRCH) << pid;
 }
 
 TEST_F(ProcServerTest, Counts_garbage_and_says_so_to_the_caller) {
