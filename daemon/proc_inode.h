@@ -101,6 +101,8 @@ enum ProcessEntry : uint8_t {
   kCmdline,
   kComm,
   kEnviron,
+  kAutogroup,
+  kSmapsRollup,
 };
 
 struct ProcessInfo {
@@ -109,41 +111,30 @@ struct ProcessInfo {
 };
 
 // By entry - 1.
-inline constexpr std::array<ProcessInfo, 23> kProcessEntries = {{
-    {"task", S_IFDIR | 0555},
-    {"stat", S_IFREG | 0444},
-    {"statm", S_IFREG | 0444},
-    {"status", S_IFREG | 0444},
-    {"cmdline", S_IFREG | 0444},
-    {"comm", S_IFREG | 0444},
-    {"environ", S_IFREG | 0400},
-    {"io", S_IFREG | 0400},
-    {"mounts", S_IFREG | 0444},
-    {"mountinfo", S_IFREG | 0444},
-    {"cgroup", S_IFREG | 0444},
-    {"oom_score", S_IFREG | 0444},
-    {"oom_score_adj", S_IFREG | 0444},
-    {"exe", S_IFLNK | 0777},
-    {"cwd", S_IFLNK | 0777},
-    {"root", S_IFLNK | 0777},
-    {"fd", S_IFLNK | 0777},
-    {"fdinfo", S_IFLNK | 0777},
-    {"ns", S_IFLNK | 0777},
-    {"maps", S_IFLNK | 0777},
-    {"smaps", S_IFLNK | 0777},
-    {"smaps_rollup", S_IFLNK | 0777},
-    {"limits", S_IFLNK | 0777},
+inline constexpr std::array<ProcessInfo, 29> kProcessEntries = {{
+    {"task", S_IFDIR | 0555},     {"stat", S_IFREG | 0444},      {"statm", S_IFREG | 0444},
+    {"status", S_IFREG | 0444},   {"cmdline", S_IFREG | 0444},   {"comm", S_IFREG | 0444},
+    {"environ", S_IFREG | 0400},  {"autogroup", S_IFREG | 0444}, {"smaps_rollup", S_IFREG | 0444},
+    {"io", S_IFREG | 0400},       {"mounts", S_IFREG | 0444},    {"mountinfo", S_IFREG | 0444},
+    {"cgroup", S_IFREG | 0444},   {"oom_score", S_IFREG | 0444}, {"oom_score_adj", S_IFREG | 0444},
+    {"limits", S_IFREG | 0444},   {"maps", S_IFREG | 0444},      {"smaps", S_IFREG | 0444},
+    {"sched", S_IFREG | 0444},    {"schedstat", S_IFREG | 0444}, {"wchan", S_IFREG | 0444},
+    {"loginuid", S_IFREG | 0444}, {"sessionid", S_IFREG | 0444}, {"exe", S_IFLNK | 0777},
+    {"cwd", S_IFLNK | 0777},      {"root", S_IFLNK | 0777},      {"fd", S_IFLNK | 0777},
+    {"fdinfo", S_IFLNK | 0777},   {"ns", S_IFLNK | 0777},
 }};
 
-// From here on, links to the real /proc of the node: what only the kernel can give, as open files
-// and namespaces. At the root, of this node's processes alone.
-inline constexpr uint8_t kFirstLocalLink = 17;
+// From here on, links to the real /proc of the node: what only the kernel can give, open files and
+// namespaces. At the root, of this node's processes alone.
+inline constexpr uint8_t kFirstLocalLink = 27;
 static_assert(kProcessEntries[kFirstLocalLink - 1].name == std::string_view("fd"));
 
 // Is there such an entry in a directory of this kind? `self` is the node that is asked.
 inline bool HasProcessEntry(const ProcInode& inode, uint16_t self, bool local_links) {
   if (inode.entry == kItself || inode.entry > kProcessEntries.size()) return inode.entry == kItself;
-  if (inode.entry == kTask) return inode.tid == 0;
+  if (inode.entry == kTask || inode.entry == kAutogroup || inode.entry == kSmapsRollup) {
+    return inode.tid == 0;  // of a whole process only
+  }
   if (inode.entry < kFirstLocalLink) return true;
   return local_links && inode.kind == InodeKind::kGlobalProcess && inode.node == self;
 }

@@ -112,7 +112,8 @@ bool CollectProcess(int root, FileReader* reader, int32_t pid, proc::ProcessReco
 bool IsLink(const std::string& name) { return name == "exe" || name == "cwd" || name == "root"; }
 
 bool NeedsTraceRights(const std::string& name) {
-  return name == "environ" || name == "io" || IsLink(name);
+  return name == "environ" || name == "io" || name == "maps" || name == "smaps" ||
+         name == "smaps_rollup" || name == "wchan" || IsLink(name);
 }
 
 int ReadLink(int dir, const char* name, std::string* target) {
@@ -148,10 +149,13 @@ int MayRead(int dir, const std::string& name, const Asker& asker, FileReader* re
 }  // namespace
 
 bool IsProcessFile(const std::string& name) {
-  // The first five need the rights of NeedsTraceRights(); the rest everybody may read.
-  static constexpr std::array<std::string_view, 15> kNames = {
-      "environ", "io",   "exe",    "cwd",       "root",   "stat",      "statm",        "status",
-      "cmdline", "comm", "mounts", "mountinfo", "cgroup", "oom_score", "oom_score_adj"};
+  // The first line needs the rights of NeedsTraceRights(); the rest everybody may read.
+  static constexpr std::array<std::string_view, 25> kNames = {
+      "environ",   "io",       "maps",      "smaps",         "smaps_rollup", "wchan",
+      "exe",       "cwd",      "root",  //
+      "stat",      "statm",    "status",    "cmdline",       "comm",         "mounts",
+      "mountinfo", "cgroup",   "oom_score", "oom_score_adj", "limits",       "sched",
+      "schedstat", "loginuid", "sessionid", "autogroup"};
   return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }
 
@@ -205,7 +209,9 @@ FileResult ProcReader::ReadProcessFile(int32_t pid, int32_t tid, const std::stri
   // privileges is refused, and one that has dropped them keeps what it knew before.
   const bool restricted = NeedsTraceRights(name);
   if (restricted) {
-    if (const int error = MayRead(dir.get(), name, asker, &reader)) return {error, {}};
+    const int error = MayRead(dir.get(), name, asker, &reader);
+    if (error == EACCES && name == "wchan") return {0, "0"};  // it is hidden, not closed
+    if (error != 0) return {error, {}};
   }
   FileResult result;
   if (IsLink(name)) {

@@ -134,7 +134,7 @@ TEST(ProcReader, Says_what_is_wrong_with_a_root_that_is_not_there) {
 
 TEST(ProcReader, Refuses_files_outside_the_list) {
   const auto reader = RealProc();
-  for (const std::string name : {"maps", "mem", "fd", "../1/stat", "", ".", "task"}) {
+  for (const std::string name : {"mem", "fd", "stack", "syscall", "../1/stat", "", ".", "task"}) {
     EXPECT_EQ(reader->ReadProcessFile(getpid(), 0, name, {}).error, ENOENT) << name;
   }
   EXPECT_EQ(reader->ReadProcessFile(0, 0, "stat", {}).error, ENOENT);
@@ -156,7 +156,8 @@ TEST(ProcReader, Shows_environ_to_the_owner_and_to_root_alone) {
   const Child child(kUser);
   ASSERT_TRUE(child.ready());
   const auto reader = RealProc();
-  for (const std::string name : {"environ", "io", "exe", "cwd", "root"}) {
+  for (const std::string name :
+       {"environ", "io", "exe", "cwd", "root", "maps", "smaps", "smaps_rollup"}) {
     EXPECT_EQ(reader->ReadProcessFile(child.pid(), 0, name, {kUser, kUser}).error, 0) << name;
     EXPECT_EQ(reader->ReadProcessFile(child.pid(), 0, name, {0, 0}).error, 0) << name;
     EXPECT_EQ(reader->ReadProcessFile(child.pid(), 0, name, {kUser + 1, kUser}).error, EACCES);
@@ -168,7 +169,11 @@ TEST(ProcReader, Shows_environ_to_the_owner_and_to_root_alone) {
   EXPECT_NE(
       reader->ReadProcessFile(child.pid(), 0, "environ", {kUser, kUser}).text.find("SECRET=42"),
       std::string::npos);
-  EXPECT_EQ(reader->ReadProcessFile(child.pid(), 0, "status", {kUser + 1, 1}).error, 0);
+  for (const std::string name : {"status", "limits", "sched", "cgroup"}) {
+    EXPECT_EQ(reader->ReadProcessFile(child.pid(), 0, name, {kUser + 1, 1}).error, 0) << name;
+  }
+  EXPECT_EQ(reader->ReadProcessFile(child.pid(), 0, "wchan", {kUser + 1, 1}).text, "0");
+  EXPECT_NE(reader->ReadProcessFile(child.pid(), 0, "wchan", {kUser, kUser}).text, "");
 }
 
 TEST(ProcReader, Refuses_the_environ_of_an_undumpable_process_even_to_its_user) {
