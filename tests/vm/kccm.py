@@ -209,12 +209,12 @@ class Kccm:
         sender.echo(receiver, lane, 8, 1).succeed()
         self.assertEqual(receiver.counts(sender, lane), (last, last, 0))
 
-    def serve_each_other(self, one, two, messages=3000):
+    def serve_each_other(self, one, two, messages):
         for node, other in ((one, two), (two, one)):
             for lane in (0, 1):
                 node.echo(other, lane, 100, 30).succeed()
                 node.echo(other, lane, 0, 2).succeed()
-                node.echo(other, lane, 1052672, 2).succeed()
+                node.echo(other, lane, 1052672, 1).succeed()
                 node.count(other, lane, 1, messages).succeed()
                 self.assert_delivered(node, other, lane, messages)
 
