@@ -11,6 +11,8 @@ IN_1, IN_2 = (f"/usr/bin/ip netns exec n{number} " for number in (1, 2))
 class Chardev:
     """On a machine with two nodes, n1 and n2, in namespaces; a class below names its kernel."""
 
+    REPEAT = 1
+
     def boot_nodes(self):
         machine = self.kccm(self.KERNEL)
         one, two = map(kccm.ModuleNode, self.two_places(machine))
@@ -22,7 +24,8 @@ class Chardev:
 
     def test_keeps_its_promises(self):
         machine = self.boot_nodes()
-        output = machine.do("kccm-device-test --gtest_color=no", patience=600)
+        output = machine.do(f"kccm-device-test --gtest_color=no --gtest_repeat={self.REPEAT}",
+                            patience=600 * self.REPEAT)
         self.assertRegex(output, r"\[  PASSED  \] [1-9]\d* tests")
         self.unload_after_io_uring(machine)
 
@@ -53,6 +56,10 @@ class On_6_12(Chardev, kccm.Sharing):
 
 class On_debug(Chardev, kccm.Sharing):
     KERNEL = "debug"
+
+
+class On_debug_at_length(Chardev, kccm.Sharing):
+    KERNEL, REPEAT = "debug", 5
 
 
 if __name__ == "__main__":

@@ -9,13 +9,15 @@ PROBE = scenario.HERE / "modules/probe"
 MISTAKE = "/sys/module/rig_probe/parameters/mistake"
 
 
-class Rig(scenario.Scenario):
-    def boot_with_probe(self, *names):
-        modules = {name: self.build_modules(name, "probe", PROBE).values() for name in set(names)}
-        return self.boot(*names, modules=modules, load=("sch_netem",))
+class Rig(scenario.Sharing):
+    """Two machines that differ, for all of them."""
+
+    def boot_with_probe(self):
+        return self.boot("6.1", "6.12", load=("sch_netem",), modules={
+            name: self.build_modules(name, "probe", PROBE).values() for name in ("6.1", "6.12")})
 
     def test_runs_programs_and_modules_on_different_kernels(self):
-        old, new = self.boot_with_probe("6.1", "6.12")
+        old, new = self.boot_with_probe()
         self.assertRegex(old.do("uname -r"), r"^6\.1\.")
         self.assertRegex(new.do("uname -r"), r"^6\.12\.")
         self.assertEqual(old.run("exit 3").wait(), 3)
@@ -33,27 +35,30 @@ class Rig(scenario.Scenario):
             machine.expect_log("rig_probe: unloaded")
 
     def test_disturbs_the_network_between_machines(self):
-        one, two = self.boot_with_probe("6.1", "6.1")
-        ping = f"ping -c 3 -W 2 {two.address}"
-        one.do(ping)
+        one, two = self.boot_with_probe()
+        answered, lost = f"ping -c 1 -W 20 {two.address}", f"ping -c 2 -W 1 {two.address}"
+        one.do(answered)
         one.disturb("loss 100%")
-        self.assertNotEqual(one.run(ping).wait(), 0)
+        self.assertNotEqual(one.run(lost).wait(), 0)
         one.leave_in_peace()
         self.network.cut(2)
-        self.assertNotEqual(one.run(ping).wait(), 0)
+        self.assertNotEqual(one.run(lost).wait(), 0)
         self.network.heal(2)
-        one.do(ping)
+        one.do(answered)
         two.kill()
-        self.assertNotEqual(one.run(ping).wait(), 0)
+        self.assertNotEqual(one.run(lost).wait(), 0)
+        self.boot_again(two).do("true")
 
     def test_notices_what_a_stock_kernel_complains_about(self):
-        machine = self.boot_with_probe("6.12")
+        _, machine = self.boot_with_probe()
         self.expect_complaints()
         machine.do("insmod /modules/rig_probe.ko")
         self.assertEqual(machine.splats(), [])
         machine.do(f"echo warning >{MISTAKE}")
         machine.expect_log("rig_probe: as asked")
         self.assertTrue(machine.splats())
+        machine.do("rmmod rig_probe")
+
 
 class DebugKernel(scenario.Scenario):
     """What the debug kernel is for, it does."""
