@@ -54,6 +54,7 @@ void AddShellCommand(CLI::App& app, Context& context);
 void AddStatusCommand(CLI::App& app, Context& context);
 void AddUpCommand(CLI::App& app, Context& context);
 void AddVersionCommand(CLI::App& app, Context& context);
+void AddWebCommand(CLI::App& app, Context& context);
 
 }  // namespace clustix::command
 

@@ -13,6 +13,7 @@
 #include "daemon/command/command.h"
 #include "daemon/command/table.h"
 #include "daemon/transport.h"
+#include "daemon/web/cluster_json.h"
 #include "lib/base/status.h"
 #include "lib/base/uuid.h"
 #include "lib/msg/kccm_netlink.h"
@@ -28,14 +29,6 @@ using msg::KccmQueues;
 using nlohmann::json;
 using Counters = std::vector<MessengerCounter>;
 
-// As text: JSON readers keep only 53 bits of a number.
-std::string Incarnation(uint64_t incarnation) {
-  if (incarnation == 0) return "";
-  char text[32];
-  std::snprintf(text, sizeof(text), "%016" PRIx64, incarnation);
-  return text;
-}
-
 const char* LaneName(uint8_t lane) { return lane == 0 ? "control" : "bulk"; }
 
 json ToJson(const Counters& counters) {
@@ -45,7 +38,7 @@ json ToJson(const Counters& counters) {
 }
 
 int PrintJson(const json& what) {
-  std::printf("%s\n", what.dump(2, ' ', false, json::error_handler_t::replace).c_str());
+  std::fputs(web::Print(what).c_str(), stdout);
   return kExitOk;
 }
 
@@ -65,9 +58,12 @@ absl::StatusOr<Asked> Ask(KccmNetlink& module) {
 // --- status
 
 json NodeToJson(const Asked& asked) {
-  return {{"node", asked.node.node},         {"cluster", base::FormatUuid(asked.node.cluster)},
-          {"address", asked.node.address},   {"incarnation", Incarnation(asked.node.incarnation)},
-          {"protocol", asked.node.protocol}, {"peers", asked.peers.size()}};
+  return {{"node", asked.node.node},
+          {"cluster", base::FormatUuid(asked.node.cluster)},
+          {"address", asked.node.address},
+          {"incarnation", web::IncarnationText(asked.node.incarnation)},
+          {"protocol", asked.node.protocol},
+          {"peers", asked.peers.size()}};
 }
 
 int Status(KccmNetlink& module, bool as_json) {
@@ -88,7 +84,7 @@ int Status(KccmNetlink& module, bool as_json) {
   const KccmNode& node = asked->node;
   line("Node", absl::StrCat(node.node, ", ", node.address));
   line("Cluster", base::FormatUuid(node.cluster));
-  line("Incarnation", Incarnation(node.incarnation));
+  line("Incarnation", web::IncarnationText(node.incarnation));
   line("Protocol", std::to_string(node.protocol));
   const auto up = std::count_if(asked->peers.begin(), asked->peers.end(),
                                 [](const KccmPeer& peer) { return peer.state == PeerState::kUp; });
@@ -116,7 +112,7 @@ int Peers(KccmNetlink& module, bool as_json) {
     const auto count = [&](const char* name) {
       return std::to_string(msg::CounterNamed(peer.counters, name));
     };
-    const std::string incarnation = Incarnation(peer.incarnation);
+    const std::string incarnation = web::IncarnationText(peer.incarnation);
     table.Add({std::to_string(peer.node), peer.address, PeerStateName(peer.state),
                incarnation.empty() ? "-" : incarnation, count("messages_sent"),
                count("messages_received"), count("queued_messages"), count("connects"),

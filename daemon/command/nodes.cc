@@ -5,71 +5,19 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "daemon/command/command.h"
 #include "daemon/command/daemon_client.h"
 #include "daemon/command/table.h"
-#include "lib/procview/node_files.h"
+#include "daemon/web/cluster_json.h"
+#include "lib/procview/node_figures.h"
 
 namespace clustix::command {
 namespace {
 
-using nlohmann::json;
+using procview::NodeFigures;
 
-// What is shown of a node's files; empty where a file could not be read.
-struct Figures {
-  std::optional<size_t> cpus;
-  std::optional<double> uptime_s, load_1min;
-  std::optional<uint64_t> memory_total_bytes, memory_available_bytes;
-};
-
-Figures ReadFigures(const proc::NodeView& node) {
-  Figures figures;
-  if (node.snapshot == nullptr) return figures;
-  const proc::NodeSnapshot& files = *node.snapshot;
-  if (auto stat = procview::ParseNodeStat(files.stat); stat.ok()) {
-    figures.cpus = stat->each_cpu.size();
-  }
-  if (auto uptime = procview::ParseUptime(files.uptime); uptime.ok()) {
-    figures.uptime_s = uptime->up_s;
-  }
-  if (auto load = procview::ParseLoadAverage(files.loadavg); load.ok()) {
-    figures.load_1min = load->load[0];
-  }
-  auto meminfo = procview::ParseFigures(files.meminfo);
-  if (!meminfo.ok()) return figures;
-  for (const procview::Figure& figure : *meminfo) {
-    uint64_t bytes = figure.value * 1024;
-    if (figure.key == "MemTotal") figures.memory_total_bytes = bytes;
-    if (figure.key == "MemAvailable") figures.memory_available_bytes = bytes;
-  }
-  return figures;
-}
-
-template <typename T>
-json OrNull(const std::optional<T>& value) {
-  return value ? json(*value) : json(nullptr);
-}
-
-json ToJson(const proc::NodeSummary& summary) {
-  const proc::NodeView& node = summary.view;
-  const bool known = node.snapshot != nullptr;
-  json object = {{"node", node.node},    {"name", node.name},   {"address", node.address},
-                 {"state", node.state},  {"stale", node.stale}, {"known", known},
-                 {"age_ms", node.age_ms}};
-  Figures figures = ReadFigures(node);
-  object["hostname"] = known ? json(node.snapshot->hostname) : json(nullptr);
-  object["processes"] = known ? json(summary.process_count) : json(nullptr);
-  object["cpus"] = OrNull(figures.cpus);
-  object["uptime_s"] = OrNull(figures.uptime_s);
-  object["load_1min"] = OrNull(figures.load_1min);
-  object["memory_total_bytes"] = OrNull(figures.memory_total_bytes);
-  object["memory_available_bytes"] = OrNull(figures.memory_available_bytes);
-  return object;
-}
-
-std::string Memory(const Figures& figures) {
+std::string Memory(const NodeFigures& figures) {
   if (!figures.memory_total_bytes || !figures.memory_available_bytes) return "-";
   return FormatBytes(*figures.memory_available_bytes) + " of " +
          FormatBytes(*figures.memory_total_bytes);
@@ -83,7 +31,7 @@ std::string Note(const proc::NodeView& node) {
 
 void AddRow(Table& table, const proc::NodeSummary& summary) {
   const proc::NodeView& node = summary.view;
-  Figures figures = ReadFigures(node);
+  const NodeFigures figures = procview::ReadNodeFigures(node.snapshot.get());
   char load[32] = "-";
   if (figures.load_1min) std::snprintf(load, sizeof(load), "%.2f", *figures.load_1min);
   table.Add(
@@ -100,9 +48,7 @@ int RunNodes(const Context& context, bool as_json) {
   absl::StatusOr<std::vector<proc::NodeSummary>> nodes = connection->client.GetNodes();
   if (!nodes.ok()) return Fail(nodes.status());
   if (as_json) {
-    json list = json::array();
-    for (const proc::NodeSummary& node : *nodes) list.push_back(ToJson(node));
-    std::printf("%s\n", list.dump(2, ' ', false, json::error_handler_t::replace).c_str());
+    std::fputs(web::Print(web::NodesToJson(*nodes)).c_str(), stdout);
     return kExitOk;
   }
   constexpr auto kRight = Table::Align::kRight;

@@ -3,19 +3,17 @@
 // `clustix ps`: the processes of all nodes in one list.
 #include "lib/procview/ps.h"
 
-#include <grp.h>
-#include <pwd.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <array>
 #include <cstdio>
 #include <memory>
 
 #include "daemon/command/command.h"
 #include "daemon/command/daemon_client.h"
+#include "daemon/user_names.h"
 
 namespace clustix::command {
 namespace {
@@ -26,27 +24,6 @@ struct PsArguments {
   bool json = false;
   procview::PsOptions options;
 };
-
-// By this machine's user database: nodes of a cluster share their users, as with NFS.
-std::string UserName(uint32_t uid) {
-  std::array<char, 16384> buffer;
-  passwd entry{};
-  passwd* found = nullptr;
-  if (getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
-    return found->pw_name;
-  }
-  return std::to_string(uid);
-}
-
-std::string GroupName(uint32_t gid) {
-  std::array<char, 16384> buffer;
-  group entry{};
-  group* found = nullptr;
-  if (getgrgid_r(gid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
-    return found->gr_name;
-  }
-  return std::to_string(gid);
-}
 
 // 0: not a terminal, nothing is cut.
 size_t TerminalColumns() {
@@ -61,8 +38,8 @@ int RunPs(const Context& context, PsArguments arguments) {
   if (!cluster.ok()) return Fail(cluster.status());
 
   procview::PsOptions& options = arguments.options;
-  options.user_name = UserName;
-  options.group_name = GroupName;
+  options.user_name = daemon::UserName;
+  options.group_name = daemon::GroupName;
   options.now_s = time(nullptr);
   if (!arguments.wide) options.max_line_chars = TerminalColumns();
   absl::StatusOr<std::string> text = arguments.json ? procview::RenderPsJson(*cluster, options)

@@ -3,7 +3,6 @@
 // `clustix status`: the daemon asked, its peers, and what it has turned away.
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cinttypes>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -12,74 +11,12 @@
 #include "daemon/command/command.h"
 #include "daemon/command/daemon_client.h"
 #include "daemon/command/table.h"
+#include "daemon/web/cluster_json.h"
 
 namespace clustix::command {
 namespace {
 
-using nlohmann::json;
-
-// As text: JSON readers keep only 53 bits of a number.
-std::string Incarnation(uint64_t incarnation) {
-  if (incarnation == 0) return "";
-  char text[32];
-  std::snprintf(text, sizeof(text), "%016" PRIx64, incarnation);
-  return text;
-}
-
 using Counts = std::map<std::string, uint64_t>;
-
-// The daemon's counters by what they are about.
-struct Grouped {
-  Counts refused;          // by this node
-  Counts refused_by_peer;  // of this node
-  Counts others;
-};
-
-Grouped Group(const std::vector<client::Counter>& counters) {
-  const std::string refused = "refused.";
-  const std::string by_peer = "refused_by_peer.";
-  Grouped grouped;
-  for (const client::Counter& counter : counters) {
-    if (counter.name.starts_with(refused)) {
-      grouped.refused[counter.name.substr(refused.size())] = counter.value;
-    } else if (counter.name.starts_with(by_peer)) {
-      grouped.refused_by_peer[counter.name.substr(by_peer.size())] = counter.value;
-    } else {
-      grouped.others[counter.name] = counter.value;
-    }
-  }
-  return grouped;
-}
-
-json ToJson(const client::Status& status, const std::string& socket) {
-  json peers = json::array();
-  for (const client::PeerStatus& peer : status.peers) {
-    json object = {{"node", peer.node},
-                   {"name", peer.name},
-                   {"address", peer.address},
-                   {"state", peer.state},
-                   {"incarnation", Incarnation(peer.incarnation)}};
-    for (const client::Counter& counter : peer.counters) object[counter.name] = counter.value;
-    peers.push_back(object);
-  }
-  Grouped grouped = Group(status.counters);
-  return {{"node", status.node},
-          {"name", status.name},
-          {"address", status.address},
-          {"cluster", {{"name", status.cluster_name}, {"uuid", status.cluster_uuid}}},
-          {"incarnation", Incarnation(status.incarnation)},
-          {"version", status.version},
-          {"pid", status.pid},
-          {"uptime_s", static_cast<double>(status.uptime_ms) / 1000},
-          {"socket", socket},
-          {"transport", {{"name", status.transport_name}, {"reason", status.transport_reason}}},
-          {"proc_mount", status.proc_mount.empty() ? json(nullptr) : json(status.proc_mount)},
-          {"proc_note", status.proc_note.empty() ? json(nullptr) : json(status.proc_note)},
-          {"peers", peers},
-          {"refused", grouped.refused},
-          {"refused_by_peer", grouped.refused_by_peer},
-          {"counters", grouped.others}};
-}
 
 // "proof 3, cluster 1", or "none".
 std::string NotZero(const Counts& counts) {
@@ -128,7 +65,7 @@ void Print(const client::Status& status, const std::string& socket) {
   line("Node", std::to_string(status.node) + " " + status.name + ", " + status.address);
   line("Daemon", "clustixd " + status.version + ", pid " + std::to_string(status.pid) + ", up " +
                      FormatDuration(status.uptime_ms) + ", incarnation " +
-                     Incarnation(status.incarnation));
+                     web::IncarnationText(status.incarnation));
   line("Socket", socket);
   line("Transport", status.transport_name == "kccm"
                         ? "kernel module kccm, " + status.transport_reason
@@ -136,7 +73,7 @@ void Print(const client::Status& status, const std::string& socket) {
   line("/proc", status.proc_mount.empty() ? "not mounted: " + status.proc_note
                                           : "mounted at " + status.proc_mount);
   PrintPeers(status);
-  Grouped grouped = Group(status.counters);
+  const web::GroupedCounters grouped = web::Group(status.counters);
   // What came in that was wrong, always shown, so that silence means none.
   line("Refused", NotZero(grouped.refused));
   line("Refused by", NotZero(grouped.refused_by_peer));
@@ -151,9 +88,7 @@ int RunStatus(const Context& context, bool as_json) {
   absl::StatusOr<client::Status> status = connection->client.GetStatus();
   if (!status.ok()) return Fail(status.status());
   if (as_json) {
-    std::string text =
-        ToJson(*status, connection->socket).dump(2, ' ', false, json::error_handler_t::replace);
-    std::printf("%s\n", text.c_str());
+    std::fputs(web::Print(web::StatusToJson(*status, connection->socket)).c_str(), stdout);
   } else {
     Print(*status, connection->socket);
   }
