@@ -21,6 +21,7 @@
 #include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "clustix/node.h"
@@ -119,7 +120,8 @@ class UserNode {
   }
 
   void Echo(const std::shared_ptr<Task>& task) {
-    if (task->left-- == 0) return End(*task, Outcome::kOk);
+    if (task->left == 0) return End(*task, Outcome::kOk);
+    --task->left;
     std::fill(task->request.begin(), task->request.end(), static_cast<std::byte>(task->left));
     const CallOptions options{.lane = task->lane, .timeout_ms = kCallTimeoutMs};
     const Outcome outcome = messenger_.Call(
@@ -133,11 +135,17 @@ class UserNode {
             Echo(task);
           }
         });
-    if (outcome != Outcome::kOk) End(*task, outcome);
+    if (outcome == Outcome::kBusy) {
+      ++task->left;
+      calling_.push_back(task);
+    } else if (outcome != Outcome::kOk) {
+      End(*task, outcome);
+    }
   }
 
   // Goes on with what waited for room.
   void Pump() {
+    for (const std::shared_ptr<Task>& task : std::exchange(calling_, {})) Echo(task);
     std::erase_if(counting_, [this](const std::shared_ptr<Task>& task) { return Count(task); });
   }
 
@@ -160,7 +168,7 @@ class UserNode {
 
   Messenger& messenger_;
   std::map<std::pair<NodeId, int>, Received> counts_;
-  std::vector<std::shared_ptr<Task>> counting_;
+  std::vector<std::shared_ptr<Task>> counting_, calling_;  // that wait for room
 };
 
 int Run(NodeId id, const std::string& address, std::vector<PeerAddress> peers) {
