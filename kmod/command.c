@@ -153,25 +153,22 @@ static void cancel(struct command *command)
 
 void kccm_commands_cancel(struct kccm_channel *channel, const void *owner)
 {
-	struct command *command;
-	bool found;
+	struct command *command, *next;
+	LIST_HEAD(mine); /* under the same lock: they may end meanwhile, and leave it */
 
-	do {
-		found = false;
-		spin_lock(&channel->lock);
-		list_for_each_entry(command, &channel->commands, entry) {
-			if (command->owner != owner)
-				continue;
-			refcount_inc(&command->refs);
-			found = true;
-			break;
-		}
+	spin_lock(&channel->lock);
+	list_for_each_entry_safe(command, next, &channel->commands, entry) {
+		if (command->owner == owner)
+			list_move_tail(&command->entry, &mine);
+	}
+	while ((command = list_first_entry_or_null(&mine, struct command, entry))) {
+		refcount_inc(&command->refs);
 		spin_unlock(&channel->lock);
-		if (found) {
-			cancel(command);
-			command_put(command);
-		}
-	} while (found);
+		cancel(command);
+		command_put(command);
+		spin_lock(&channel->lock);
+	}
+	spin_unlock(&channel->lock);
 }
 
 /* --- the way in ------------------------------------------------------------------------------- */
