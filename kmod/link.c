@@ -186,18 +186,14 @@ static int transmit(struct kccm_link *link, const struct kccm_vec *vecs, unsigne
 	struct msghdr message = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
 	struct kvec out[WRITE_VECS];
 	size_t bytes = 0;
-	unsigned int noreclaim, i;
-	int result;
+	unsigned int i;
 
 	for (i = 0; i < count; i++) {
 		out[i].iov_base = (void *)vecs[i].data;
 		out[i].iov_len = vecs[i].bytes;
 		bytes += vecs[i].bytes;
 	}
-	noreclaim = memalloc_noreclaim_save();
-	result = kernel_sendmsg(link->sock, &message, out, count, bytes);
-	memalloc_noreclaim_restore(noreclaim);
-	return result;
+	return kernel_sendmsg(link->sock, &message, out, count, bytes);
 }
 
 static void write_later(struct kccm_link *link)
@@ -375,16 +371,12 @@ static void tx_work(struct work_struct *work)
 /* Socket, callbacks and work go; the session is still told nothing. */
 static void release_socket(struct kccm_link *link)
 {
-	unsigned int noreclaim;
-
 	if (link->conn && link->last_word) {
 		kccm_node_lock(link->node);
 		write_batch(link);
 		kccm_node_unlock(link->node);
 	}
-	noreclaim = memalloc_noreclaim_save();
 	sock_release(link->sock);
-	memalloc_noreclaim_restore(noreclaim);
 }
 
 /*
