@@ -5,6 +5,7 @@
 #include "remote.h"
 
 #include <linux/notifier.h>
+#include <linux/ratelimit.h>
 #include <linux/slab.h>
 
 #include "genl.h"
@@ -44,6 +45,7 @@ int kccm_remote_add(struct kccm_node *node, u16 id, const struct sockaddr_storag
 	remote->id = id;
 	remote->address = *address;
 	init_waitqueue_head(&remote->answers);
+	ratelimit_state_init(&remote->log, 5 * HZ, 10);
 	for (lane = 0; lane < KCCM_LANES; lane++)
 		kccm_inbox_init(&remote->inboxes[lane], lane);
 
@@ -166,8 +168,9 @@ static void log_event(struct kccm_remote *remote, enum kccm_event event)
 		return;
 	}
 	remote->logged_up = event == KCCM_EVENT_UP;
-	pr_info("node %u: peer %u: %s\n", remote->node->config.node, remote->id,
-		kccm_event_name(event));
+	if (__ratelimit(&remote->log))
+		pr_info("node %u: peer %u: %s\n", remote->node->config.node, remote->id,
+			kccm_event_name(event));
 }
 
 void kccm_remote_event(struct kccm_remote *remote, enum kccm_event event)

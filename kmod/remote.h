@@ -11,6 +11,7 @@
 
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/ratelimit_types.h>
 #include <linux/socket.h>
 #include <linux/wait.h>
 
@@ -37,6 +38,7 @@ struct kccm_remote {
 	unsigned int
 		failed_dials; /* dials to be answered: a bit for each lane, and one for knocks */
 	bool logged_up;
+	struct ratelimit_state log; /* of what happens to it */
 	u64 refusal_logged_ns[2][KCCM_REFUSALS];
 };
 
