@@ -69,13 +69,13 @@ static inline void kccm_compat_uring_mark_cancelable(struct io_uring_cmd *cmd,
 #endif
 }
 
-/* For the pages that only the kernel may write to: mprotect() cannot undo it. */
-static inline void kccm_compat_vm_never_write(struct vm_area_struct *vma)
+static inline void kccm_compat_vm_flags_mod(struct vm_area_struct *vma, vm_flags_t set,
+					    vm_flags_t clear)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
-	vma->vm_flags &= ~VM_MAYWRITE;
+	vma->vm_flags = (vma->vm_flags | set) & ~clear;
 #else
-	vm_flags_clear(vma, VM_MAYWRITE);
+	vm_flags_mod(vma, set, clear);
 #endif
 }
 

@@ -215,23 +215,37 @@ __poll_t kccm_ring_poll(const struct kccm_ring *ring)
 	return events;
 }
 
+/*
+ * Not remap_vmalloc_range(), which wants memory that is charged to nobody. A child of fork() gets no
+ * copy: it would keep the port, and its senders' credit, when the program has long ended.
+ */
+static int map_pages(struct vm_area_struct *vma, const void *from)
+{
+	unsigned long at;
+	int error = 0;
+
+	kccm_compat_vm_flags_mod(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP, 0);
+	for (at = vma->vm_start; !error && at < vma->vm_end; at += PAGE_SIZE, from += PAGE_SIZE)
+		error = vm_insert_page(vma, at, vmalloc_to_page(from));
+	return error;
+}
+
 int kccm_ring_mmap(struct kccm_ring *ring, struct vm_area_struct *vma)
 {
 	unsigned long bytes = vma->vm_end - vma->vm_start;
 	u64 offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
 
-	/* remap_vmalloc_range() takes pgoff for an offset into the memory. */
-	vma->vm_pgoff = 0;
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
 	if (offset == KCCM_MMAP_CONSUMED && bytes == PAGE_SIZE)
-		return remap_vmalloc_range(vma, ring->shared_consumed, 0);
+		return map_pages(vma, ring->shared_consumed);
 	if (offset != KCCM_MMAP_RING || bytes != ring->ring_bytes)
 		return -EINVAL;
 	if (vma->vm_flags & VM_WRITE)
 		return -EPERM;
-	kccm_compat_vm_never_write(vma);
-	return remap_vmalloc_range(vma, ring->shared, 0);
+	/* mprotect() cannot undo it. */
+	kccm_compat_vm_flags_mod(vma, 0, VM_MAYWRITE);
+	return map_pages(vma, ring->shared);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -269,8 +283,8 @@ static struct kccm_ring *ring_new(struct kccm_channel *channel, const struct kcc
 	ring->arena_bytes = bind->arena_bytes;
 	ring->ring_bytes = PAGE_ALIGN(arena + bind->arena_bytes);
 	ring->ends = kvcalloc(bind->entries, sizeof(*ring->ends), GFP_KERNEL_ACCOUNT);
-	ring->shared = vmalloc_user(ring->ring_bytes);
-	ring->shared_consumed = vmalloc_user(PAGE_SIZE);
+	ring->shared = __vmalloc(ring->ring_bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	ring->shared_consumed = __vmalloc(PAGE_SIZE, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!ring->ends || !ring->shared || !ring->shared_consumed) {
 		ring_free(ring);
 		return NULL;

@@ -138,7 +138,8 @@ enum kccm_attribute {
  *
  * The ring. mmap() of `ring_bytes` at offset KCCM_MMAP_RING, read-only, shows a struct
  * kccm_uring_ring, `entries` descriptors and the arena with the payloads. mmap() of a page at
- * KCCM_MMAP_CONSUMED, writable, has one u32: how many messages the program is done with.
+ * KCCM_MMAP_CONSUMED, writable, has one u32: how many messages the program is done with. A child of
+ * fork() does not inherit the mappings. Their memory is charged to the memory cgroup of the program.
  *
  *   while (consumed != load_acquire(&ring->produced)) {
  *           descriptor = &descriptors[consumed % entries];
