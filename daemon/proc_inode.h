@@ -24,6 +24,8 @@ enum class InodeKind : uint8_t {
   kNodeProcess = 3,    // the same in nodes/NODE, with local pids in names and contents
 };
 
+inline constexpr uint8_t kEntryMax = 63;
+
 // What `entry` says in a kNode and a process inode: the directory itself.
 inline constexpr uint8_t kItself = 0;
 
@@ -38,7 +40,7 @@ struct ProcInode {
     return kind == InodeKind::kGlobalProcess || kind == InodeKind::kNodeProcess;
   }
 
-  // entry 6 bits, tid 22, pid 22, node 9, kind 2.
+  // entry 6 bits (up to kEntryMax), tid 22, pid 22, node 9, kind 2.
   uint64_t Encode() const {
     return uint64_t{entry} | uint64_t(tid) << 6 | uint64_t(pid) << 28 | uint64_t{node} << 50 |
            uint64_t(kind) << 59;
@@ -65,7 +67,9 @@ enum FixedEntry : uint8_t {
   kOsRelease,
   kOsType,
   kHostname,
-  kFirstNodeFile,  // and the rest of procview::kNodeFiles
+  kFirstNodeDirectory,  // and the rest of procview::kNodeDirectories
+  kFirstNodeFile = kFirstNodeDirectory +
+                   procview::kNodeDirectories.size(),  // and the rest of procview::kNodeFiles
 };
 
 struct FixedInfo {
@@ -75,7 +79,7 @@ struct FixedInfo {
   mode_t mode;
 };
 
-inline constexpr std::array<FixedInfo, 11> kFixedEntries = {{
+inline constexpr std::array<FixedInfo, 13> kFixedEntries = {{
     {kRoot, kRoot, "", S_IFDIR | 0555},
     {kNodes, kRoot, "nodes", S_IFDIR | 0555},
     {kSelf, kRoot, "self", S_IFLNK | 0777},
@@ -87,10 +91,16 @@ inline constexpr std::array<FixedInfo, 11> kFixedEntries = {{
     {kOsRelease, kSysKernel, "osrelease", S_IFREG | 0444},
     {kOsType, kSysKernel, "ostype", S_IFREG | 0444},
     {kHostname, kSysKernel, "hostname", S_IFREG | 0444},
+    {kFirstNodeDirectory, kRoot, procview::kNodeDirectories[0], S_IFDIR | 0555},
+    {kFirstNodeDirectory + 1, kRoot, procview::kNodeDirectories[1], S_IFDIR | 0555},
 }};
 
-// In nodes/NODE: 1 and on are procview::kNodeFiles, then this.
+// In nodes/NODE: 1 and on are procview::kNodeFiles, also those in its directories, then these.
 inline constexpr uint8_t kNodeStatus = 1 + procview::kNodeFiles.size();
+inline constexpr uint8_t kFirstDirectoryOfNode = kNodeStatus + 1;  // procview::kNodeDirectories
+inline constexpr uint8_t kNodeEntryMax = kNodeStatus + procview::kNodeDirectories.size();
+static_assert(kNodeEntryMax <= kEntryMax &&
+              kFirstNodeFile + procview::kNodeFiles.size() <= kEntryMax);
 
 // In a process; the modes are the kernel's without the right to write: nothing can be.
 enum ProcessEntry : uint8_t {

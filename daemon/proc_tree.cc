@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "lib/procview/aggregate.h"
@@ -21,6 +22,7 @@ using proc::ProcessRecord;
 using procview::Asker;
 using procview::FileResult;
 using procview::GlobalPid;
+using procview::kNodeDirectories;
 using procview::kNodeFiles;
 
 constexpr Asker kDaemon = {0, 0};  // for facts that everybody may know
@@ -71,6 +73,28 @@ mode_t FixedMode(uint8_t entry) {
   }
   const bool node_file = entry >= kFirstNodeFile && entry < kFirstNodeFile + kNodeFiles.size();
   return node_file ? S_IFREG | 0444 : 0;
+}
+
+// The procview::kNodeDirectories that a directory of this number is, at the root or in nodes/NODE;
+// "" for these two themselves, nullptr for any other.
+const char* DirectoryOf(const ProcInode& inode) {
+  const bool fixed = inode.kind == InodeKind::kFixed;
+  if (inode.entry == (fixed ? uint8_t{kRoot} : kItself)) return "";
+  const uint8_t first = fixed ? uint8_t{kFirstNodeDirectory} : kFirstDirectoryOfNode;
+  const size_t index = size_t{inode.entry} - first;
+  return inode.entry >= first && index < kNodeDirectories.size() ? kNodeDirectories[index]
+                                                                 : nullptr;
+}
+
+// A kernel may be built without some of them.
+bool IsOnSomeNode(const ClusterSnapshot& cluster, const procview::NodeFileInfo& file) {
+  return std::any_of(cluster.nodes.begin(), cluster.nodes.end(), [&file](const NodeView& node) {
+    return node.snapshot && !((*node.snapshot).*file.text).empty();
+  });
+}
+
+bool IsIn(const procview::NodeFileInfo& file, const char* directory) {
+  return directory != nullptr && std::string_view(file.directory) == directory;
 }
 
 // The pid or tid that a name in a directory of this kind stands for: 0 if it stands for none there.
@@ -164,10 +188,11 @@ ProcTree::Attributes ProcTree::AttributesOf(const Moment& moment, const ProcInod
     return mode != 0 ? OwnedByRoot(inode, mode) : Failed(ENOENT);
   }
   const NodeView* node = FindNode(*moment.cluster, inode.node);
-  if (node == nullptr || inode.entry > kNodeStatus) return Failed(ENOENT);
+  if (node == nullptr || inode.entry > kNodeEntryMax) return Failed(ENOENT);
   if (inode.entry == kItself) return OwnedByRoot(inode, S_IFDIR | 0555);
   // A node that was never heard has its status only.
   if (inode.entry != kNodeStatus && !node->snapshot) return Failed(ENOENT);
+  if (inode.entry > kNodeStatus) return OwnedByRoot(inode, S_IFDIR | 0555);
   return OwnedByRoot(inode, S_IFREG | 0444);
 }
 
@@ -199,10 +224,18 @@ ProcTree::Attributes ProcTree::Lookup(uint64_t parent_number, const std::string&
     return {0, child.Encode(), S_IFDIR | 0555, process.uid, process.gid};
   }
   if (parent.kind == InodeKind::kNode) {
-    if (parent.entry != kItself) return Failed(ENOTDIR);
+    const char* directory = DirectoryOf(parent);
+    if (directory == nullptr) return Failed(ENOTDIR);
     for (size_t i = 0; i < kNodeFiles.size(); ++i) {
       child.entry = static_cast<uint8_t>(i + 1);
-      if (name == kNodeFiles[i].name) return AttributesOf(moment, child);
+      if (IsIn(kNodeFiles[i], directory) && name == kNodeFiles[i].name) {
+        return AttributesOf(moment, child);
+      }
+    }
+    if (parent.entry != kItself) return Failed(ENOENT);
+    for (size_t i = 0; i < kNodeDirectories.size(); ++i) {
+      child.entry = static_cast<uint8_t>(kFirstDirectoryOfNode + i);
+      if (name == kNodeDirectories[i]) return AttributesOf(moment, child);
     }
     child.entry = kNodeStatus;
     if (name == "status") return AttributesOf(moment, child);
@@ -214,12 +247,12 @@ ProcTree::Attributes ProcTree::Lookup(uint64_t parent_number, const std::string&
       return AttributesOf(moment, Fixed(info.entry));
     }
   }
-  if (parent.entry == kRoot) {
-    for (size_t i = 0; i < kNodeFiles.size(); ++i) {
-      if (name == kNodeFiles[i].name) {
-        return AttributesOf(moment, Fixed(static_cast<uint8_t>(kFirstNodeFile + i)));
-      }
+  for (size_t i = 0; i < kNodeFiles.size(); ++i) {
+    if (IsIn(kNodeFiles[i], DirectoryOf(parent)) && name == kNodeFiles[i].name) {
+      return AttributesOf(moment, Fixed(static_cast<uint8_t>(kFirstNodeFile + i)));
     }
+  }
+  if (parent.entry == kRoot) {
     if (!pid) return Failed(ENOENT);
     // A local pid is an unlisted second name of a process of this node: what a program knows itself
     // by from getpid(). procps finds the terminal of its user that way.
@@ -256,17 +289,18 @@ FileResult ProcTree::ReadFixed(const Moment& moment, const ProcInode& inode) {
   clock.uptime_s +=
       std::chrono::duration<double>(std::chrono::steady_clock::now() - moment.seen).count();
   auto text = AggregateFile(kNodeFiles[file].file, cluster, clock);
-  if (!text.ok()) return {EIO, {}};
+  if (!text.ok()) return {IsOnSomeNode(cluster, kNodeFiles[file]) ? EIO : ENOENT, {}};
   return {0, *std::move(text)};
 }
 
 FileResult ProcTree::ReadNodeFile(const Moment& moment, const ProcInode& inode) {
   const NodeView* node = FindNode(*moment.cluster, inode.node);
-  if (node == nullptr || inode.entry > kNodeStatus) return {ENOENT, {}};
-  if (inode.entry == kItself) return {EISDIR, {}};
+  if (node == nullptr || inode.entry > kNodeEntryMax) return {ENOENT, {}};
+  if (DirectoryOf(inode) != nullptr) return {EISDIR, {}};
   if (inode.entry == kNodeStatus) return {0, NodeStatusText(*node)};
   if (!node->snapshot) return {ENOENT, {}};
-  return {0, (*node->snapshot).*kNodeFiles[inode.entry - 1].text};
+  const std::string& text = (*node->snapshot).*kNodeFiles[inode.entry - 1].text;
+  return {text.empty() ? ENOENT : 0, text};
 }
 
 // The text as the node tells it. The snapshot answers what is asked for most, for the thread of a
@@ -375,10 +409,6 @@ FileResult ProcTree::ReadLink(uint64_t number, const Asker& asker, int32_t threa
 }
 
 void ProcTree::ListRoot(const Moment& moment, std::vector<Entry>* entries) {
-  for (size_t i = 0; i < kNodeFiles.size(); ++i) {
-    const auto inode = Fixed(static_cast<uint8_t>(kFirstNodeFile + i));
-    entries->push_back({kNodeFiles[i].name, inode.Encode(), S_IFREG});
-  }
   for (const NodeView& node : moment.cluster->nodes) {
     if (!node.snapshot) continue;
     for (const ProcessRecord& process : node.snapshot->processes) {
@@ -391,14 +421,23 @@ void ProcTree::ListRoot(const Moment& moment, std::vector<Entry>* entries) {
 int ProcTree::ListNode(const Moment& moment, const ProcInode& inode, std::vector<Entry>* entries) {
   const NodeView* node = FindNode(*moment.cluster, inode.node);
   if (node == nullptr) return ENOENT;
-  if (inode.entry != kItself) return ENOTDIR;
+  if (inode.entry > kNodeEntryMax) return ENOENT;
+  if (DirectoryOf(inode) == nullptr) return ENOTDIR;
   ProcInode child = inode;
-  child.entry = kNodeStatus;
-  entries->push_back({"status", child.Encode(), S_IFREG});
-  if (!node->snapshot) return 0;
+  if (inode.entry == kItself) {
+    child.entry = kNodeStatus;
+    entries->push_back({"status", child.Encode(), S_IFREG});
+  }
+  if (!node->snapshot) return inode.entry == kItself ? 0 : ENOENT;
   for (size_t i = 0; i < kNodeFiles.size(); ++i) {
     child.entry = static_cast<uint8_t>(i + 1);
+    if (!IsIn(kNodeFiles[i], DirectoryOf(inode))) continue;
     entries->push_back({kNodeFiles[i].name, child.Encode(), S_IFREG});
+  }
+  if (inode.entry != kItself) return 0;
+  for (size_t i = 0; i < kNodeDirectories.size(); ++i) {
+    child.entry = static_cast<uint8_t>(kFirstDirectoryOfNode + i);
+    entries->push_back({kNodeDirectories[i], child.Encode(), S_IFDIR});
   }
   for (const ProcessRecord& process : node->snapshot->processes) {
     const ProcInode entry = {InodeKind::kNodeProcess, inode.node, process.pid, 0, kItself};
@@ -460,6 +499,11 @@ ProcTree::Listing ProcTree::List(uint64_t number) {
     if (info.parent == inode.entry && info.entry != kRoot) {
       listing.entries.push_back({info.name, Fixed(info.entry).Encode(), info.mode & S_IFMT});
     }
+  }
+  for (size_t i = 0; i < kNodeFiles.size(); ++i) {
+    if (!IsIn(kNodeFiles[i], DirectoryOf(inode))) continue;
+    const ProcInode file = Fixed(static_cast<uint8_t>(kFirstNodeFile + i));
+    listing.entries.push_back({kNodeFiles[i].name, file.Encode(), S_IFREG});
   }
   if (inode.entry == kRoot) ListRoot(moment, &listing.entries);
   if (inode.entry == kNodes) {

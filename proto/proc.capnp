@@ -50,7 +50,7 @@ const pageBytesMax :UInt32 = 524288;
 
 const cpuinfoBytesMax :UInt32 = 524288;
 const statBytesMax :UInt32 = 262144;
-const nodeFileBytesMax :UInt32 = 32768;  # each of the others
+const nodeFileBytesMax :UInt32 = 32768;  # each of the others; lists of devices half, what is short an eighth
 # A node-wide file is cut at the end of a line before this, so that the first page of a machine with
 # hundreds of CPUs still fits one message.
 
@@ -147,6 +147,15 @@ struct NodeFiles {
   cpuinfo @7 :Data;
   version @8 :Data;
   vmstat @9 :Data;
+  # Empty: the node has no such file.
+  diskstats @10 :Data;
+  partitions @11 :Data;
+  swaps @12 :Data;
+  filesystems @13 :Data;
+  netDev @14 :Data;  # net/dev
+  pressureCpu @15 :Data;  # pressure/cpu, and so on
+  pressureIo @16 :Data;
+  pressureMemory @17 :Data;
 }
 
 struct Process {

@@ -33,6 +33,9 @@ struct NodeSnapshot {
   uint32_t clock_ticks = 100;  // per second, of every time in stat
   uint32_t page_bytes = 4096;
   std::string stat, meminfo, vmstat, loadavg, uptime, cpuinfo, version;
+  // Empty: the node has no such file.
+  std::string diskstats, partitions, swaps, filesystems, net_dev;
+  std::string pressure_cpu, pressure_io, pressure_memory;
   std::vector<ProcessRecord> processes;  // by ascending pid
 };
 

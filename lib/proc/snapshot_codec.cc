@@ -38,7 +38,10 @@ size_t TextBytes(const ProcessRecord& process) {
 size_t TextBytes(const NodeSnapshot& snapshot) {
   size_t bytes = snapshot.stat.size() + snapshot.meminfo.size() + snapshot.vmstat.size() +
                  snapshot.loadavg.size() + snapshot.uptime.size() + snapshot.cpuinfo.size() +
-                 snapshot.version.size();
+                 snapshot.version.size() + snapshot.diskstats.size() + snapshot.partitions.size() +
+                 snapshot.swaps.size() + snapshot.filesystems.size() + snapshot.net_dev.size() +
+                 snapshot.pressure_cpu.size() + snapshot.pressure_io.size() +
+                 snapshot.pressure_memory.size();
   for (const ProcessRecord& process : snapshot.processes) bytes += TextBytes(process);
   return bytes;
 }
@@ -52,6 +55,9 @@ size_t WireBytes(const ProcessRecord& process) {
 
 void EncodeFiles(const NodeSnapshot& from, proto::NodeFiles::Builder to) {
   constexpr size_t kFileBytes = proto::NODE_FILE_BYTES_MAX;
+  // Less, so that all still fit one message: some 200 disks or interfaces.
+  constexpr size_t kDeviceFileBytes = kFileBytes / 2;
+  constexpr size_t kShortFileBytes = kFileBytes / 8;
   to.setHostname(from.hostname.c_str());
   to.setClockTicks(from.clock_ticks);
   to.setPageBytes(from.page_bytes);
@@ -62,6 +68,14 @@ void EncodeFiles(const NodeSnapshot& from, proto::NodeFiles::Builder to) {
   to.setUptime(ToData(CutLines(from.uptime, kFileBytes)));
   to.setCpuinfo(ToData(CutLines(from.cpuinfo, proto::CPUINFO_BYTES_MAX)));
   to.setVersion(ToData(CutLines(from.version, kFileBytes)));
+  to.setDiskstats(ToData(CutLines(from.diskstats, kDeviceFileBytes)));
+  to.setPartitions(ToData(CutLines(from.partitions, kDeviceFileBytes)));
+  to.setSwaps(ToData(CutLines(from.swaps, kShortFileBytes)));
+  to.setFilesystems(ToData(CutLines(from.filesystems, kShortFileBytes)));
+  to.setNetDev(ToData(CutLines(from.net_dev, kDeviceFileBytes)));
+  to.setPressureCpu(ToData(CutLines(from.pressure_cpu, kShortFileBytes)));
+  to.setPressureIo(ToData(CutLines(from.pressure_io, kShortFileBytes)));
+  to.setPressureMemory(ToData(CutLines(from.pressure_memory, kShortFileBytes)));
 }
 
 void DecodeFiles(proto::NodeFiles::Reader from, NodeSnapshot& to) {
@@ -75,6 +89,14 @@ void DecodeFiles(proto::NodeFiles::Reader from, NodeSnapshot& to) {
   to.uptime = ToString(from.getUptime());
   to.cpuinfo = ToString(from.getCpuinfo());
   to.version = ToString(from.getVersion());
+  to.diskstats = ToString(from.getDiskstats());
+  to.partitions = ToString(from.getPartitions());
+  to.swaps = ToString(from.getSwaps());
+  to.filesystems = ToString(from.getFilesystems());
+  to.net_dev = ToString(from.getNetDev());
+  to.pressure_cpu = ToString(from.getPressureCpu());
+  to.pressure_io = ToString(from.getPressureIo());
+  to.pressure_memory = ToString(from.getPressureMemory());
 }
 
 void EncodeProcess(const ProcessRecord& from, proto::Process::Builder to) {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "lib/procview/device_files.h"
 #include "lib/procview/global_pid.h"
 #include "lib/procview/scan.h"
 
@@ -196,6 +197,20 @@ std::string Aggregate(NodeFile file, const proc::ClusterSnapshot& cluster, const
       return AggregateCpuinfo(cluster);
     case NodeFile::kVersion:
       return OwnVersion(cluster);
+    case NodeFile::kDiskstats:
+      return AggregateDiskstats(cluster);
+    case NodeFile::kPartitions:
+      return AggregatePartitions(cluster);
+    case NodeFile::kSwaps:
+      return AggregateSwaps(cluster);
+    case NodeFile::kFilesystems:
+      return AggregateFilesystems(cluster);
+    case NodeFile::kNetDev:
+      return AggregateNetDev(cluster);
+    case NodeFile::kPressureCpu:
+    case NodeFile::kPressureIo:
+    case NodeFile::kPressureMemory:
+      return AggregatePressure(cluster, kNodeFiles[static_cast<size_t>(file)].text);
   }
   return {};
 }
@@ -207,7 +222,7 @@ absl::StatusOr<std::string> AggregateFile(NodeFile file, const proc::ClusterSnap
   std::string text = Aggregate(file, cluster, clock);
   if (text.empty()) {
     return absl::UnavailableError(std::string("no node gave a usable /proc/") +
-                                  kNodeFiles[static_cast<size_t>(file)].name);
+                                  NodeFilePath(kNodeFiles[static_cast<size_t>(file)]));
   }
   return text;
 }

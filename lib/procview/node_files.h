@@ -17,24 +17,56 @@
 
 namespace clustix::procview {
 
-enum class NodeFile { kStat, kMeminfo, kVmstat, kLoadavg, kUptime, kCpuinfo, kVersion };
+enum class NodeFile {
+  kStat,
+  kMeminfo,
+  kVmstat,
+  kLoadavg,
+  kUptime,
+  kCpuinfo,
+  kVersion,
+  kDiskstats,
+  kPartitions,
+  kSwaps,
+  kFilesystems,
+  kNetDev,
+  kPressureCpu,
+  kPressureIo,
+  kPressureMemory,
+};
 
 struct NodeFileInfo {
   NodeFile file;
+  const char* directory;  // in which it is: "" or one of kNodeDirectories
   const char* name;
   std::string proc::NodeSnapshot::*text;
 };
 
 // Every node-wide file, in the order of NodeFile.
-inline constexpr std::array<NodeFileInfo, 7> kNodeFiles = {{
-    {NodeFile::kStat, "stat", &proc::NodeSnapshot::stat},
-    {NodeFile::kMeminfo, "meminfo", &proc::NodeSnapshot::meminfo},
-    {NodeFile::kVmstat, "vmstat", &proc::NodeSnapshot::vmstat},
-    {NodeFile::kLoadavg, "loadavg", &proc::NodeSnapshot::loadavg},
-    {NodeFile::kUptime, "uptime", &proc::NodeSnapshot::uptime},
-    {NodeFile::kCpuinfo, "cpuinfo", &proc::NodeSnapshot::cpuinfo},
-    {NodeFile::kVersion, "version", &proc::NodeSnapshot::version},
+inline constexpr std::array<NodeFileInfo, 15> kNodeFiles = {{
+    {NodeFile::kStat, "", "stat", &proc::NodeSnapshot::stat},
+    {NodeFile::kMeminfo, "", "meminfo", &proc::NodeSnapshot::meminfo},
+    {NodeFile::kVmstat, "", "vmstat", &proc::NodeSnapshot::vmstat},
+    {NodeFile::kLoadavg, "", "loadavg", &proc::NodeSnapshot::loadavg},
+    {NodeFile::kUptime, "", "uptime", &proc::NodeSnapshot::uptime},
+    {NodeFile::kCpuinfo, "", "cpuinfo", &proc::NodeSnapshot::cpuinfo},
+    {NodeFile::kVersion, "", "version", &proc::NodeSnapshot::version},
+    {NodeFile::kDiskstats, "", "diskstats", &proc::NodeSnapshot::diskstats},
+    {NodeFile::kPartitions, "", "partitions", &proc::NodeSnapshot::partitions},
+    {NodeFile::kSwaps, "", "swaps", &proc::NodeSnapshot::swaps},
+    {NodeFile::kFilesystems, "", "filesystems", &proc::NodeSnapshot::filesystems},
+    {NodeFile::kNetDev, "net", "dev", &proc::NodeSnapshot::net_dev},
+    {NodeFile::kPressureCpu, "pressure", "cpu", &proc::NodeSnapshot::pressure_cpu},
+    {NodeFile::kPressureIo, "pressure", "io", &proc::NodeSnapshot::pressure_io},
+    {NodeFile::kPressureMemory, "pressure", "memory", &proc::NodeSnapshot::pressure_memory},
 }};
+
+inline constexpr std::array<const char*, 2> kNodeDirectories = {"net", "pressure"};
+
+// "net/dev".
+inline std::string NodeFilePath(const NodeFileInfo& file) {
+  return std::string(file.directory) + (*file.directory == '\0' ? "" : "/") + file.name;
+}
 
 // /proc/stat. Times in ticks.
 struct NodeStat {

@@ -190,7 +190,7 @@ absl::StatusOr<proc::NodeSnapshot> ProcReader::Collect(uint16_t node) const {
   }
   // After the processes: no process may seem younger than the uptime.
   for (const NodeFileInfo& file : kNodeFiles) {
-    reader.ReadAt(root_fd_, file.name, kNodeFileBytes, &(snapshot.*file.text));
+    reader.ReadAt(root_fd_, NodeFilePath(file).c_str(), kNodeFileBytes, &(snapshot.*file.text));
   }
   return snapshot;
 }

@@ -102,6 +102,21 @@ TEST_F(ProcTreeTest, Shows_global_pids_at_the_root_and_local_ones_in_nodes) {
   EXPECT_EQ(Read(Global(1, 3) + "/comm").text, "a) (b\n");
 }
 
+TEST_F(ProcTreeTest, Has_the_files_of_net_and_pressure_at_the_root_and_in_nodes) {
+  EXPECT_THAT(Names("net"), testing::ElementsAre(".", "..", "dev"));
+  EXPECT_THAT(Names("nodes/2/pressure"), testing::ElementsAre(".", "..", "cpu", "io", "memory"));
+  EXPECT_NE(Read("net/dev").text.find("2.eth0:"), std::string::npos);
+  EXPECT_EQ(Read("nodes/2/net/dev").text.find("2.eth0:"), std::string::npos);
+  EXPECT_NE(Read("nodes/2/net/dev").text.find("eth0:"), std::string::npos);
+  EXPECT_EQ(Read("nodes/3/pressure/cpu").error, ENOENT) << "that kernel has none";
+  EXPECT_EQ(Read("net").error, EISDIR);
+  EXPECT_EQ(Read("nodes/2/net").error, EISDIR);
+  EXPECT_EQ(Walk("dev").error, ENOENT);
+  EXPECT_EQ(Walk("net/cpu").error, ENOENT);
+  EXPECT_EQ(Walk("net/1").error, ENOENT);
+  EXPECT_EQ(Walk("nodes/2/net/1").error, ENOENT);
+}
+
 TEST_F(ProcTreeTest, Owns_and_protects_files_as_the_kernel_does) {
   const auto environ_file = Walk(Global(1, 4) + "/environ");
   EXPECT_EQ(environ_file.uid, 65534u);

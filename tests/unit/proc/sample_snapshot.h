@@ -24,6 +24,8 @@ inline proc::NodeSnapshot SampleSnapshot(uint16_t node, int processes, size_t te
   snapshot.uptime = "1.00 1.00\n";
   snapshot.cpuinfo = "processor: 0\n";
   snapshot.version = "Linux version 6.1\n";
+  snapshot.diskstats = "8 0 sda 1\n";
+  snapshot.pressure_memory = "some avg10=0.00 avg60=0.00 avg300=0.00 total=1\n";
   for (int i = 0; i < processes; ++i) {
     proc::ProcessRecord process;
     process.pid = 2 * i + 1;

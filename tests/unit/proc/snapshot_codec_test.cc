@@ -53,6 +53,9 @@ TEST(SnapshotCodec, Brings_a_snapshot_across_in_pages_that_fit_a_message) {
   EXPECT_GE(pages, 4);
   EXPECT_EQ(got.hostname, sent.hostname);
   EXPECT_EQ(got.vmstat, sent.vmstat);
+  EXPECT_EQ(got.diskstats, sent.diskstats);
+  EXPECT_EQ(got.net_dev, "");
+  EXPECT_EQ(got.pressure_memory, sent.pressure_memory);
   ASSERT_EQ(got.processes.size(), sent.processes.size());
   EXPECT_EQ(got.processes[999].pid, sent.processes[999].pid);
   EXPECT_EQ(got.processes[999].cmdline, sent.processes[999].cmdline);
@@ -97,6 +100,22 @@ TEST(SnapshotCodec, Brings_a_cluster_across_to_a_client) {
                 EXPECT_TRUE(nodes.at(1).view.snapshot->processes.empty());
                 return absl::OkStatus();
               }).ok());
+}
+
+TEST(SnapshotCodec, Cuts_every_node_wide_file_so_that_the_first_page_fits_one_message) {
+  NodeSnapshot sent = SampleSnapshot(2, 1);
+  std::string NodeSnapshot::*const files[] = {
+      &NodeSnapshot::stat,         &NodeSnapshot::meminfo,     &NodeSnapshot::vmstat,
+      &NodeSnapshot::loadavg,      &NodeSnapshot::uptime,      &NodeSnapshot::cpuinfo,
+      &NodeSnapshot::version,      &NodeSnapshot::diskstats,   &NodeSnapshot::partitions,
+      &NodeSnapshot::swaps,        &NodeSnapshot::filesystems, &NodeSnapshot::net_dev,
+      &NodeSnapshot::pressure_cpu, &NodeSnapshot::pressure_io, &NodeSnapshot::pressure_memory};
+  for (auto file : files) sent.*file = std::string(1 << 20, '\n');
+  const std::vector<std::byte> page = EncodeSnapshotPage(sent, 0);
+  EXPECT_LE(page.size(), 1u << 20) << "what a messenger takes";
+  NodeSnapshot got;
+  ASSERT_TRUE(Append(page, got).status.ok());
+  for (auto file : files) EXPECT_FALSE((got.*file).empty());
 }
 
 TEST(SnapshotCodec, Sends_a_process_that_is_larger_than_a_page_by_itself) {

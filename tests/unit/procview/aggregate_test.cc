@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "lib/procview/global_pid.h"
 #include "lib/procview/process_stat.h"
 #include "tests/unit/procview/recorded_view.h"
@@ -99,6 +101,52 @@ TEST(Aggregate, Shows_the_version_of_the_asking_node) {
   EXPECT_EQ(Text(NodeFile::kVersion, cluster), "Linux version 6.1.0-2 (builder) #1\n");
   EXPECT_EQ(OsRelease(*cluster.nodes[1].snapshot), "6.1.0-2\n");
   EXPECT_EQ(OsRelease(proc::NodeSnapshot()), "");
+}
+
+TEST(Aggregate, Lists_the_devices_of_all_nodes_by_node_and_name) {
+  const proc::ClusterSnapshot cluster = RecordedCluster();
+  EXPECT_EQ(Text(NodeFile::kDiskstats, cluster),
+            " 254       0 1.vda 1000 20 30000 400 500 60 7000 80 0 900 480 0 0 0 0 10 20\n"
+            " 254       1 1.vda1 900 20 29000 390 500 60 7000 80 0 890 470 0 0 0 0 0 0\n"
+            " 254       0 2.vda 2000 20 30000 400 500 60 7000 80 0 900 480 0 0 0 0 10 20\n"
+            " 254       1 2.vda1 1800 20 29000 390 500 60 7000 80 0 890 470 0 0 0 0 0 0\n"
+            "   8       0 3.sda 3000 20 30000 400 500 60 7000 80 0 900 480 0 0 0 0 10 20\n"
+            "   8       1 3.sda1 2700 20 29000 390 500 60 7000 80 0 890 470 0 0 0 0 0 0\n");
+  const std::string partitions = Text(NodeFile::kPartitions, cluster);
+  EXPECT_EQ(partitions.find("major minor  #blocks  name\n\n 254        0  268435456 1.vda\n"), 0u)
+      << partitions;
+  EXPECT_EQ(std::count(partitions.begin(), partitions.end(), '\n'), 2 + 6) << partitions;
+  EXPECT_EQ(Text(NodeFile::kSwaps, cluster),
+            "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+            "1:/dev/vda2                               partition\t8388604\t\t1024\t\t-2\n"
+            "3:/dev/sda2                               partition\t8388604\t\t1024\t\t-2\n");
+  EXPECT_EQ(Text(NodeFile::kFilesystems, cluster),
+            "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\n\text4\n\txfs\n");
+  const std::string interfaces = Text(NodeFile::kNetDev, cluster);
+  EXPECT_EQ(std::count(interfaces.begin(), interfaces.end(), '\n'), 2 + 6) << interfaces;
+  EXPECT_NE(interfaces.find("\n  3.eth0: 3000 "), std::string::npos) << interfaces;
+}
+
+TEST(Aggregate, Shows_the_largest_pressure_and_the_sum_of_what_was_lost) {
+  EXPECT_EQ(Text(NodeFile::kPressureCpu, RecordedCluster()),
+            "some avg10=2.50 avg60=2.00 avg300=3.25 total=3000\n"
+            "full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n");
+}
+
+TEST(Aggregate, Leaves_out_a_list_with_a_line_that_is_none) {
+  proc::NodeSnapshot broken = RecordedNode(2);
+  broken.diskstats += "254 x vdb 1 2 3\n";
+  broken.partitions += "254 1 vdb\n";
+  broken.swaps += "/swapfile file 1 2\n";
+  broken.net_dev += "no interface\n";
+  broken.pressure_cpu += "some avg10=nan avg60=0.00 avg300=0.00 total=1\n";
+  proc::ClusterSnapshot cluster = Cluster({RecordedNode(1), broken});
+  for (NodeFile file : {NodeFile::kDiskstats, NodeFile::kPartitions, NodeFile::kSwaps,
+                        NodeFile::kNetDev, NodeFile::kPressureCpu}) {
+    const std::string both = Text(file, cluster);
+    EXPECT_EQ(both, Text(file, Cluster({RecordedNode(1)})));
+    EXPECT_FALSE(both.empty());
+  }
 }
 
 TEST(Aggregate, Leaves_out_a_node_whose_file_is_garbage) {
