@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// clustix-sim: runs simulated clusters by seed. See README.md.
+// The main program of the simulators: runs simulated clusters by seed. See README.md.
 #include <unistd.h>
 
 #include <chrono>
@@ -12,7 +12,7 @@
 
 #include "CLI/CLI.hpp"
 #include "lib/base/log.h"
-#include "tests/sim/world.h"
+#include "tests/sim/run.h"
 
 namespace {
 
@@ -21,6 +21,7 @@ struct Options {
   uint64_t first = 1;
   uint64_t count = 0;
   uint64_t shard = 0, shards = 1;
+  uint64_t percent = 100;
   bool trace = false;
   bool expect_violation = false;
   bool keep_going = false;
@@ -116,6 +117,7 @@ int main(int argc, char** argv) {
   app.add_option("--seeds", range, "run the seeds FROM-TO, both included");
   app.add_option("--count", options.count, "run so many seeds, from 1 on");
   app.add_option("--shard", shard, "run the I-th of N parts of the seeds: I/N, from 0");
+  app.add_option("--percent", options.percent, "run so many percent of $CLUSTIX_SIM_SEEDS");
   app.add_flag("--trace", options.trace, "print every event (with --seed)");
   app.add_flag("--expect-violation", options.expect_violation, "exit 0 if a seed is violated");
   app.add_flag("--keep-going", options.keep_going, "go on after a violation");
@@ -129,12 +131,12 @@ int main(int argc, char** argv) {
     std::signal(SIGSEGV, CaughtByCrash);
   }
   if (seed->count() > 0) return RunOne(argv[0], options);
-  if (options.count == 0) options.count = DefaultCount();
+  if (options.count == 0) options.count = DefaultCount() * options.percent / 100;
   uint64_t last = 0;
   if (!range.empty()) {
     if (std::sscanf(range.c_str(), "%" SCNu64 "-%" SCNu64, &options.first, &last) != 2 ||
         last < options.first) {
-      std::fprintf(stderr, "clustix-sim: --seeds wants FROM-TO, as in 1-2000\n");
+      std::fprintf(stderr, "%s: --seeds wants FROM-TO, as in 1-2000\n", argv[0]);
       return 2;
     }
     options.count = last - options.first + 1;
@@ -142,7 +144,7 @@ int main(int argc, char** argv) {
   if (!shard.empty() &&
       (std::sscanf(shard.c_str(), "%" SCNu64 "/%" SCNu64, &options.shard, &options.shards) != 2 ||
        options.shard >= options.shards)) {
-    std::fprintf(stderr, "clustix-sim: --shard wants I/N with I below N, as in 0/2\n");
+    std::fprintf(stderr, "%s: --shard wants I/N with I below N, as in 0/2\n", argv[0]);
     return 2;
   }
   return RunMany(argv[0], options);

@@ -17,22 +17,12 @@
 #include "tests/sim/network.h"
 #include "tests/sim/process.h"
 #include "tests/sim/profile.h"
+#include "tests/sim/run.h"
 #include "tests/sim/scheduler.h"
 #include "tests/sim/trace.h"
 #include "tests/sim/wire_watch.h"
 
 namespace clustix::sim {
-
-struct RunResult {
-  std::string violation;  // empty: none
-  uint64_t trace_hash = 0;
-  uint64_t events = 0;
-  uint64_t messages = 0;
-  TimeNs simulated_ns = 0;
-};
-
-// Runs the world of `seed`. print_trace: every event goes to stdout.
-RunResult RunSeed(uint64_t seed, bool print_trace);
 
 class World {
  public:
