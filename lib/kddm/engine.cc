@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/kddm/engine.h"
+
+#include <map>
+#include <memory>
+#include <utility>
+
+namespace clustix::kddm {
+
+Engine::Engine(NodeId self, const EngineConfig& config, Store& store)
+    : context_(self, config.hash_buckets, config.placed_nodes),
+      holder_(context_, store),
+      home_(context_, holder_) {}
+
+void Engine::InstallView(const member::View& view) {
+  const HomeMap before = context_.homes;
+  context_.homes.Install(view);
+  const HomeMap& now = context_.homes;
+  // Buckets whose home is new are rebuilt there from what everybody holds. A node that has just
+  // come knows nothing of the homes before, and tells all.
+  auto changed = [&now](const ObjectKey& key) {
+    return now.HomeSince(now.BucketOf(key)) == now.epoch();
+  };
+  std::map<NodeId, std::shared_ptr<Report>> reports;
+  for (const NodeId node : now.members()) reports[node] = std::make_shared<Report>();
+  for (const ReportEntry& mark : home_.InstallView(before)) {
+    reports[now.HomeOf(mark.key)]->entries.push_back(mark);
+  }
+  for (auto& [node, report] : reports) {
+    report->fresh = before.epoch() == 0;
+    home_.AddDoubts(*report, [&now, to = node](Bucket bucket) {
+      return now.HomeOf(bucket) == to && now.HomeSince(bucket) == now.epoch();
+    });
+  }
+  holder_.OnHomesChanged(changed, [&](const ReportEntry& entry) {
+    reports[now.HomeOf(entry.key)]->entries.push_back(entry);
+  });
+  for (auto& [node, report] : reports) {
+    Message message{.kind = Kind::kReport};
+    message.report = std::move(report);
+    context_.Send(node, std::move(message));
+  }
+  Settle();
+  // Messages of this view that came before it did.
+  std::deque<std::pair<NodeId, Message>> early = std::exchange(future_, {});
+  for (const auto& [from, message] : early) Deliver(from, message);
+  while (!unstarted_.empty()) {
+    Operation operation = std::move(unstarted_.front());
+    unstarted_.pop_front();
+    Start(std::move(operation));
+  }
+}
+
+bool Engine::Counts(NodeId from, const Message& message) const {
+  const HomeMap& homes = context_.homes;
+  const Epoch since = homes.MemberSince(from);
+  if (since == 0 || message.epoch < since) return false;
+  if (message.kind == Kind::kReport || message.kind == Kind::kSettled) return true;
+  return message.epoch >= homes.HomeSince(homes.BucketOf(message.key));
+}
+
+void Engine::Deliver(NodeId from, const Message& message) {
+  if (message.epoch > context_.homes.epoch()) {
+    future_.emplace_back(from, message);
+    return;
+  }
+  if (!Counts(from, message)) return;
+  Handle(from, message);
+  Settle();
+}
+
+void Engine::Handle(NodeId from, const Message& message) {
+  switch (message.kind) {
+    case Kind::kReply:
+      return holder_.OnReply(from, message);
+    case Kind::kInv:
+      return holder_.OnInv(from, message);
+    case Kind::kRecall:
+      return holder_.OnRecall(from, message);
+    case Kind::kBackup:
+      return holder_.OnBackup(from, message);
+    case Kind::kPull:
+      return holder_.OnPull(from, message);
+    case Kind::kQuery:
+      return holder_.OnQuery(from, message);
+    case Kind::kReport:
+      return home_.OnReport(from, message);
+    case Kind::kSettled:
+      return home_.OnSettled(from, message);
+    default:
+      return home_.OnMessage(from, message);
+  }
+}
+
+void Engine::Settle() {
+  do {
+    while (!context_.loopback.empty()) {
+      const Message message = std::move(context_.loopback.front());
+      context_.loopback.pop_front();
+      Handle(context_.self, message);
+    }
+    if (context_.homes.epoch() != 0) home_.TellWhenSettled();
+  } while (!context_.loopback.empty());
+}
+
+void Engine::Start(Operation operation) {
+  if (context_.homes.epoch() == 0) {
+    unstarted_.push_back(std::move(operation));
+    return;
+  }
+  holder_.Start(std::move(operation));
+  Settle();
+}
+
+void Engine::Put(OpId op, OpId hold, Data data) {
+  holder_.Put(op, hold, std::move(data));
+  Settle();
+}
+
+void Engine::Release(OpId hold) {
+  holder_.Release(hold);
+  Settle();
+}
+
+void Engine::Cancel(OpId op) {
+  for (auto at = unstarted_.begin(); at != unstarted_.end(); ++at) {
+    if (at->id != op) continue;
+    unstarted_.erase(at);
+    context_.out.completions.push_back({.op = op, .status = Status::kCancelled});
+    return;
+  }
+  holder_.Cancel(op);
+  Settle();
+}
+
+void Engine::ExpireHolds(const ObjectKey& key, uint64_t token) {
+  holder_.ExpireHolds(key, token);
+  Settle();
+}
+
+void Engine::LinkerDone(const ObjectKey& key, uint64_t token, bool ok, const Data& data) {
+  home_.LinkerDone(key, token, ok, data);
+  Settle();
+}
+
+void Engine::CutOff() {
+  for (const Operation& operation : unstarted_) {
+    context_.out.completions.push_back({.op = operation.id, .status = Status::kUnavailable});
+  }
+  unstarted_.clear();
+  holder_.CutOff();
+}
+
+}  // namespace clustix::kddm

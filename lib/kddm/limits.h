@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every limit of the coherence engine.
+#ifndef CLUSTIX_LIB_KDDM_LIMITS_H_
+#define CLUSTIX_LIB_KDDM_LIMITS_H_
+
+#include <cstddef>
+
+namespace clustix::kddm {
+
+inline constexpr size_t kObjectBytesMax = 1u << 20;  // and at least one byte
+inline constexpr size_t kHashBuckets = 4096;
+inline constexpr size_t kNodesMax = 1024;    // what the home map is sized for; ids are below it
+inline constexpr size_t kPlacedNodes = 511;  // nodes that objects can be placed at
+inline constexpr size_t kBackupsMax = 2;     // beside the home
+inline constexpr size_t kTombstones = 1024;  // removed objects that a home remembers
+inline constexpr size_t kSmallBytes = 4096;  // data up to here travels on the control lane
+
+}  // namespace clustix::kddm
+
+#endif  // CLUSTIX_LIB_KDDM_LIMITS_H_
