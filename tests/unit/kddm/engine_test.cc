@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What operations cost in messages, and what becomes of values, told as short stories.
+#include "lib/kddm/engine.h"
+
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tests/unit/kddm/mesh.h"
+
+namespace clustix::kddm {
+namespace {
+
+using Told = std::vector<std::string>;
+constexpr Durability kVolatile = Durability::kVolatile;
+constexpr Durability kReplicas2 = Durability::kReplicas2;
+constexpr Durability kReplicas3 = Durability::kReplicas3;
+
+TEST(Engine, A_read_miss_takes_two_hops) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  ASSERT_EQ(mesh.Set(2, key, "x"), "x");
+  const OpId get = mesh.Begin(3, OpKind::kGet, key);
+  EXPECT_EQ(mesh.DeliverUntilEnd(get), (Told{"read", "reply"}));
+  EXPECT_EQ(mesh.Result(get), "x");
+}
+
+TEST(Engine, A_read_of_what_is_readable_here_sends_nothing) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  mesh.Set(2, key, "x");
+  mesh.Get(3, key);
+  const OpId get = mesh.Begin(3, OpKind::kGet, key);
+  EXPECT_EQ(mesh.Result(get), "x");
+  EXPECT_TRUE(mesh.DeliverAll().empty());
+}
+
+TEST(Engine, A_read_of_a_volatile_object_that_is_exclusive_elsewhere_takes_three_hops) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kVolatile);
+  ASSERT_EQ(mesh.Set(2, key, "x"), "x");
+  const OpId get = mesh.Begin(3, OpKind::kGet, key);
+  EXPECT_EQ(mesh.DeliverUntilEnd(get), (Told{"read", "recall", "reply"}));
+  EXPECT_EQ(mesh.Result(get), "x");
+}
+
+TEST(Engine, A_replicated_put_takes_one_round_trip_and_leaves_two_copies) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  const OpId hold = mesh.Grab(2, key);
+  const OpId put = mesh.BeginPut(2, hold, "x");
+  EXPECT_EQ(mesh.DeliverUntilEnd(put), (Told{"put", "reply"}));
+  EXPECT_EQ(mesh.Copies(key), 2u);
+}
+
+TEST(Engine, A_put_with_three_replicas_is_told_only_when_a_third_node_has_it) {
+  Mesh mesh(4);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas3);
+  const OpId hold = mesh.Grab(2, key);
+  const OpId put = mesh.BeginPut(2, hold, "x");
+  EXPECT_EQ(mesh.DeliverUntilEnd(put), (Told{"put", "backup", "backup-ack", "reply"}));
+  EXPECT_EQ(mesh.Copies(key), 3u);
+}
+
+TEST(Engine, A_put_of_a_volatile_object_sends_nothing) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kVolatile);
+  const OpId hold = mesh.Grab(2, key);
+  const OpId put = mesh.BeginPut(2, hold, "x");
+  EXPECT_EQ(mesh.Result(put), "x");
+  EXPECT_TRUE(mesh.DeliverAll().empty());
+}
+
+TEST(Engine, A_write_invalidates_all_sharers_before_it_is_granted) {
+  Mesh mesh(4);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  mesh.Set(2, key, "x");
+  mesh.Get(3, key);
+  const OpId grab = mesh.Begin(4, OpKind::kGrab, key);
+  const Told told = mesh.DeliverUntilEnd(grab);
+  EXPECT_EQ(told, (Told{"write", "inv", "inv", "inv-ack", "inv-ack", "reply"}));
+  EXPECT_EQ(mesh.engine(2).holder().Access(key), State::kInvalid);
+  EXPECT_EQ(mesh.engine(3).holder().Access(key), State::kInvalid);
+}
+
+TEST(Engine, Nobody_reads_between_a_grab_and_its_put) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  mesh.Set(2, key, "old");
+  const OpId hold = mesh.Grab(2, key);
+  const OpId get = mesh.Do(3, OpKind::kGet, key);
+  EXPECT_EQ(mesh.Result(get), "");
+  EXPECT_EQ(mesh.Put(2, hold, "new"), "new");
+  EXPECT_EQ(mesh.Result(get), "new");
+}
+
+TEST(Engine, A_grab_that_is_released_leaves_the_value_as_it_was) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  mesh.Set(2, key, "old");
+  const OpId hold = mesh.Grab(3, key);
+  mesh.Release(3, hold);
+  EXPECT_EQ(mesh.Get(2, key), "old");
+  EXPECT_EQ(mesh.Copies(key), 3u);
+}
+
+TEST(Engine, A_reader_that_loses_its_copy_while_it_waits_to_write_is_sent_the_new_value) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  mesh.Set(2, key, "0");
+  mesh.Get(3, key);
+  const OpId first = mesh.Begin(2, OpKind::kGrab, key);
+  const OpId second = mesh.Begin(3, OpKind::kGrab, key);
+  mesh.Deliver();
+  ASSERT_EQ(mesh.Result(first), "0");
+  ASSERT_EQ(mesh.Result(second), "");
+  mesh.Put(2, first, "1");
+  EXPECT_EQ(mesh.Result(second), "1");
+}
+
+TEST(Engine, First_touch_makes_an_object_once) {
+  Mesh mesh(3);
+  for (const Durability durability : {kVolatile, kReplicas2, kReplicas3}) {
+    const ObjectKey key = Mesh::PlacedAt(1, durability);
+    const OpId one = mesh.Begin(2, OpKind::kTouch, key, "one");
+    const OpId two = mesh.Begin(3, OpKind::kTouch, key, "two");
+    mesh.Deliver();
+    EXPECT_EQ(mesh.Result(one), mesh.Result(two));
+  }
+}
+
+TEST(Engine, A_removed_object_is_not_found_and_its_next_version_is_higher) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  const Version before = mesh.CompletionOf(mesh.Do(2, OpKind::kSet, key, "x")).version;
+  EXPECT_EQ(mesh.Result(mesh.Do(3, OpKind::kRemove, key)), "ok");
+  EXPECT_EQ(mesh.Get(2, key), "not found");
+  EXPECT_EQ(mesh.Copies(key), 0u);
+  const Version after = mesh.CompletionOf(mesh.Do(3, OpKind::kSet, key, "y")).version;
+  EXPECT_GT(after, before);
+}
+
+TEST(Engine, A_home_remembers_a_bounded_number_of_removed_objects) {
+  Mesh mesh(2);
+  for (uint64_t i = 0; i < kTombstones + 10; ++i) {
+    const ObjectKey key = Mesh::PlacedAt(1, kReplicas2, i + 1);
+    mesh.Set(2, key, "x");
+    mesh.Do(2, OpKind::kRemove, key);
+  }
+  EXPECT_EQ(mesh.engine(1).home().directory().table().size(), kTombstones);
+}
+
+TEST(Engine, Find_never_asks_anybody) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  mesh.Set(2, key, "x");
+  EXPECT_EQ(mesh.Result(mesh.Begin(3, OpKind::kFind, key)), "not found");
+  EXPECT_TRUE(mesh.DeliverAll().empty());
+  EXPECT_EQ(mesh.Result(mesh.Begin(2, OpKind::kFind, key)), "x");
+}
+
+TEST(Engine, Objects_may_grow_and_shrink_between_one_byte_and_the_limit) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  const std::string largest(kObjectBytesMax, 'x');
+  EXPECT_EQ(mesh.Set(2, key, largest), largest);
+  EXPECT_EQ(mesh.Set(3, key, "y"), "y");
+  EXPECT_EQ(mesh.Get(2, key), "y");
+  EXPECT_EQ(mesh.Set(2, key, largest + "x"), "bad request");
+}
+
+TEST(Engine, A_cancelled_operation_ends_once_and_the_object_stays_usable) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  const OpId hold = mesh.Grab(2, key);
+  const OpId waiting = mesh.Do(3, OpKind::kGrab, key);
+  mesh.engine(3).Cancel(waiting);
+  mesh.Release(2, hold);
+  EXPECT_EQ(mesh.Set(3, key, "x"), "x");
+  EXPECT_EQ(mesh.Get(2, key), "x");
+}
+
+TEST(Engine, Any_single_node_may_fail_and_no_replicated_value_is_lost) {
+  for (NodeId victim = 1; victim <= 4; ++victim) {
+    Mesh mesh(4);
+    std::vector<ObjectKey> keys;
+    for (NodeId home = 1; home <= 4; ++home) keys.push_back(Mesh::PlacedAt(home, kReplicas2));
+    for (const ObjectKey& key : keys) ASSERT_EQ(mesh.Set(2, key, "x"), "x");
+    mesh.Crash({victim});
+    const NodeId reader = victim == 3 ? 4 : 3;
+    for (const ObjectKey& key : keys) EXPECT_EQ(mesh.Get(reader, key), "x") << victim;
+    for (const ObjectKey& key : keys) EXPECT_GE(mesh.Copies(key), 2u) << victim;
+  }
+}
+
+TEST(Engine, Without_a_surviving_copy_the_object_is_lost_until_somebody_sets_it) {
+  Mesh mesh(4);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  mesh.Set(2, key, "x");
+  mesh.Crash({1, 2});  // the home and the writer, at once
+  EXPECT_EQ(mesh.Get(3, key), "lost");
+  EXPECT_EQ(mesh.Result(mesh.Do(4, OpKind::kTouch, key, "made again")), "lost");
+  EXPECT_EQ(mesh.Set(4, key, "y"), "y");
+  EXPECT_EQ(mesh.Get(3, key), "y");
+}
+
+TEST(Engine, Failures_one_after_the_other_lose_nothing_as_long_as_two_nodes_are_left) {
+  Mesh mesh(6);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  mesh.Set(2, key, "x");
+  for (const NodeId victim : {1, 2, 3, 4}) {
+    mesh.Crash({static_cast<NodeId>(victim)});
+    EXPECT_GE(mesh.Copies(key), 2u) << "after node " << victim;
+  }
+  EXPECT_EQ(mesh.Get(6, key), "x");
+}
+
+TEST(Engine, A_volatile_value_is_lost_with_the_node_that_wrote_it) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kVolatile);
+  mesh.Set(2, key, "x");
+  mesh.Crash({2});
+  EXPECT_EQ(mesh.Get(3, key), "lost");
+}
+
+TEST(Engine, A_home_that_comes_takes_over_what_is_placed_at_it) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(9, kReplicas2);
+  mesh.Set(2, key, "x");
+  mesh.Join(9);
+  EXPECT_EQ(mesh.engine(9).homes().HomeOf(key), 9);
+  EXPECT_EQ(mesh.Get(3, key), "x");
+  EXPECT_TRUE(mesh.engine(9).home().all_settled());
+}
+
+TEST(Engine, A_holder_of_a_grab_that_fails_leaves_the_committed_value) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  mesh.Set(2, key, "committed");
+  mesh.Grab(3, key);
+  mesh.Crash({3});
+  EXPECT_EQ(mesh.Get(2, key), "committed");
+}
+
+// A home fails between two of the steps by which it grants itself an object that another node gave
+// back unused: the backups are told one after the other, and none may be told to stand back first.
+TEST(Engine, A_grab_that_came_back_unused_costs_no_copy_when_the_home_writes_next_and_fails) {
+  for (int delivered = 0; delivered < 12; ++delivered) {
+    Mesh mesh(4);
+    const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+    mesh.Set(2, key, "x");
+    const OpId hold = mesh.Grab(3, key);
+    mesh.Release(3, hold);
+    mesh.Begin(1, OpKind::kGrab, key);
+    for (int i = 0; i < delivered; ++i) mesh.DeliverOne();
+    mesh.Crash({1});
+    EXPECT_EQ(mesh.Get(4, key), "x") << "after " << delivered << " messages";
+  }
+}
+
+// The commit is asked for again at the next home, whatever the first has done of it.
+TEST(Engine, A_put_whose_home_fails_at_any_moment_happens_once) {
+  for (const Durability durability : {kReplicas2, kReplicas3}) {
+    for (int delivered = 0; delivered < 12; ++delivered) {
+      Mesh mesh(5);
+      const ObjectKey key = Mesh::PlacedAt(1, durability);
+      mesh.Set(3, key, "old");
+      const OpId hold = mesh.Grab(2, key);
+      const OpId put = mesh.BeginPut(2, hold, "new");
+      for (int i = 0; i < delivered; ++i) mesh.DeliverOne();
+      mesh.Crash({1});
+      EXPECT_EQ(mesh.Result(put), "new") << "after " << delivered << " messages";
+      EXPECT_EQ(mesh.Get(4, key), "new");
+    }
+  }
+}
+
+TEST(Engine, A_removal_whose_home_fails_at_any_moment_happens_once) {
+  for (int delivered = 0; delivered < 16; ++delivered) {
+    Mesh mesh(4);
+    const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+    mesh.Set(3, key, "old");
+    const OpId removal = mesh.Begin(2, OpKind::kRemove, key);
+    for (int i = 0; i < delivered; ++i) mesh.DeliverOne();
+    mesh.Crash({1});
+    EXPECT_EQ(mesh.Result(removal), "ok") << "after " << delivered << " messages";
+    EXPECT_EQ(mesh.Get(4, key), "not found");
+  }
+}
+
+}  // namespace
+}  // namespace clustix::kddm

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Engines that talk to each other at once and in order, so that a test can tell a story and count
+// the messages of it. One thread.
+#ifndef CLUSTIX_TESTS_UNIT_KDDM_MESH_H_
+#define CLUSTIX_TESTS_UNIT_KDDM_MESH_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "lib/kddm/engine.h"
+#include "lib/kddm/store.h"
+
+namespace clustix::kddm {
+
+class Mesh {
+ public:
+  // Nodes 1 to `nodes`, all in view 1.
+  explicit Mesh(NodeId nodes) {
+    for (NodeId node = 1; node <= nodes; ++node) {
+      members_.push_back(node);
+      Boot(node);
+    }
+    InstallView();
+  }
+
+  Engine& engine(NodeId node) { return *nodes_.at(node).engine; }
+
+  // The home of the object is `home`, whatever the members: it is placed there.
+  static ObjectKey PlacedAt(NodeId home, Durability durability, uint64_t serial = 1) {
+    return {.object = static_cast<ObjectId>(home) << 48 | serial,
+            .set = MakeSetId(durability, Placement::kIdBits, 1, 1)};
+  }
+  static Data Text(const std::string& text) {
+    auto data = std::make_shared<std::vector<std::byte>>();
+    for (const char c : text) data->push_back(static_cast<std::byte>(c));
+    return data;
+  }
+
+  // Begins an operation and delivers nothing.
+  OpId Begin(NodeId node, OpKind kind, const ObjectKey& key, const std::string& text = "") {
+    const OpId op = next_op_++;
+    engine(node).Start({.id = op,
+                        .kind = kind,
+                        .key = key,
+                        .hold = false,
+                        .data = text.empty() ? nullptr : Text(text)});
+    Collect(node);
+    return op;
+  }
+  OpId BeginPut(NodeId node, OpId hold, const std::string& text) {
+    const OpId op = next_op_++;
+    engine(node).Put(op, hold, Text(text));
+    Collect(node);
+    return op;
+  }
+  void Release(NodeId node, OpId hold) {
+    engine(node).Release(hold);
+    Collect(node);
+    Deliver();
+  }
+
+  // The same, and delivers all that follows.
+  OpId Do(NodeId node, OpKind kind, const ObjectKey& key, const std::string& text = "") {
+    const OpId op = Begin(node, kind, key, text);
+    Deliver();
+    return op;
+  }
+  std::string Get(NodeId node, const ObjectKey& key) { return Result(Do(node, OpKind::kGet, key)); }
+  std::string Set(NodeId node, const ObjectKey& key, const std::string& text) {
+    return Result(Do(node, OpKind::kSet, key, text));
+  }
+  OpId Grab(NodeId node, const ObjectKey& key) { return Do(node, OpKind::kGrab, key); }
+  std::string Put(NodeId node, OpId hold, const std::string& text) {
+    const OpId op = BeginPut(node, hold, text);
+    Deliver();
+    return Result(op);
+  }
+
+  // What an operation ended with: the value, or the name of the status; "" while it goes on.
+  std::string Result(OpId op) const {
+    const auto found = completions_.find(op);
+    if (found == completions_.end()) return "";
+    const Completion& completion = found->second;
+    if (completion.status != Status::kOk) return StatusName(completion.status);
+    if (completion.data == nullptr) return "ok";
+    std::string text;
+    for (const std::byte byte : *completion.data) text += static_cast<char>(byte);
+    return text;
+  }
+  const Completion& CompletionOf(OpId op) const { return completions_.at(op); }
+
+  // Delivers the next message; false: there is none.
+  bool DeliverOne() {
+    if (queue_.empty()) return false;
+    const auto [from, to, message] = std::move(queue_.front());
+    queue_.pop_front();
+    const auto target = nodes_.find(to);
+    if (target == nodes_.end() || !nodes_.contains(from)) return true;
+    told_.push_back(KindName(message.kind));
+    target->second.engine->Deliver(from, message);
+    Collect(to);
+    return true;
+  }
+  void Deliver() {
+    while (DeliverOne()) {
+    }
+  }
+  // Delivers until `op` has ended and returns what was said until then.
+  std::vector<std::string> DeliverUntilEnd(OpId op) {
+    told_.clear();
+    while (!completions_.contains(op) && DeliverOne()) {
+    }
+    return told_;
+  }
+  // Delivers all, and returns what was said.
+  std::vector<std::string> DeliverAll() {
+    told_.clear();
+    Deliver();
+    return told_;
+  }
+
+  // Crashes nodes at once; the others go on in a view without them.
+  void Crash(const std::vector<NodeId>& nodes) {
+    for (const NodeId node : nodes) {
+      nodes_.erase(node);
+      std::erase(members_, node);
+    }
+    InstallView();
+  }
+  void Join(NodeId node) {
+    members_.push_back(node);
+    std::sort(members_.begin(), members_.end());
+    Boot(node);
+    InstallView();
+  }
+
+  // How many nodes hold the value that is current.
+  size_t Copies(const ObjectKey& key) {
+    std::map<Version, size_t> holders;
+    for (auto& [id, node] : nodes_) {
+      const Copy* copy = node.engine->holder().Find(key);
+      if (copy != nullptr && copy->content == Content::kData) ++holders[copy->version];
+    }
+    return holders.empty() ? 0 : holders.rbegin()->second;
+  }
+
+ private:
+  struct Node {
+    std::unique_ptr<HeapStore> store;
+    std::unique_ptr<Engine> engine;
+  };
+
+  void Boot(NodeId node) {
+    Node& booted = nodes_[node];
+    booted.store = std::make_unique<HeapStore>();
+    booted.engine = std::make_unique<Engine>(
+        node, EngineConfig{.hash_buckets = 16, .placed_nodes = 32}, *booted.store);
+  }
+  void InstallView() {
+    ++epoch_;
+    for (const NodeId node : members_) {
+      engine(node).InstallView({.epoch = epoch_, .members = members_});
+      Collect(node);
+    }
+    Deliver();
+  }
+  void Collect(NodeId node) {
+    Outbox out = engine(node).TakeOutbox();
+    for (Sending& sending : out.sendings) {
+      queue_.emplace_back(node, sending.to, std::move(sending.message));
+    }
+    for (const Completion& completion : out.completions) {
+      EXPECT_TRUE(completions_.emplace(completion.op, completion).second)
+          << "operation " << completion.op << " ended twice";
+    }
+  }
+
+  std::map<NodeId, Node> nodes_;
+  std::vector<NodeId> members_;
+  uint32_t epoch_ = 0;
+  std::deque<std::tuple<NodeId, NodeId, Message>> queue_;
+  std::map<OpId, Completion> completions_;
+  std::vector<std::string> told_;
+  OpId next_op_ = 1;
+};
+
+}  // namespace clustix::kddm
+
+#endif  // CLUSTIX_TESTS_UNIT_KDDM_MESH_H_
