@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-# Applies one mutation to one file of lib/session.
+# Applies one mutation to one source file.
 #
-#	cmake -DMUTATION=NAME.mutation -DSESSION=lib/session [-DOUT=mutated.c] -P mutate.cmake
+#	cmake -DMUTATION=NAME.mutation -DFOLDER=lib/session [-DOUT=mutated] -P mutate.cmake
 #
 # A mutation names its file and the text to replace, which must occur there exactly once. With OUT,
 # a mutation that does not apply leaves the file as it is, and is then reported by its test as one
 # that survived; without, that is an error.
 file(READ ${MUTATION} mutation)
-if(NOT mutation MATCHES "file: ([a-z_]+\\.c)\n")
+if(NOT mutation MATCHES "file: ([a-z_]+\\.cc?)\n")
   message(FATAL_ERROR "${MUTATION}: names no file")
 endif()
-file(READ ${SESSION}/${CMAKE_MATCH_1} code)
+file(READ ${FOLDER}/${CMAKE_MATCH_1} code)
 set(original "${code}")
 set(problem "")
 
