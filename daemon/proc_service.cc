@@ -115,7 +115,7 @@ void ProcService::OnPeerState(NodeId node, PeerState state) {
       source->responsive = true;
       source->asked = TimePoint();  // what is known of it may be old: ask the next time
       source->outdated = true;
-      if (source->snapshot == nullptr && !source->in_flight && !stopped_) {
+      if (!source->in_flight && !stopped_) {
         source->in_flight = source->unasked = true;
         source->asked = now;
         newcomer = static_cast<size_t>(source - sources_.data());
