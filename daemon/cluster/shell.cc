@@ -116,6 +116,12 @@ absl::Status MakeView(const Place& place) {
     std::fprintf(stderr, "clustix: %s\n", std::string(base::ToStd(status.message())).c_str());
     _exit(1);
   }
+  if (kill_library.empty()) {
+    std::fprintf(stderr,
+                 "clustix: kill and pkill reach the processes of %s alone: libclustix-kill.so is "
+                 "missing (clustix kill reaches all)\n",
+                 place.name.c_str());
+  }
   SetEnvironment(place, kill_library);
   std::vector<std::string> copy = argv;
   if (copy.empty()) {
