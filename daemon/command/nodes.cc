@@ -73,7 +73,8 @@ void AddNodesCommand(CLI::App& app, Context& context) {
   auto as_json = std::make_shared<bool>(false);
   CLI::App* command = app.add_subcommand("nodes", "List the nodes and how they are doing");
   command->footer(
-      "STATE: self; up; path-down, its connection broke and is dialled again; suspect, it is\n"
+      "STATE: self; connecting, not heard since the daemon started; up; path-down, its connection "
+      "broke and is dialled again; suspect, it is\n"
       "silent for longer than the tolerance (1.5 s); dead, for four times that. What is shown of "
       "a\n"
       "node that does not answer is from when somebody last looked.\n"

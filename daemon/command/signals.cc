@@ -110,7 +110,12 @@ std::vector<std::string> SpellOutSignals(std::vector<std::string> arguments) {
     if (argument.size() < 2 || argument[0] != '-' || argument[1] == '-' || islower(argument[1])) {
       continue;
     }
-    if (ParseSignal(argument.substr(1))) argument = "--signal=" + argument.substr(1);
+    // What can only be meant as a signal is refused as one.
+    const std::string word = argument.substr(1);
+    const bool meant = std::all_of(word.begin(), word.end(), [&](unsigned char c) {
+      return isdigit(c) || (word.size() > 2 && (isupper(c) || c == '+' || c == '-'));
+    });
+    if (meant || ParseSignal(word)) argument = "--signal=" + word;
   }
   return arguments;
 }
@@ -120,6 +125,10 @@ int SendSignalTo(const Context& context, int32_t gpid, int signal, uint64_t star
   if (!connection.ok()) return Fail(connection.status());
   const absl::StatusOr<SignalOutcome> outcome =
       connection->client.Signal(gpid, signal, start_ticks);
+  if (absl::IsUnknown(outcome.status())) {
+    Fail(absl::StrCat(gpid, ": outcome unknown: ", outcome.status().message()));
+    return kExitUnknown;
+  }
   if (!outcome.ok()) return Fail(outcome.status());
   const Message message = Describe(*outcome, gpid);
   if (message.exit_code != kExitOk) Fail(absl::StrCat(gpid, ": ", message.text));

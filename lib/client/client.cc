@@ -157,7 +157,7 @@ absl::StatusOr<proc::SignalOutcome> Client::Signal(int32_t gpid, int signal, uin
     wanted.setStartTicks(start_ticks);
   }));
   // No second try: the first may have arrived.
-  if (!bytes.ok()) return SignalOutcome::kUnknown;
+  if (!bytes.ok()) return absl::UnknownError(bytes.status().message());
   SignalOutcome outcome = SignalOutcome::kUnknown;
   RETURN_IF_ERROR(ReadReply(*bytes, [&outcome](proto::AdminReply::Reader reply) {
     if (!reply.isSignal()) return Unexpected();

@@ -78,7 +78,8 @@ class Client {
 
   // Sends a signal to a process of any node by its global pid, as the user of this process; with
   // `start_ticks` other than 0, only if the process started then (its stat says so). It is asked
-  // once: of a daemon that ends or stays silent meanwhile, the outcome is kUnknown.
+  // once: if the daemon here ends or stays silent meanwhile, the error is kUnknown, and so is what
+  // became of the signal.
   absl::StatusOr<proc::SignalOutcome> Signal(int32_t gpid, int signal, uint64_t start_ticks);
 
   // The daemon's pid in this process's pid namespace; 0: it is in none that can be seen from here.

@@ -36,7 +36,9 @@ TEST(SpellOutSignals, Rewrites_the_signals_of_kill_and_pkill_alone) {
   EXPECT_EQ(SpellOutSignals({"--socket", "kill", "pkill", "-SIGHUP", "-f", "x"}),
             (Words{"--socket", "kill", "pkill", "--signal=SIGHUP", "-f", "x"}));
   EXPECT_EQ(SpellOutSignals({"pkill", "--", "-9"}), (Words{"pkill", "--", "-9"}));
-  EXPECT_EQ(SpellOutSignals({"kill", "-h", "-l", "-BOGUS"}), (Words{"kill", "-h", "-l", "-BOGUS"}));
+  EXPECT_EQ(SpellOutSignals({"kill", "-h", "-l"}), (Words{"kill", "-h", "-l"}));
+  EXPECT_EQ(SpellOutSignals({"kill", "-BOGUS", "-99", "1"}),
+            (Words{"kill", "--signal=BOGUS", "--signal=99", "1"}));
   EXPECT_EQ(SpellOutSignals({"ps", "-9"}), (Words{"ps", "-9"}));
   EXPECT_EQ(SpellOutSignals({"--socket"}), (Words{"--socket"}));
   EXPECT_EQ(SpellOutSignals({}), Words{});
