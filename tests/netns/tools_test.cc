@@ -111,12 +111,13 @@ TEST_F(Tools, Sum_up_the_cluster) {
 }
 
 TEST_F(Tools, Draw_the_cluster_on_a_terminal) {
-  const std::string server = absl::StrCat("clustix-test-", getpid());
-  auto tmux = [&](std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"tmux", "-L", server});
-    return *cluster::RunTool(arguments, "");
-  };
   for (const std::string tool : {"top", "htop"}) {
+    // One server each: the last one may still be at its end when the next is started.
+    const std::string server = absl::StrCat(layout().base(), "/tmux-", tool);
+    auto tmux = [&](std::vector<std::string> arguments) {
+      arguments.insert(arguments.begin(), {"tmux", "-f", "/dev/null", "-S", server});
+      return *cluster::RunTool(arguments, "");
+    };
     std::vector<std::string> start = {"new-session", "-d", "-x", "180", "-y", "60"};
     for (const std::string& word : InShell(1, {tool})) start.push_back(word);
     ASSERT_SUCCESS(tmux(start));
