@@ -77,7 +77,8 @@ class Checks(unittest.TestCase):
     def run_check(self, check, *arguments):
         return subprocess.run(
             [sys.executable, os.path.join(HERE, check + ".py"), "--root", self.root, *arguments],
-            capture_output=True, text=True, env={**os.environ, "XDG_CACHE_HOME": self.root + "/build/cache"})
+            capture_output=True, text=True,
+            env={**os.environ, "XDG_CACHE_HOME": self.root + "/build/cache", "CLUSTIX_TIDY": ""})
 
     def assert_clean(self, check, *arguments):
         run = self.run_check(check, *arguments)

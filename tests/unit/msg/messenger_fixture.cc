@@ -64,9 +64,14 @@ void MessengerFixture::SetUp() {
     }
     return;
   }
+  // An address of this process's own: on 127.0.0.1, somebody else could take a port that is free
+  // again before it is listened at.
+  const pid_t pid = getpid();
+  const std::string own = "127." + std::to_string(64 + (pid >> 16)) + "." +
+                          std::to_string(pid >> 8 & 255) + "." + std::to_string(pid & 255);
   NullListener null_listener;
   for (NodeId node = 1; node <= 3; ++node) {
-    auto listener = io_->Listen("127.0.0.1:0", {}, &null_listener);
+    auto listener = io_->Listen(own + ":0", {}, &null_listener);
     ASSERT_TRUE(listener.ok()) << listener.status();
     addresses_[node] = io_->LocalAddress(*listener);
     io_->CloseListener(*listener);
