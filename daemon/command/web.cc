@@ -36,9 +36,11 @@ int RunWeb(const Context& context, const std::string& listen) {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&ends, signal);
   pthread_sigmask(SIG_BLOCK, &ends, nullptr);
 
-  // Somebody who types this wants to know at once that there is no daemon.
-  absl::StatusOr<Connection> connection = ConnectToDaemon(context);
-  if (!connection.ok()) return Fail(connection.status());
+  // Somebody who types this wants to know at once that there is no daemon. The connection is not
+  // kept: the daemon counts them.
+  if (absl::StatusOr<Connection> now = ConnectToDaemon(context); !now.ok()) {
+    return Fail(now.status());
+  }
   web::Site site([&context]() -> absl::StatusOr<std::string> {
     absl::StatusOr<Connection> found = ConnectToDaemon(context);
     if (!found.ok()) return found.status();
