@@ -2,16 +2,9 @@
 #include "lib/kddm/message.h"
 
 #include "lib/kddm/limits.h"
+#include "lib/kddm/wire.h"
 
 namespace clustix::kddm {
-namespace {
-
-// Fixed part: kind, flags, epoch, key, request, stamp, version, peer, bytes of data.
-constexpr size_t kHeaderBytes = 56;
-constexpr size_t kReportEntryBytes = 24;
-constexpr size_t kDoubtBytes = 4;
-
-}  // namespace
 
 const char* KindName(Kind kind) {
   switch (kind) {
@@ -76,17 +69,17 @@ const char* StatusName(Status status) {
 }
 
 size_t WireBytes(const Message& message) {
-  size_t bytes = kHeaderBytes;
+  size_t bytes = kWireHeaderBytes;
   if (message.data != nullptr) bytes += message.data->size();
   if (message.report != nullptr) {
-    bytes += message.report->entries.size() * kReportEntryBytes;
-    bytes += message.report->doubts.size() * kDoubtBytes;
+    bytes += kWireReportBytes + message.report->entries.size() * kWireEntryBytes;
+    bytes += message.report->doubts.size() * kWireDoubtBytes;
   }
   return bytes;
 }
 
 Lane LaneOf(const Message& message) {
-  return WireBytes(message) > kHeaderBytes + kSmallBytes ? Lane::kBulk : Lane::kControl;
+  return WireBytes(message) > kWireHeaderBytes + kSmallBytes ? Lane::kBulk : Lane::kControl;
 }
 
 }  // namespace clustix::kddm
