@@ -26,9 +26,12 @@ enum class SetRequestKind : uint32_t {
   // `argument` the hold. kNotFound counts as success: the object may be made by the put. Its
   // hold is then given, too.
   kGrab = 2,
-  kPut = 3,      // `argument` is the hold: the staged bytes are the value, and the hold ends
+  // `argument` is the hold: the staged bytes are the value, and the hold ends. The reply's argument
+  // is the ticket of a loan (lib/cache/lender.h) if the object is this program's from now on, else
+  // 0.
+  kPut = 3,
   kRelease = 4,  // `argument` is the hold, which ends; nothing is written
-  kSet = 5,      // the staged bytes are the value, whatever was there
+  kSet = 5,      // the staged bytes are the value, whatever was there; the reply as kPut's
   kTouch = 6,    // if there is no object, the staged bytes are its value; the reply as kGet's
   kRemove = 7,
   kFind = 8,      // as kGet, but nobody is asked: kNotFound unless a readable copy is here
