@@ -25,6 +25,8 @@ void Bell::Ring() const {
   }
 }
 
+void Bell::Close() const { shutdown(fd_.get(), SHUT_RDWR); }
+
 // One look: who rings faster than we listen keeps the bell ringing, but not us in here.
 bool Bell::Silence() const {
   std::array<char, 4096> bytes;

@@ -26,6 +26,8 @@ class Bell {
   void Ring() const;
   // Readable once the other end has rung, or is gone.
   const base::UniqueFd& fd() const { return fd_; }
+  // Tells both ends that this one is gone, though its descriptor stays. Any thread.
+  void Close() const;
   // Makes this end quiet again, without blocking. False: the other end is gone.
   bool Silence() const;
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A client's side of loans (lender.h): grab and put of objects that are lent to it, without a word
-// with the daemon. One thread at a time; other threads of the process ask the daemon for the
-// object, as other processes do.
+// with the daemon. A Borrower is for one thread at a time; what it has grabbed, for any one thread.
 #ifndef CLUSTIX_LIB_CACHE_BORROWER_H_
 #define CLUSTIX_LIB_CACHE_BORROWER_H_
 
@@ -98,7 +97,8 @@ inline GrabResult Borrower::Grab(uint32_t set, uint64_t id, Grabbed* grabbed) {
     tickets_.erase(found);
     return GrabResult::kNotLent;
   }
-  if (slot.in_use.load(std::memory_order_relaxed) != 0) [[unlikely]]
+  // Acquire: another thread may have put before.
+  if (slot.in_use.load(std::memory_order_acquire) != 0) [[unlikely]]
     return GrabResult::kHeld;
   slot.in_use.store(1, std::memory_order_relaxed);
   fence_.Pass();

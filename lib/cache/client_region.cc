@@ -60,11 +60,16 @@ void ClientRegion::GiveStripe(PinStripe* stripe) {
   stripes_taken_.fetch_and(~(uint64_t{1} << index), std::memory_order_release);
 }
 
-RingResult ClientRegion::Ask(const Request& request) {
-  if (unanswered_ == kRingSlots) return RingResult::kNotNow;
+RingResult ClientRegion::Ask(const Request& request, bool more) {
+  if (unanswered_.load(std::memory_order_acquire) == kRingSlots) return RingResult::kNotNow;
+  // Before the push, after which the answer may be counted at any time.
+  unanswered_.fetch_add(1, std::memory_order_relaxed);
   const RingResult result = requests_.Push(request);
-  if (result != RingResult::kDone) return result;
-  ++unanswered_;
+  if (result != RingResult::kDone) {
+    unanswered_.fetch_sub(1, std::memory_order_relaxed);
+    return result;
+  }
+  if (more) return result;
   // Before the daemon sleeps, it says so and looks again: one of us sees the other.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (node_->page().daemon_sleeps.load(std::memory_order_relaxed) != 0) bell_.Ring();
@@ -77,7 +82,7 @@ absl::StatusOr<Reply> ClientRegion::AwaitReply(uint64_t deadline_ns) {
   for (;;) {
     const RingResult result = replies_.Pop(&reply);
     if (result == RingResult::kDone) {
-      --unanswered_;
+      unanswered_.fetch_sub(1, std::memory_order_release);
       return reply;
     }
     if (result == RingResult::kBroken) {

@@ -45,9 +45,14 @@ class ClientRegion {
   Staging& staging_use() { return staging_use_; }
   std::byte* staging() const { return region()->staging.data(); }
 
-  // The rest is for one thread at a time.
-  // kNotNow: kRingSlots questions wait for their answers already; take some first.
-  RingResult Ask(const Request& request);
+  // Ends the session: whoever awaits a reply, or will, gets kUnavailable, and the daemon learns
+  // that this client is gone. Any thread.
+  void Close() const { bell_.Close(); }
+
+  // The rest is for two threads at a time: one that asks, and one that awaits replies.
+  // kNotNow: kRingSlots questions wait for their answers already; take some first. `more`: another
+  // question follows at once, so that only the last one need wake the daemon.
+  RingResult Ask(const Request& request, bool more = false);
   // The next answer, waited for until `deadline_ns` of CLOCK_MONOTONIC. kDeadlineExceeded: there is
   // none yet; kUnavailable: the daemon is gone; kInternal: the ring is broken, reconnect.
   absl::StatusOr<Reply> AwaitReply(uint64_t deadline_ns);
@@ -65,7 +70,7 @@ class ClientRegion {
   Staging staging_use_;
   RingProducer<Request> requests_;
   RingConsumer<Reply> replies_;
-  uint64_t unanswered_ = 0;
+  std::atomic<uint64_t> unanswered_{0};
   base::SpinPolicy spin_policy_;
 };
 static_assert(kStripes == 64, "one word says which stripes are taken");
