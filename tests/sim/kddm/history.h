@@ -6,6 +6,7 @@
 #ifndef CLUSTIX_TESTS_SIM_KDDM_HISTORY_H_
 #define CLUSTIX_TESTS_SIM_KDDM_HISTORY_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -45,7 +46,10 @@ struct Judgement {
 // told so until somebody writes or removes.
 Judgement JudgeLinearizable(const std::vector<Call>& calls, bool may_be_lost);
 
-// Calls of any objects, all returned, at most 24; by client in the order of their invocation.
+// Calls of any objects, at most kSequentialCallsMax, none of which was told of a loss. Each
+// client's calls in the order of their invocation; a call that never returned happened at any time,
+// or not.
+inline constexpr size_t kSequentialCallsMax = 20;
 Judgement JudgeSequential(const std::vector<Call>& calls);
 
 std::string Describe(const Call& call);

@@ -90,5 +90,37 @@ TEST(History, Accepts_one_order_that_suits_every_client) {
   EXPECT_TRUE(JudgeSequential(calls).ok);
 }
 
+TEST(History, Rejects_independent_readers_that_disagree) {
+  const std::vector<Call> calls = {
+      At(1, 9, What::kWrite, 1, 1, 1, 0), At(1, 9, What::kWrite, 2, 2, 2, 1),
+      At(2, 3, What::kRead, 1, 0, 3, 0),  At(4, 5, What::kRead, 0, 0, 3, 1),
+      At(2, 3, What::kRead, 2, 0, 4, 1),  At(4, 5, What::kRead, 0, 0, 4, 0)};
+  EXPECT_FALSE(JudgeSequential(calls).ok);
+}
+
+TEST(History, Accepts_a_stale_read_that_no_client_can_notice) {
+  const std::vector<Call> calls = {At(1, 2, What::kWrite, 1, 1, 1, 0),
+                                   At(3, 4, What::kRead, 0, 0, 2, 0)};
+  EXPECT_TRUE(JudgeSequential(calls).ok) << "sequential consistency knows no time";
+  EXPECT_FALSE(JudgeLinearizable(calls, false).ok);
+}
+
+TEST(History, Rejects_a_client_that_does_not_see_its_own_write) {
+  const std::vector<Call> calls = {At(1, 2, What::kWrite, 1, 1, 1, 0),
+                                   At(3, 4, What::kRead, 0, 0, 1, 0)};
+  EXPECT_FALSE(JudgeSequential(calls).ok);
+}
+
+TEST(History, Lets_a_call_without_an_end_stand_anywhere_in_the_order_of_all) {
+  const Call open = At(1, kNever, What::kWrite, 1, 1, 1, 0);
+  EXPECT_TRUE(
+      JudgeSequential({open, At(2, 3, What::kRead, 0, 0, 2, 0), At(4, 5, What::kRead, 1, 0, 2, 0)})
+          .ok);
+  EXPECT_TRUE(JudgeSequential({open, At(2, 3, What::kRead, 0, 0, 2, 0)}).ok);
+  EXPECT_FALSE(
+      JudgeSequential({open, At(2, 3, What::kRead, 1, 0, 2, 0), At(4, 5, What::kRead, 0, 0, 2, 0)})
+          .ok);
+}
+
 }  // namespace
 }  // namespace clustix::sim
