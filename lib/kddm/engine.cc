@@ -35,11 +35,7 @@ void Engine::InstallView(const member::View& view) {
   holder_.OnHomesChanged(changed, [&](const ReportEntry& entry) {
     reports[now.HomeOf(entry.key)]->entries.push_back(entry);
   });
-  for (auto& [node, report] : reports) {
-    Message message{.kind = Kind::kReport};
-    message.report = std::move(report);
-    context_.Send(node, std::move(message));
-  }
+  for (auto& [node, report] : reports) home_.SendReport(node, std::move(report));
   Settle();
   // Messages of this view that came before it did.
   std::deque<std::pair<NodeId, Message>> early = std::exchange(future_, {});

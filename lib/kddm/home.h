@@ -46,6 +46,9 @@ class Home {
   // A view was installed; `before` is the map of homes until then. Returns what to tell the new
   // homes about objects that are lost, by object.
   std::vector<ReportEntry> InstallView(const HomeMap& before);
+  // Tells `to` what this node holds and knows in the view just installed; later, if it was to be
+  // home of a bucket that is now at `to`, and has not heard everybody about it.
+  void SendReport(NodeId to, std::shared_ptr<Report> report);
   // Adds to a report, to the home of some buckets or of all: in which of them unknown objects may
   // be lost ones, as far as this node knows.
   void AddDoubts(Report& report, const std::function<bool(Bucket)>& of) const;
@@ -163,7 +166,7 @@ class Home {
   // The transaction, if it waits in this phase for this answer.
   Transaction* Awaiting(Slot slot, Phase phase, NodeId from, Stamp stamp);
 
-  // View changes: home_view.cc.
+  // View changes: home_view.cc and home_rebuild.cc.
   struct Gain {
     std::set<Bucket> buckets;
     std::set<NodeId> waiting;
@@ -174,8 +177,21 @@ class Home {
     size_t failures = 0, settled_members = 0;  // as a member said that is not fresh
     bool all_fresh = true;                     // nobody was in a view before this one
   };
+  // A report that waits for rebuilds of buckets that went on to `to` before they were complete:
+  // what the homes before said of their objects is told to nobody else.
+  struct Owed {
+    Epoch about = 0;  // the view of the report
+    NodeId to = kNoNode;
+    std::map<Epoch, std::set<Bucket>> passed;  // by the rebuild
+    std::vector<ReportEntry> marks;            // what they said, so far
+    std::shared_ptr<Report> report = nullptr;
+  };
   Gain* GainOf(const ObjectKey& key);
+  void PassOn(Epoch epoch, Bucket bucket);
+  void TakeMarks(Epoch epoch, const Gain& gain);
+  void PayOwed();
   void CountFailures(const HomeMap& before);
+  void LearnDoubts(const Gain& gain);
   bool MustBeSomewhere(Slot slot);
   void LeaveBuckets(std::vector<ReportEntry>& marks);
   void TakeBuckets();
@@ -192,6 +208,7 @@ class Home {
   Directory directory_;
   absl::flat_hash_map<Slot, std::unique_ptr<Transaction>> transactions_;  // never walked
   std::map<Epoch, Gain> rebuilds_;
+  std::vector<Owed> owed_;
   std::deque<ObjectKey> tombstones_;
   // Doubt (home_view.cc).
   std::vector<DoubtMask> doubts_;       // by bucket

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a view change means to a home. Three kinds of buckets: those that go to another home are
-// forgotten (holders report to the new one, requesters ask it again); those that come are rebuilt
-// from the reports of all members, and meanwhile their messages wait; in all others only the
-// objects that a dead node had to do with need work.
+// What a view change means to a home. Three kinds of buckets: those that go to another home and
+// those that come stand in home_rebuild.cc; in all others only the objects that a dead node had to
+// do with need work.
 #include <algorithm>
 #include <cassert>
 
@@ -74,6 +73,20 @@ void Home::CountFailures(const HomeMap& before) {
   }
 }
 
+// What all members said of the buckets that this node has taken.
+void Home::LearnDoubts(const Gain& gain) {
+  if (settled_members_ == 0) {  // this node is new, and learns how things stand
+    failures_ = gain.failures + gain.later_failures;
+    settled_members_ = gain.settled_members;
+  }
+  for (const Bucket bucket : gain.buckets) {
+    doubts_[bucket] = gain.all_fresh ? DoubtMask{0} : gain.doubts.at(bucket);
+    if (gain.later_failures > 0) {
+      doubts_[bucket] |= MaskOf(gain.failures + gain.later_failures, gain.settled_members);
+    }
+  }
+}
+
 void Home::AddDoubts(Report& report, const std::function<bool(Bucket)>& of) const {
   report.failures = failures_;
   report.settled_members = settled_members_;
@@ -82,193 +95,6 @@ void Home::AddDoubts(Report& report, const std::function<bool(Bucket)>& of) cons
     if (doubts_[i] != 0 && of(bucket))
       report.doubts.push_back({.bucket = bucket, .mask = doubts_[i]});
   }
-}
-
-// Of an object that goes to another home: should nobody turn out to have it, then it is lost.
-bool Home::MustBeSomewhere(Slot slot) {
-  const DirEntry& entry = directory_.table().at(slot);
-  const Transaction* under_way = FindTransaction(slot);
-  // It was about to be removed.
-  if (under_way != nullptr && under_way->current.want == Want::kPut &&
-      under_way->current.data == nullptr) {
-    return false;
-  }
-  if (!IsVolatile(entry.key.set)) return entry.content != Content::kAbsent;
-  // Who has it exclusively knows better than the home whether it exists: it may just have given
-  // back that it does not. But what a requester that died was to be given may be in no copy.
-  const bool returning = under_way != nullptr && under_way->phase == Phase::kRecall &&
-                         under_way->recall_mode == RecallMode::kReturn;
-  if (entry.exclusive) return returning || !context_.homes.IsMember(entry.owner);
-  const bool leaving = under_way != nullptr && under_way->phase == Phase::kUnblock;
-  if (leaving && !context_.homes.IsMember(under_way->current.from)) return true;
-  return entry.content != Content::kAbsent;
-}
-
-void Home::LeaveBuckets(std::vector<ReportEntry>& marks) {
-  directory_.table().Walk([&](Slot slot) {
-    const DirEntry& entry = directory_.table().at(slot);
-    if (IsHome(entry.key)) return;
-    const Transaction* under_way = FindTransaction(slot);
-    const bool unproven = under_way != nullptr && under_way->unproven != Transaction::Unproven::kNo;
-    if (entry.exclusive && !IsVolatile(entry.key.set) && !unproven) {
-      marks.push_back({.key = entry.key,
-                       .version = entry.version,
-                       .role = Role::kGranted,
-                       .content = Content::kAbsent,
-                       .grantee = entry.owner,
-                       .demoted = 0,
-                       .grantee_lives = false,
-                       .removing = false});
-    }
-    if (MustBeSomewhere(slot)) {
-      marks.push_back({.key = entry.key,
-                       .version = entry.version,
-                       .role = Role::kExists,
-                       .content = entry.content,
-                       .grantee = kNoNode,
-                       .demoted = 0,
-                       .grantee_lives = false,
-                       .removing = false});
-    }
-    if (entry.busy) {
-      const Transaction& transaction = TransactionOf(slot);
-      if (transaction.current.want == Want::kRepair) --repairs_;
-      for (const Request& request : transaction.queue) {
-        if (request.want == Want::kRepair) --repairs_;
-      }
-      transactions_.erase(slot);
-      --busy_;
-    }
-    directory_.Erase(slot);
-  });
-  for (auto& [epoch, gain] : rebuilds_) {
-    std::erase_if(gain.buckets,
-                  [this](Bucket bucket) { return context_.homes.HomeOf(bucket) != context_.self; });
-    std::erase_if(gain.waiting, [&, since = epoch](NodeId node) {
-      return context_.homes.MemberSince(node) == 0 || context_.homes.MemberSince(node) > since;
-    });
-  }
-}
-
-void Home::TakeBuckets() {
-  Gain gain;
-  for (size_t i = 0; i < context_.homes.buckets(); ++i) {
-    const Bucket bucket = static_cast<Bucket>(i);
-    if (context_.homes.HomeOf(bucket) == context_.self &&
-        context_.homes.HomeSince(bucket) == context_.homes.epoch()) {
-      gain.buckets.insert(bucket);
-    }
-  }
-  if (gain.buckets.empty()) return;
-  for (const Bucket bucket : gain.buckets) gain.doubts[bucket] = kAllDoubt;
-  gain.waiting.insert(context_.homes.members().begin(), context_.homes.members().end());
-  rebuilds_[context_.homes.epoch()] = std::move(gain);
-}
-
-Home::Gain* Home::GainOf(const ObjectKey& key) {
-  if (rebuilds_.empty()) return nullptr;
-  const Bucket bucket = context_.homes.BucketOf(key);
-  for (auto& [epoch, gain] : rebuilds_) {
-    if (gain.buckets.contains(bucket)) return &gain;
-  }
-  return nullptr;
-}
-
-void Home::OnReport(NodeId from, const Message& message) {
-  const auto found = rebuilds_.find(message.epoch);
-  if (found == rebuilds_.end() || found->second.waiting.erase(from) == 0) return;
-  Gain& gain = found->second;
-  for (const ReportEntry& entry : message.report->entries) {
-    gain.reports[{entry.key.set, entry.key.object}].push_back({.node = from, .entry = entry});
-  }
-  gain.all_fresh = gain.all_fresh && message.report->fresh;
-  if (gain.settled_members == 0) {
-    gain.failures = message.report->failures;
-    gain.settled_members = message.report->settled_members;
-  }
-  std::map<Bucket, DoubtMask> said;
-  for (const Doubt& doubt : message.report->doubts) said[doubt.bucket] = doubt.mask;
-  for (auto& [bucket, least] : gain.doubts) {
-    const auto doubted = said.find(bucket);
-    least = static_cast<DoubtMask>(least & (doubted == said.end() ? 0 : doubted->second));
-  }
-  FinishGains();
-}
-
-// Opens the buckets of which all members have reported.
-void Home::FinishGains() {
-  for (auto at = rebuilds_.begin(); at != rebuilds_.end();) {
-    if (!at->second.waiting.empty()) {
-      ++at;
-      continue;
-    }
-    const Epoch epoch = at->first;
-    Gain gain = std::move(at->second);
-    at = rebuilds_.erase(at);
-    if (settled_members_ == 0) {  // this node is new, and learns how things stand
-      failures_ = gain.failures + gain.later_failures;
-      settled_members_ = gain.settled_members;
-    }
-    for (const Bucket bucket : gain.buckets) {
-      doubts_[bucket] = gain.all_fresh ? DoubtMask{0} : gain.doubts.at(bucket);
-      if (gain.later_failures > 0) {
-        doubts_[bucket] |= MaskOf(gain.failures + gain.later_failures, gain.settled_members);
-      }
-    }
-    for (const auto& [id, reports] : gain.reports) {
-      const ObjectKey key{.object = id.second, .set = id.first};
-      if (!gain.buckets.contains(context_.homes.BucketOf(key))) continue;
-      std::vector<NodeReport> alive;
-      for (const NodeReport& report : reports) {
-        const Epoch since = context_.homes.MemberSince(report.node);
-        if (since != 0 && since <= epoch) alive.push_back(report);
-      }
-      if (!alive.empty()) Adopt(key, alive, epoch);
-    }
-    for (const auto& [from, message] : gain.early) {
-      const Epoch since = context_.homes.MemberSince(from);
-      if (since != 0 && since <= message.epoch && IsHome(message.key)) OnMessage(from, message);
-    }
-  }
-}
-
-void Home::Adopt(const ObjectKey& key, const std::vector<NodeReport>& reports, Epoch epoch) {
-  const Rebuilt rebuilt = Rebuild(reports, [this, epoch](NodeId node) {
-    const Epoch since = context_.homes.MemberSince(node);
-    return since != 0 && since <= epoch;
-  });
-  const Slot slot = EntryOf(key);
-  DirEntry& entry = directory_.table().at(slot);
-  if (rebuilt.content != Content::kAbsent || rebuilt.owner != kNoNode) {
-    entry.content = rebuilt.content;
-    entry.version = std::max(entry.version, rebuilt.version);
-  }
-  if (rebuilt.content == Content::kData) entry.version = rebuilt.version;
-  if (rebuilt.content == Content::kLost && IsLinked(key.set)) entry.content = Content::kAbsent;
-  entry.exclusive = rebuilt.owner != kNoNode;
-  entry.owner = rebuilt.owner;
-  for (const NodeId node : rebuilt.readers) directory_.AddSharer(slot, node);
-  if (rebuilt.writer != kNoNode) directory_.AddSharer(slot, rebuilt.writer);
-  Transaction& transaction = TransactionOf(slot);
-  transaction.leftover = rebuilt.leftover;
-  // What was kept for the case that the owner of a volatile object does not get it is of no use
-  // any more, and would be taken for its value once the owner has failed.
-  const bool useless = IsVolatile(key.set) && entry.exclusive;
-  for (const NodeId node : rebuilt.holders) {
-    if (useless) transaction.leftover.push_back(node);
-    if (useless || node == context_.self) continue;
-    if (!entry.backups.Add(node)) transaction.leftover.push_back(node);
-  }
-  // Whoever backs it up may still think that it does so in case a grant was lost, or that it is
-  // needed whoever commits.
-  entry.demoted = entry.unsure = entry.backups.size() > 0;
-  if (rebuilt.unproven && !IsVolatile(key.set)) {
-    using Unproven = Transaction::Unproven;
-    transaction.unproven = rebuilt.removing ? Unproven::kRemoval : Unproven::kValue;
-    entry.unsure = false;  // all are demoted for the owner, and are to stay so
-  }
-  QueueRepair(slot);
-  Serve(slot);
 }
 
 void Home::QueueRepair(Slot slot) {
@@ -293,13 +119,16 @@ void Home::AdvanceRepair(Slot slot) {
     return;
   }
   if (!at_owner && PullValue(slot)) return;
+  const bool its_own = entry.exclusive && entry.owner == context_.self;
+  if (!at_owner && !its_own && entry.content == Content::kData && HasValue(entry)) {
+    // The home's own copy, too, may have been put aside for a grant. But nothing commits without
+    // the home, whoever has the object exclusively.
+    holder_.KeepForHome(entry.key, entry.version, holder_.Peek(entry.key, entry.version));
+  }
   if (!entry.exclusive && entry.content != Content::kAbsent) {
     const Copy* own = holder_.Find(entry.key);
     if (entry.content == Content::kLost && own != nullptr && own->content == Content::kData) {
       DropOld(slot, context_.self);  // what is not current is not to be found later
-    } else if (entry.content == Content::kData && HasValue(entry)) {
-      // The home's own copy, too, may have been put aside for a grant.
-      holder_.KeepForHome(entry.key, entry.version, holder_.Peek(entry.key, entry.version));
     }
     if (BackUp(slot, kNoNode, entry.version, nullptr)) return;
   }
@@ -387,6 +216,8 @@ void Home::Survive(Slot slot, size_t members_before) {
   if (transaction != nullptr && dead(transaction->current.from)) {
     // Even if the node comes back, it is not the one that asked.
     if (committing) entry.owner = kNoNode;
+    // Copies are being put aside for a grant to it, until holds there end: not settled before.
+    if (transaction->invalidated && transaction->current.want == Want::kWrite) QueueRepair(slot);
     TransactionOf(slot).current.from = kNoNode;
   }
   if (entry.busy) SurviveTransaction(slot, committing ? kNoNode : dead_owner);

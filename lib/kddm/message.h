@@ -116,7 +116,7 @@ struct Message {
   Epoch epoch = 0;  // of the sender's view
   ObjectKey key = {};
   RequestId request = 0;  // of the requester, also in what is said on its behalf
-  Stamp stamp = 0;        // of the home
+  Stamp stamp = 0;        // of the home; kReport: the epoch of the view that it is about
   Version version = 0;
   NodeId peer = kNoNode;  // kRecall: who wants it; kInv, kBackup: who is granted it
   Status status = Status::kOk;

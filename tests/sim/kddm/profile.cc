@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/kddm/profile.h"
 
+#include "tests/sim/kddm/history.h"
+
 namespace clustix::sim {
 
 Profile::Profile(base::Prng prng) {
@@ -37,6 +39,14 @@ Profile::Profile(base::Prng prng) {
   if (prng.Chance(4, 5)) fault_interval = prng.Between(2, 20) * kMs;
   one_at_a_time = prng.Chance(1, 2);
   joins = prng.Chance(1, 4);
+  // Holds that outlast the failure and the return of whoever waits for them.
+  if (prng.Chance(1, 4)) {
+    hold_max = prng.Between(2, 30) * kMs;
+    max_hold = prng.Between(2, 30) * kMs;
+  }
+  down_min = prng.Chance(1, 2) ? 3 * kMs : prng.Between(1, 1000) * kUs;
+  short_story = prng.Chance(1, 8);
+  if (short_story) calls_per_object = prng.Between(3, kSequentialCallsMax / count);
 }
 
 }  // namespace clustix::sim

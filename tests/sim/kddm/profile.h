@@ -28,8 +28,10 @@ struct Profile {
   uint64_t cancel_in_100 = 0;
   uint64_t write_in_100 = 50;
   uint64_t large_in_100 = 0;  // values that travel on the bulk lane
+  bool short_story = false;   // few enough calls in all to be judged as a whole
   TimeNs faults_end = 0;
   TimeNs fault_interval = 0;   // 0: no faults
+  TimeNs down_min = 0;         // of a node that failed
   bool one_at_a_time = false;  // the next fault waits until the last one's damage is repaired
   bool joins = false;          // some nodes come late
 };

@@ -148,6 +148,8 @@ void Program::OnCompletion(NodeId node, const kddm::Completion& completion) {
 
 void Program::Held(Client& client, const kddm::Completion& completion) {
   client.call.seen = ValueOf(completion);
+  client.held = completion.version;
+  client.revoked = false;
   const bool grab = client.step == Step::kGrab;
   client.step = grab ? Step::kHeldGrab : Step::kHeldGet;
   if (!grab) Record(client);
@@ -222,6 +224,7 @@ void Program::OnRevoked(NodeId node, kddm::OpId hold) {
   Client& client = clients_[found->second];
   trace_.Note(node, "revoked", client.id);
   // A grab's client notices when it puts.
+  client.revoked = true;
   if (client.step == Step::kHeldGrab) return;
   ops_.erase(found);
   ThinkThenAct(client);
@@ -256,8 +259,27 @@ void Program::OnDown(NodeId node) {
 
 void Program::OnTouched(const kddm::ObjectKey& key) {
   if (!violation_.empty()) return;
-  const std::string wrong = cluster_->CheckExclusion(key);
+  std::string wrong = cluster_->CheckExclusion(key);
+  if (wrong.empty()) wrong = CheckHolds(key);
   if (!wrong.empty()) Fail(wrong);
+}
+
+// What a client holds for reading stays as it read it, and readable, so nobody else has it
+// exclusively; what it has grabbed is its alone. Until it gives it back, or is told otherwise.
+std::string Program::CheckHolds(const kddm::ObjectKey& key) const {
+  for (const Client& client : clients_) {
+    const bool reads = client.step == Step::kHeldGet, writes = client.step == Step::kHeldGrab;
+    if ((!reads && !writes) || !(profile_.objects[client.call.object] == key)) continue;
+    if (!ops_.contains(client.hold) || client.revoked) continue;
+    const kddm::Holder& holder = cluster_->engine(client.node)->holder();
+    const kddm::State state = holder.Access(key);
+    const std::string who = "object " + std::to_string(key.object & 255) + ", held by client " +
+                            std::to_string(client.id) + " on node " + std::to_string(client.node);
+    if (reads && state == kddm::State::kInvalid) return who + ", is taken from it";
+    if (writes && state != kddm::State::kExclusive) return who + ", is not its alone";
+    if (reads && holder.Find(key)->version != client.held) return who + ", changes";
+  }
+  return "";
 }
 
 void Program::ReadAll() {
@@ -290,7 +312,22 @@ std::string Program::Judge() const {
     const Judgement judgement = JudgeLinearizable(history_[object], may_be_lost);
     if (!judgement.ok) return "object " + std::to_string(object) + " is " + judgement.why;
   }
-  return "";
+  return profile_.short_story ? JudgeWhole() : "";
+}
+
+// All objects together: one order that suits every client.
+std::string Program::JudgeWhole() const {
+  std::vector<Call> all;
+  for (size_t object = 0; object < history_.size(); ++object) {
+    if (!cluster_->Lossless(profile_.objects[object].set)) return "";
+    const std::vector<Call>& calls = history_[object];
+    all.insert(all.end(), calls.begin(), calls.end());
+  }
+  // Not the reads at the end: they are many, and alone with their client.
+  const size_t of_programs = profile_.nodes * profile_.clients_per_node;
+  std::erase_if(all, [of_programs](const Call& call) { return call.client >= of_programs; });
+  if (all.size() > kSequentialCallsMax) return "";
+  return JudgeSequential(all).why;
 }
 
 }  // namespace clustix::sim

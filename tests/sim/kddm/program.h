@@ -60,7 +60,9 @@ class Program final : public Cluster::Listener {
     Step step = Step::kIdle;
     kddm::OpId op = 0;    // under way
     kddm::OpId hold = 0;  // of a get or a grab
-    uint64_t round = 0;   // tells a timer whether it is still about this operation
+    kddm::Version held = 0;
+    bool revoked = false;
+    uint64_t round = 0;  // tells a timer whether it is still about this operation
     Call call;
   };
 
@@ -74,6 +76,9 @@ class Program final : public Cluster::Listener {
   void GiveUpLater(Client& client);
   void Fail(const std::string& what);
   kddm::Data NewData(Call& call);
+  // What is wrong with the holds of the object; empty: nothing.
+  std::string CheckHolds(const kddm::ObjectKey& key) const;
+  std::string JudgeWhole() const;
 
   const Profile& profile_;
   base::Prng prng_;

@@ -91,9 +91,9 @@ class World {
   }
 
   void ComeBack(NodeId node) {
-    scheduler_.After(3 * kMs + prng_.Between(1, 2 * profile_.fault_interval), [this, node] {
-      cluster_.InView(node) ? ComeBack(node) : cluster_.Restart(node);
-    });
+    scheduler_.After(
+        profile_.down_min + prng_.Between(1, 2 * profile_.fault_interval),
+        [this, node] { cluster_.InView(node) ? ComeBack(node) : cluster_.Restart(node); });
   }
 
   void Heal() {

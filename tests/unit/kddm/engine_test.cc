@@ -289,5 +289,59 @@ TEST(Engine, A_removal_whose_home_fails_at_any_moment_happens_once) {
   }
 }
 
+// The next home's copy, too, was put aside for the grant to the owner; but from then on nothing is
+// committed without that home.
+TEST(Engine, An_owner_and_the_bucket_s_home_may_change_at_once_after_an_earlier_failure) {
+  for (const NodeId writer : {2, 3, 4}) {
+    for (const NodeId owner : {2, 3, 4}) {
+      Mesh mesh(4);
+      const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+      mesh.Set(writer, key, "x");
+      mesh.Grab(owner, key);
+      mesh.Crash({1});
+      mesh.Change({owner}, {1});  // the new node is home again
+      mesh.Deliver();
+      EXPECT_EQ(mesh.Get(1, key), "x") << writer << " wrote, " << owner << " grabbed";
+    }
+  }
+}
+
+// The copy that is held will be put aside for the grant to a node that is dead by then.
+TEST(Engine, A_cluster_is_not_settled_while_an_invalidation_for_a_dead_writer_is_under_way) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  mesh.Set(1, key, "x");
+  const NodeId backup = mesh.engine(2).holder().Find(key) != nullptr ? 2 : 3;
+  const NodeId writer = static_cast<NodeId>(5 - backup);
+  const OpId hold = mesh.Hold(backup, key);
+  mesh.Grab(writer, key);
+  mesh.Crash({writer});
+  EXPECT_FALSE(mesh.engine(1).home().all_settled());
+  mesh.Release(backup, hold);
+  EXPECT_TRUE(mesh.engine(1).home().all_settled());
+  mesh.Crash({1});
+  EXPECT_EQ(mesh.Get(backup, key), "x");
+}
+
+// Only the first home knew that the object is lost, and the second had no time to learn it.
+TEST(Engine, What_a_home_knows_survives_two_moves_of_the_bucket_at_once) {
+  size_t stories = 0;
+  for (NodeId third = 9; third < 32; ++third) {
+    Mesh mesh(3);
+    const ObjectKey key = Mesh::PlacedAt(third, kVolatile);
+    const NodeId home = mesh.engine(1).homes().HomeOf(key);
+    const NodeId writer = home % 3 + 1, other = writer % 3 + 1;
+    ASSERT_EQ(mesh.Set(writer, key, "x"), "x");
+    mesh.Crash({writer});
+    ASSERT_EQ(mesh.Get(other, key), "lost");
+    mesh.Change({}, {8});
+    if (mesh.engine(home).homes().HomeOf(key) == 8) ++stories;
+    mesh.Change({}, {third});
+    mesh.Deliver();
+    EXPECT_EQ(mesh.Get(third, key), "lost") << third;
+  }
+  EXPECT_GT(stories, 0u);
+}
+
 }  // namespace
 }  // namespace clustix::kddm

@@ -30,6 +30,7 @@ class Mesh {
       Boot(node);
     }
     InstallView();
+    Deliver();
   }
 
   Engine& engine(NodeId node) { return *nodes_.at(node).engine; }
@@ -54,6 +55,14 @@ class Mesh {
                         .hold = false,
                         .data = text.empty() ? nullptr : Text(text)});
     Collect(node);
+    return op;
+  }
+  // A get that holds.
+  OpId Hold(NodeId node, const ObjectKey& key) {
+    const OpId op = next_op_++;
+    engine(node).Start({.id = op, .kind = OpKind::kGet, .key = key, .hold = true, .data = nullptr});
+    Collect(node);
+    Deliver();
     return op;
   }
   OpId BeginPut(NodeId node, OpId hold, const std::string& text) {
@@ -128,19 +137,27 @@ class Mesh {
     return told_;
   }
 
-  // Crashes nodes at once; the others go on in a view without them.
-  void Crash(const std::vector<NodeId>& nodes) {
-    for (const NodeId node : nodes) {
+  // Nodes crash and others join, all in one view.
+  void Change(const std::vector<NodeId>& crashed, const std::vector<NodeId>& joined) {
+    for (const NodeId node : crashed) {
       nodes_.erase(node);
       std::erase(members_, node);
     }
+    for (const NodeId node : joined) {
+      members_.push_back(node);
+      Boot(node);
+    }
+    std::sort(members_.begin(), members_.end());
     InstallView();
   }
+  // Crashes nodes at once; the others go on in a view without them.
+  void Crash(const std::vector<NodeId>& nodes) {
+    Change(nodes, {});
+    Deliver();
+  }
   void Join(NodeId node) {
-    members_.push_back(node);
-    std::sort(members_.begin(), members_.end());
-    Boot(node);
-    InstallView();
+    Change({}, {node});
+    Deliver();
   }
 
   // How many nodes hold the value that is current.
@@ -171,7 +188,6 @@ class Mesh {
       engine(node).InstallView({.epoch = epoch_, .members = members_});
       Collect(node);
     }
-    Deliver();
   }
   void Collect(NodeId node) {
     Outbox out = engine(node).TakeOutbox();
