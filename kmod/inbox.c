@@ -21,7 +21,8 @@ struct delivery {
 	struct kccm_remote *remote;
 	u64 request;  /* the caller's number of the call */
 	u32 sessions; /* of the remote when it came: its credit and its answer belong to that one */
-	bool reserved;
+	enum kccm_message_origin origin;
+	struct delivery *next; /* kccm_inbox::done_with */
 	/* An answer that waits for room. */
 	u16 status;
 	u32 answer_length;
@@ -39,13 +40,21 @@ static void delivery_free(struct delivery *delivery)
 	struct kccm_remote *remote = delivery->remote;
 
 	kvfree(delivery->answer);
-	kccm_message_free(remote->node, delivery, delivery->reserved);
+	kccm_message_free(remote->node, delivery, delivery->origin);
 	kccm_remote_put(remote);
 }
 
 static struct delivery *first_of(struct list_head *list)
 {
 	return list_first_entry_or_null(list, struct delivery, incoming.entry);
+}
+
+static void drop_all(struct list_head *messages)
+{
+	struct delivery *delivery, *next;
+
+	list_for_each_entry_safe(delivery, next, messages, incoming.entry)
+		delivery_free(delivery);
 }
 
 static bool is_direct(const struct delivery *delivery)
@@ -65,17 +74,17 @@ static void leave_to_work(struct kccm_inbox *inbox)
 int kccm_inbox_put(struct kccm_remote *remote, const struct kccm_message *message)
 {
 	struct kccm_inbox *inbox = &remote->inboxes[message->lane];
+	enum kccm_message_origin origin;
 	struct delivery *delivery;
-	bool reserved;
 
-	delivery = kccm_message_alloc(remote->node, sizeof(*delivery) + message->length, &reserved);
+	delivery = kccm_message_alloc(remote->node, sizeof(*delivery) + message->length, &origin);
 	if (!delivery)
 		return -ENOMEM;
 	kref_get(&remote->refs);
 	delivery->remote = remote;
 	delivery->request = message->request;
 	delivery->sessions = remote->sessions;
-	delivery->reserved = reserved;
+	delivery->origin = origin;
 	delivery->answer = NULL;
 	delivery->incoming = (struct kccm_incoming){
 		.net = remote->node->net,
@@ -91,7 +100,7 @@ int kccm_inbox_put(struct kccm_remote *remote, const struct kccm_message *messag
 
 	spin_lock(&inbox->lock);
 	list_add_tail(&delivery->incoming.entry, &inbox->messages);
-	inbox->waiting++;
+	inbox->came++;
 	if (inbox->state == KCCM_INBOX_EMPTY) {
 		if (is_direct(delivery))
 			inbox->state = KCCM_INBOX_DIRECT;
@@ -284,21 +293,27 @@ void kccm_inbox_answer(struct kccm_inbox *inbox)
 	}
 }
 
-/* Credit for what direct handlers have given back. Under the node's lock. */
+/* Credit for what direct handlers have given back, and an end of it. Under the node's lock. */
 static void grant(struct kccm_remote *remote, unsigned int lane)
 {
 	struct kccm_inbox *inbox = &remote->inboxes[lane];
+	struct delivery *delivery;
 
 	if (inbox->given_back && remote->session && remote->sessions == inbox->given_back_sessions)
 		kccm_peer_consume(remote->session, lane, inbox->given_back, inbox->given_back_bytes,
 				  remote->node->now_ns);
 	inbox->given_back = 0;
 	inbox->given_back_bytes = 0;
+	while ((delivery = inbox->done_with)) {
+		inbox->done_with = delivery->next;
+		kccm_message_recycle(remote->node, delivery, delivery->origin);
+		kccm_remote_put(remote); /* not the last: the inbox is at work */
+	}
 }
 
 /*
  * By a direct handler, for the peer to hear of when all are done, or before too much comes together. Not by
- * one that may wait: it could be for an answer that the peer has no credit to send.
+ * one that may wait: it could be for an answer that the peer has no credit to send. Takes the delivery.
  */
 static void note_given_back(struct delivery *delivery)
 {
@@ -314,6 +329,8 @@ static void note_given_back(struct delivery *delivery)
 	}
 	inbox->given_back++;
 	inbox->given_back_bytes += delivery->incoming.length;
+	delivery->next = inbox->done_with;
+	inbox->done_with = delivery;
 }
 
 static void give_back(struct delivery *delivery, u16 status)
@@ -326,12 +343,12 @@ static void give_back(struct delivery *delivery, u16 status)
 	}
 	if (in_work(inbox_of(delivery)) && inbox_of(delivery)->direct) {
 		note_given_back(delivery);
-	} else {
-		kccm_node_lock(node);
-		if (is_current(delivery))
-			consume(delivery);
-		kccm_node_unlock(node);
+		return;
 	}
+	kccm_node_lock(node);
+	if (is_current(delivery))
+		consume(delivery);
+	kccm_node_unlock(node);
 	delivery_free(delivery);
 }
 
@@ -343,61 +360,77 @@ EXPORT_SYMBOL_GPL(kccm_release);
 
 /* --- through ---------------------------------------------------------------------------------- */
 
-static void hand_over(struct delivery *delivery)
-{
-	struct kccm_node *node = delivery->remote->node;
-	struct kccm_handler *handler = kccm_handler_get(node->home, delivery->incoming.port);
-
-	if (!handler) {
-		atomic64_inc(&node->no_such_port);
-		give_back(delivery, KCCM_STATUS_NO_SUCH_PORT);
-		return;
-	}
-	handler->receive(&delivery->incoming, handler->context);
-	kccm_handler_put(handler);
-}
-
 static struct kccm_remote *remote_of(struct kccm_inbox *inbox)
 {
 	return container_of(inbox - inbox->lane, struct kccm_remote, inboxes[0]);
 }
 
-/* Whether there is one that we may hand over. Under inbox->lock. */
-static bool has_next(struct kccm_inbox *inbox, bool direct)
+static void leave_handler(struct kccm_handler *handler)
 {
-	struct delivery *delivery = first_of(&inbox->messages);
-
-	return inbox->state != KCCM_INBOX_ENDED && delivery && (!direct || is_direct(delivery));
+	if (!handler)
+		return;
+	if (handler->caught_up)
+		handler->caught_up(handler->context);
+	kccm_handler_put(handler);
 }
 
-static struct delivery *next_of(struct kccm_inbox *inbox, bool direct)
+/*
+ * Hands over what is in the list, in order, as far as we may. A direct handler is kept from one message to
+ * the next of its port; one that may wait is looked up each time, so that who unregisters it waits for one.
+ */
+static void hand_over(struct kccm_inbox *inbox, struct list_head *messages)
 {
-	struct delivery *delivery = NULL;
+	struct kccm_node *node = remote_of(inbox)->node;
+	struct kccm_handler *handler = NULL;
+	struct delivery *delivery;
 
-	spin_lock(&inbox->lock);
-	if (has_next(inbox, direct)) {
-		delivery = first_of(&inbox->messages);
+	while ((delivery = first_of(messages)) && READ_ONCE(inbox->state) != KCCM_INBOX_ENDED) {
+		if (!handler || !inbox->direct || handler->port != delivery->incoming.port) {
+			leave_handler(handler);
+			handler = kccm_handler_get(node->home, delivery->incoming.port);
+		}
+		if (inbox->direct && handler && !(handler->flags & KCCM_HANDLER_DIRECT))
+			break;
 		list_del(&delivery->incoming.entry);
-		inbox->waiting--;
+		WRITE_ONCE(inbox->handed_over, inbox->handed_over + 1);
+		if (handler) {
+			handler->receive(&delivery->incoming, handler->context);
+		} else {
+			atomic64_inc(&node->no_such_port);
+			give_back(delivery, KCCM_STATUS_NO_SUCH_PORT);
+		}
+		if (!inbox->direct)
+			cond_resched();
 	}
-	spin_unlock(&inbox->lock);
-	return delivery;
+	leave_handler(handler);
 }
 
-/* False: more has come meanwhile. */
-static bool let_go(struct kccm_inbox *inbox, bool direct)
+static void take_all(struct kccm_inbox *inbox, struct list_head *messages)
 {
-	bool done;
+	spin_lock(&inbox->lock);
+	list_splice_init(&inbox->messages, messages);
+	spin_unlock(&inbox->lock);
+}
+
+/* Puts back what is not for us; of an inbox that has ended, drops it. False: there is more that is. */
+static bool let_go(struct kccm_inbox *inbox, struct list_head *messages)
+{
+	struct delivery *first;
+	bool done = true;
 
 	spin_lock(&inbox->lock);
-	done = !has_next(inbox, direct);
-	if (done && inbox->state != KCCM_INBOX_ENDED) {
-		if (list_empty(&inbox->messages))
+	if (inbox->state != KCCM_INBOX_ENDED) {
+		list_splice_init(messages, &inbox->messages);
+		first = first_of(&inbox->messages);
+		if (!first)
 			inbox->state = KCCM_INBOX_EMPTY;
-		else
+		else if (inbox->direct && !is_direct(first))
 			leave_to_work(inbox);
+		else
+			done = false;
 	}
 	spin_unlock(&inbox->lock);
+	drop_all(messages);
 	return done;
 }
 
@@ -405,21 +438,18 @@ static bool let_go(struct kccm_inbox *inbox, bool direct)
 static void run(struct kccm_inbox *inbox, bool direct)
 {
 	struct kccm_remote *remote = remote_of(inbox);
-	struct delivery *delivery;
+	LIST_HEAD(messages);
 
 	inbox->direct = direct;
 	do {
+		take_all(inbox, &messages);
 		WRITE_ONCE(inbox->runner, current);
-		while ((delivery = next_of(inbox, direct))) {
-			hand_over(delivery);
-			if (!direct)
-				cond_resched();
-		}
+		hand_over(inbox, &messages);
 		WRITE_ONCE(inbox->runner, NULL);
 		kccm_node_lock(remote->node);
 		grant(remote, inbox->lane);
 		kccm_node_unlock(remote->node);
-	} while (!let_go(inbox, direct));
+	} while (!let_go(inbox, &messages));
 }
 
 static void inbox_work(struct work_struct *work)
@@ -449,30 +479,21 @@ void kccm_inbox_init(struct kccm_inbox *inbox, u8 lane)
 	inbox->lane = lane;
 	spin_lock_init(&inbox->lock);
 	INIT_LIST_HEAD(&inbox->messages);
-	inbox->waiting = 0;
 	inbox->state = KCCM_INBOX_EMPTY;
 	INIT_LIST_HEAD(&inbox->unanswered);
 	INIT_WORK(&inbox->work, inbox_work);
 }
 
-unsigned int kccm_inbox_waiting(struct kccm_inbox *inbox)
+unsigned int kccm_inbox_waiting(const struct kccm_inbox *inbox)
 {
-	unsigned int waiting;
-
-	spin_lock(&inbox->lock);
-	waiting = inbox->waiting;
-	spin_unlock(&inbox->lock);
-	return waiting;
+	return READ_ONCE(inbox->came) - READ_ONCE(inbox->handed_over);
 }
 
 void kccm_inbox_end(struct kccm_inbox *inbox)
 {
-	struct delivery *delivery, *next;
-
 	spin_lock(&inbox->lock);
 	inbox->state = KCCM_INBOX_ENDED;
 	spin_unlock(&inbox->lock);
 	cancel_work_sync(&inbox->work);
-	list_for_each_entry_safe(delivery, next, &inbox->messages, incoming.entry)
-		delivery_free(delivery);
+	drop_all(&inbox->messages);
 }

@@ -11,6 +11,7 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
+struct delivery;
 struct kccm_incoming;
 struct kccm_message;
 struct kccm_remote;
@@ -26,8 +27,8 @@ struct kccm_inbox {
 	u8 lane;
 	spinlock_t lock;
 	struct list_head messages;
-	unsigned int waiting; /* in the list */
 	enum kccm_inbox_state state;
+	unsigned int came, handed_over; /* messages: for who looks at what is waiting */
 	struct work_struct work;
 
 	/* Of who has made it busy, for the handlers that it calls. */
@@ -36,6 +37,7 @@ struct kccm_inbox {
 	u32 given_back;		    /* messages that the peer gets its credit for at the end ... */
 	u32 given_back_sessions;    /* ... if it is still the same */
 	u64 given_back_bytes;
+	struct delivery *done_with; /* their memory: it goes when the peer has its credit */
 
 	/* Answers that there was no room for yet, or no memory. Under the node's lock. */
 	struct list_head unanswered;
@@ -52,7 +54,7 @@ bool kccm_inbox_claim(struct kccm_inbox *inbox);
 /* Hands over what is for direct handlers, up to the first message that is not. */
 void kccm_inbox_serve(struct kccm_inbox *inbox);
 /* How many messages wait for a handler. */
-unsigned int kccm_inbox_waiting(struct kccm_inbox *inbox);
+unsigned int kccm_inbox_waiting(const struct kccm_inbox *inbox);
 /* Waits for the handler that runs, and drops what waits. Nothing may be put any more. */
 void kccm_inbox_end(struct kccm_inbox *inbox);
 

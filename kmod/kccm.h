@@ -146,6 +146,11 @@ struct kccm_handler {
 	 * those of others come at the same time.
 	 */
 	void (*receive)(struct kccm_incoming *message, void *context);
+	/*
+	 * NULL, or called after receive(), in the same way, when for the moment there is nothing more
+	 * for it from that peer and lane: after one message or many.
+	 */
+	void (*caught_up)(void *context);
 	void *context;
 
 	/* The module's own. */

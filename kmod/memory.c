@@ -36,20 +36,30 @@ int kccm_reserve_init(struct kccm_reserve *reserve)
 	return 0;
 }
 
+static void *take_spare(struct kccm_reserve *reserve)
+{
+	void *message = reserve->spare_messages;
+
+	if (message) {
+		reserve->spare_messages = *(void **)message;
+		reserve->spares--;
+	}
+	return message;
+}
+
 void kccm_reserve_destroy(struct kccm_reserve *reserve)
 {
+	void *message;
+
+	while ((message = take_spare(reserve)))
+		kvfree(message);
 	mempool_destroy(reserve->messages);
 	mempool_destroy(reserve->blocks);
 }
 
-static void *attempt(struct kccm_node *node, size_t bytes)
-{
-	return kccm_fault_memory(node) ? NULL : kvmalloc(bytes, KCCM_GFP);
-}
-
 void *kccm_memory_alloc(struct kccm_node *node, size_t bytes)
 {
-	void *memory = attempt(node, bytes);
+	void *memory = kccm_fault_memory(node) ? NULL : kvmalloc(bytes, KCCM_GFP);
 
 	if (memory || bytes != KCCM_BLOCK_BYTES)
 		return memory;
@@ -66,21 +76,41 @@ void kccm_memory_free(struct kccm_node *node, void *memory, size_t bytes)
 		kvfree(memory);
 }
 
-void *kccm_message_alloc(struct kccm_node *node, size_t bytes, bool *reserved)
+void *kccm_message_alloc(struct kccm_node *node, size_t bytes, enum kccm_message_origin *origin)
 {
-	void *message = attempt(node, bytes);
+	bool small = bytes <= KCCM_SPARE_MESSAGE_BYTES;
+	void *message = NULL;
 
-	*reserved = !message && bytes <= KCCM_RESERVED_MESSAGE_BYTES;
-	if (!*reserved)
+	*origin = small ? KCCM_FROM_HEAP_SMALL : KCCM_FROM_HEAP;
+	if (!kccm_fault_memory(node)) {
+		message = small ? take_spare(&node->reserve) : NULL;
+		if (!message)
+			message = kvmalloc(small ? KCCM_SPARE_MESSAGE_BYTES : bytes, KCCM_GFP);
+	}
+	if (message || bytes > KCCM_RESERVED_MESSAGE_BYTES)
 		return message;
+	*origin = KCCM_FROM_RESERVE;
 	node->reserve.drawn++;
 	return mempool_alloc(node->reserve.messages, NO_WAITING);
 }
 
-void kccm_message_free(struct kccm_node *node, void *message, bool reserved)
+void kccm_message_free(struct kccm_node *node, void *message, enum kccm_message_origin origin)
 {
-	if (reserved)
+	if (origin == KCCM_FROM_RESERVE)
 		mempool_free(message, node->reserve.messages);
 	else
 		kvfree(message);
+}
+
+void kccm_message_recycle(struct kccm_node *node, void *message, enum kccm_message_origin origin)
+{
+	struct kccm_reserve *reserve = &node->reserve;
+
+	if (origin != KCCM_FROM_HEAP_SMALL || reserve->spares == KCCM_SPARE_MESSAGES) {
+		kccm_message_free(node, message, origin);
+		return;
+	}
+	*(void **)message = reserve->spare_messages;
+	reserve->spare_messages = message;
+	reserve->spares++;
 }

@@ -23,10 +23,24 @@ struct kccm_node;
 #define KCCM_RESERVED_MESSAGES 64
 #define KCCM_RESERVED_MESSAGE_BYTES 1024 /* the message's own struct included */
 
+/* So many small messages are kept for those to come: as many as one read of a socket can bring. */
+#define KCCM_SPARE_MESSAGES 512
+#define KCCM_SPARE_MESSAGE_BYTES 512
+
 struct kccm_reserve {
 	mempool_t *blocks;
 	mempool_t *messages;
-	u64 drawn; /* how often it was asked; under the node's lock */
+	/* Under the node's lock. */
+	u64 drawn;	      /* how often it was asked */
+	void *spare_messages; /* the first; each begins with a pointer to the next */
+	unsigned int spares;
+};
+
+/* Where the memory of a message is from, and must go back to. */
+enum kccm_message_origin {
+	KCCM_FROM_HEAP,
+	KCCM_FROM_HEAP_SMALL, /* KCCM_SPARE_MESSAGE_BYTES of it */
+	KCCM_FROM_RESERVE,
 };
 
 int kccm_reserve_init(struct kccm_reserve *reserve);
@@ -36,8 +50,10 @@ void kccm_reserve_destroy(struct kccm_reserve *reserve);
 void *kccm_memory_alloc(struct kccm_node *node, size_t bytes);
 void kccm_memory_free(struct kccm_node *node, void *memory, size_t bytes);
 
-/* For a message that has arrived; *reserved tells where it must go back to. Under the node's lock. */
-void *kccm_message_alloc(struct kccm_node *node, size_t bytes, bool *reserved);
-void kccm_message_free(struct kccm_node *node, void *message, bool reserved);
+/* For a message that has arrived. Under the node's lock. */
+void *kccm_message_alloc(struct kccm_node *node, size_t bytes, enum kccm_message_origin *origin);
+void kccm_message_free(struct kccm_node *node, void *message, enum kccm_message_origin origin);
+/* The same, but it may be kept for another. Under the node's lock. */
+void kccm_message_recycle(struct kccm_node *node, void *message, enum kccm_message_origin origin);
 
 #endif

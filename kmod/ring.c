@@ -191,13 +191,26 @@ int kccm_ring_pump(struct kccm_ring *ring)
 	return error;
 }
 
+/* What the program has consumed is looked at only when there seems to be no room. */
 static void receive(struct kccm_incoming *incoming, void *context)
 {
 	struct kccm_ring *ring = context;
 
 	mutex_lock(&ring->lock);
-	list_add_tail(&incoming->entry, &ring->waiting);
-	pump(ring);
+	if (ring->broken || !list_empty(&ring->waiting) || !put(ring, incoming)) {
+		list_add_tail(&incoming->entry, &ring->waiting);
+		pump(ring);
+	}
+	mutex_unlock(&ring->lock);
+}
+
+/* One wake-up for all that have come together. */
+static void caught_up(void *context)
+{
+	struct kccm_ring *ring = context;
+
+	mutex_lock(&ring->lock);
+	take_back(ring); /* so that a program that keeps up sees the same part of the arena again */
 	mutex_unlock(&ring->lock);
 	tell_program(ring);
 }
@@ -301,6 +314,7 @@ static struct kccm_ring *ring_new(struct kccm_channel *channel, const struct kcc
 		.port = bind->port,
 		.flags = KCCM_HANDLER_DIRECT, /* waits for memory at most, and no I/O for that */
 		.receive = receive,
+		.caught_up = caught_up,
 		.context = ring,
 	};
 	return ring;
