@@ -114,27 +114,19 @@ static u64 deadline_of(const struct kccm_call *call, u64 now_ns)
 	return call->timeout_ms ? now_ns + (u64)call->timeout_ms * NSEC_PER_MSEC : KCCM_NO_TIME;
 }
 
-static int post(struct kccm_node *node, struct kccm_remote *remote, struct kccm_call *call)
+/* `call` is NULL if nobody wants to hear of the message again. */
+static int post(struct kccm_node *node, struct kccm_remote *remote,
+		const struct kccm_message *message, struct kccm_call *call)
 {
-	const struct kccm_message message = {
-		.type = call->type,
-		.lane = call->to.lane,
-		.port = call->to.port,
-		.epoch = call->to.epoch,
-		.payload = call->request,
-		.length = call->request_length,
-	};
 	u64 now_ns = node->now_ns;
-	/* A message that nobody wants to hear of again has no node: see kccm_send(). */
-	u64 cookie = call->node ? (uintptr_t)call : 0;
 	int error;
 
-	if (call->type == KCCM_FRAME_REQUEST)
-		error = kccm_peer_call(remote->session, &message, cookie, deadline_of(call, now_ns),
-				       now_ns, &call->number);
+	if (message->type == KCCM_FRAME_REQUEST)
+		error = kccm_peer_call(remote->session, message, (uintptr_t)call,
+				       deadline_of(call, now_ns), now_ns, &call->number);
 	else
-		error = kccm_peer_send(remote->session, &message, cookie, now_ns);
-	if (!error)
+		error = kccm_peer_send(remote->session, message, (uintptr_t)call, now_ns);
+	if (!error && call)
 		call->open = true;
 	return error == -ENOBUFS ? -EAGAIN : error;
 }
@@ -154,51 +146,71 @@ static int wait_for_memory(void)
 	return fatal_signal_pending(current) ? -EINTR : 0;
 }
 
-static int submit(struct kccm_node *node, struct kccm_call *call, unsigned int flags)
+static void unlock(struct kccm_node *node, bool more)
+{
+	if (more)
+		kccm_node_unlock_more(node);
+	else
+		kccm_node_unlock(node);
+}
+
+static int submit(struct kccm_node *node, u16 to, const struct kccm_message *message,
+		  struct kccm_call *call, unsigned int flags)
 {
 	bool wait = !(flags & KCCM_NOWAIT) && !WARN_ON_ONCE(kccm_link_is_receiving());
 	struct kccm_remote *remote;
 	u32 room = 0;
 	int error;
 
-	if (call->to.lane >= KCCM_LANES)
+	if (message->lane >= KCCM_LANES)
 		return -EINVAL;
 	do {
 		kccm_node_lock(node);
-		remote = kccm_node_remote(node, call->to.node);
-		error = remote ? post(node, remote, call) : -ENOTCONN;
+		remote = kccm_node_remote(node, to);
+		error = remote ? post(node, remote, message, call) : -ENOTCONN;
 		if (error == -EAGAIN && wait) {
 			kref_get(&remote->refs);
-			room = remote->room[call->to.lane];
+			room = remote->room[message->lane];
 		}
-		if (flags & KCCM_MORE && !error)
-			kccm_node_unlock_more(node);
-		else
-			kccm_node_unlock(node);
+		unlock(node, flags & KCCM_MORE && !error);
 		if (!wait || (error != -EAGAIN && error != -ENOMEM))
 			return error;
-		error = error == -EAGAIN ? wait_for_room(node, remote, call->to.lane, room)
+		error = error == -EAGAIN ? wait_for_room(node, remote, message->lane, room)
 					 : wait_for_memory();
 	} while (!error);
 	return error;
 }
 
+static struct kccm_message message_to(const struct kccm_to *to, u8 type, const void *payload,
+				      u32 length)
+{
+	return (struct kccm_message){
+		.type = type,
+		.lane = to->lane,
+		.port = to->port,
+		.epoch = to->epoch,
+		.payload = payload,
+		.length = length,
+	};
+}
+
 /* Submits what has an outcome. On success the node's reference is the call's. */
 static int submit_for_outcome(struct net *net, struct kccm_call *call, u8 type, unsigned int flags)
 {
+	struct kccm_message message =
+		message_to(&call->to, type, call->request, call->request_length);
 	struct kccm_node *node = kccm_node_get(net);
 	int error;
 
 	if (!node)
 		return -ENOTCONN;
 	set_node(kccm_net_of(net), call, node);
-	call->type = type;
 	call->error = 0;
 	call->status = 0;
 	call->reply_length = 0;
 	INIT_LIST_HEAD(&call->entry);
 	init_completion(&call->settled);
-	error = submit(node, call, flags);
+	error = submit(node, call->to.node, &message, call, flags);
 	if (error) {
 		set_node(kccm_net_of(net), call, NULL);
 		kccm_node_put(node);
@@ -209,22 +221,49 @@ static int submit_for_outcome(struct net *net, struct kccm_call *call, u8 type, 
 int kccm_send(struct net *net, const struct kccm_to *to, const void *payload, u32 length,
 	      unsigned int flags)
 {
-	struct kccm_call message = {
-		.to = *to,
-		.request = payload,
-		.request_length = length,
-		.type = KCCM_FRAME_MESSAGE,
-	};
+	struct kccm_message message = message_to(to, KCCM_FRAME_MESSAGE, payload, length);
 	struct kccm_node *node = kccm_node_get(net);
 	int error;
 
 	if (!node)
 		return -ENOTCONN;
-	error = submit(node, &message, flags);
+	error = submit(node, to->node, &message, NULL, flags);
 	kccm_node_put(node);
 	return error;
 }
 EXPORT_SYMBOL_GPL(kccm_send);
+
+int kccm_send_many(struct net *net, const struct kccm_uring_message *messages, u32 count,
+		   const u8 *payloads, unsigned int flags, u32 *sent)
+{
+	struct kccm_node *node = kccm_node_get(net);
+	int error = 0;
+
+	*sent = 0;
+	if (!node)
+		return count ? -ENOTCONN : 0;
+	kccm_node_lock(node);
+	while (*sent < count) {
+		const struct kccm_uring_message *one = &messages[*sent];
+		const struct kccm_message message = {
+			.type = KCCM_FRAME_MESSAGE,
+			.lane = one->lane,
+			.port = one->port,
+			.epoch = one->epoch,
+			.payload = payloads + one->offset,
+			.length = one->length,
+		};
+		struct kccm_remote *remote = kccm_node_remote(node, one->node);
+
+		error = remote ? post(node, remote, &message, NULL) : -ENOTCONN;
+		if (error)
+			break;
+		++*sent;
+	}
+	unlock(node, flags & KCCM_MORE && !error);
+	kccm_node_put(node);
+	return error;
+}
 
 int kccm_send_async(struct net *net, struct kccm_call *call, unsigned int flags)
 {

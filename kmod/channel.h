@@ -9,6 +9,7 @@
 #include <linux/bitmap.h>
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/notifier.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -17,6 +18,7 @@
 #include "include/uapi/kccm.h"
 
 struct io_uring_cmd;
+struct kccm_batch;
 struct kccm_ring;
 struct net;
 
@@ -36,14 +38,39 @@ struct kccm_channel {
 
 	/* Lanes at which an ordered message was refused; a bit for each lane of each node. */
 	DECLARE_BITMAP(refused, (KCCM_NODE_MAX + 1) * KCCM_LANES);
+
+	struct mutex batch_lock;
+	struct kccm_batch *batch; /* that is being sent; NULL: none was yet */
 };
 
+/* channel.c. Of the namespace of who opens the file. An error pointer. */
+struct kccm_channel *kccm_channel_open(void);
+/* (1) No message comes in. (2) No news come. (3) The namespace may end. (4) Messages whose outcome is not
+ * known yet keep the channel.
+ */
+void kccm_channel_close(struct kccm_channel *channel);
 void kccm_channel_put(struct kccm_channel *channel);
+
+/*
+ * Whether an ordered message has to be refused, because one before it was. `flags` are its own: with
+ * KCCM_URING_RESUME the program begins again there.
+ */
+bool kccm_channel_refuses(struct kccm_channel *channel, u16 node, u8 lane, u8 flags);
+void kccm_channel_note_refusal(struct kccm_channel *channel, u16 node, u8 lane);
+/* A queue is full: poll tells when to try again. `writable` is what channel->writable was before. */
+void kccm_channel_note_congestion(struct kccm_channel *channel, u32 writable);
 
 /* command.c: fops->uring_cmd, and the end of the commands that files_struct `owner` has submitted.
  */
 int kccm_command_issue(struct io_uring_cmd *cmd, unsigned int issue_flags);
 void kccm_commands_cancel(struct kccm_channel *channel, const void *owner);
+/* What a command says, and from its buffer, which may be a registered one. */
+int kccm_command_args(const struct kccm_uring_cmd *entry, void *to, size_t bytes);
+int kccm_command_copy(struct io_uring_cmd *cmd, u64 from, u32 bytes, void *to);
+
+/* batch.c: SEND_MANY. */
+int kccm_batch_issue(struct kccm_channel *channel, struct io_uring_cmd *cmd,
+		     const struct kccm_uring_cmd *entry);
 
 int kccm_chardev_register(void);
 void kccm_chardev_unregister(void);

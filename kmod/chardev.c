@@ -3,60 +3,17 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
-#include <linux/nsproxy.h>
 #include <linux/poll.h>
-#include <linux/slab.h>
-#include <net/net_namespace.h>
 
 #include "channel.h"
-#include "compat.h"
-#include "kccm.h"
 #include "ring.h"
-
-static void channel_release(struct kref *refs)
-{
-	kfree(container_of(refs, struct kccm_channel, refs));
-}
-
-void kccm_channel_put(struct kccm_channel *channel)
-{
-	kref_put(&channel->refs, channel_release);
-}
-
-/* Under the node's lock. */
-static int hear_news(struct notifier_block *notifier, unsigned long news, void *data)
-{
-	struct kccm_channel *channel = container_of(notifier, struct kccm_channel, news);
-
-	if (news != KCCM_NEWS_WRITABLE && news != KCCM_NEWS_REMOVED)
-		return NOTIFY_DONE;
-	spin_lock(&channel->lock);
-	channel->writable++;
-	channel->congested = false;
-	spin_unlock(&channel->lock);
-	wake_up_interruptible_poll(&channel->wait, EPOLLOUT | EPOLLWRNORM);
-	return NOTIFY_OK;
-}
 
 static int chardev_open(struct inode *inode, struct file *file)
 {
-	struct kccm_channel *channel = kzalloc(sizeof(*channel), GFP_KERNEL_ACCOUNT);
-	int error;
+	struct kccm_channel *channel = kccm_channel_open();
 
-	if (!channel)
-		return -ENOMEM;
-	kref_init(&channel->refs);
-	init_waitqueue_head(&channel->wait);
-	spin_lock_init(&channel->lock);
-	INIT_LIST_HEAD(&channel->commands);
-	channel->news.notifier_call = hear_news;
-	channel->net = get_net(current->nsproxy->net_ns);
-	error = kccm_register_notifier(channel->net, &channel->news);
-	if (error) {
-		put_net(channel->net);
-		kccm_channel_put(channel);
-		return error;
-	}
+	if (IS_ERR(channel))
+		return PTR_ERR(channel);
 	file->private_data = channel;
 	return nonseekable_open(inode, file);
 }
@@ -71,18 +28,10 @@ static int chardev_flush(struct file *file, fl_owner_t owner)
 	return 0;
 }
 
-/*
- * Parked commands and mappings hold the file: there are none. (1) No message comes in. (2) No news
- * come. (3) The namespace may end. (4) Messages whose outcome is not known yet keep the channel.
- */
+/* Parked commands and mappings hold the file: there are none. */
 static int chardev_release(struct inode *inode, struct file *file)
 {
-	struct kccm_channel *channel = file->private_data;
-
-	kccm_ring_end(channel);
-	kccm_unregister_notifier(channel->net, &channel->news);
-	put_net(channel->net);
-	kccm_channel_put(channel);
+	kccm_channel_close(file->private_data);
 	return 0;
 }
 

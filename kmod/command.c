@@ -173,12 +173,27 @@ void kccm_commands_cancel(struct kccm_channel *channel, const void *owner)
 
 /* --- the way in ------------------------------------------------------------------------------- */
 
-static int copy_args(const struct kccm_uring_cmd *entry, void *to, size_t bytes)
+int kccm_command_args(const struct kccm_uring_cmd *entry, void *to, size_t bytes)
 {
 	/* What is beyond our structure is looked through for other than zeros. */
 	if (entry->args_bytes > PAGE_SIZE)
 		return -E2BIG;
 	return copy_struct_from_user(to, bytes, u64_to_user_ptr(entry->args), entry->args_bytes);
+}
+
+int kccm_command_copy(struct io_uring_cmd *cmd, u64 from, u32 bytes, void *to)
+{
+	struct iov_iter iter;
+	int error;
+
+	if (!bytes)
+		return 0;
+	if (!(cmd->flags & IORING_URING_CMD_FIXED))
+		return copy_from_user(to, u64_to_user_ptr(from), bytes) ? -EFAULT : 0;
+	error = io_uring_cmd_import_fixed(from, bytes, WRITE, &iter, cmd);
+	if (!error && copy_from_iter(to, bytes, &iter) != bytes)
+		error = -EFAULT;
+	return error;
 }
 
 static void free_payload(void *payload, const u8 *small)
@@ -190,8 +205,7 @@ static void free_payload(void *payload, const u8 *small)
 /* The payload in memory of ours, from kvmalloc() or, if it is small, in `small`, if that is not NULL. */
 static int copy_payload(struct io_uring_cmd *cmd, u64 from, u32 length, u8 *small, void **payload)
 {
-	struct iov_iter iter;
-	int error = 0;
+	int error;
 
 	*payload = NULL;
 	if (length > KCCM_PAYLOAD_MAX)
@@ -201,14 +215,7 @@ static int copy_payload(struct io_uring_cmd *cmd, u64 from, u32 length, u8 *smal
 	*payload = small && length <= SMALL_BYTES ? small : kvmalloc(length, GFP_KERNEL_ACCOUNT);
 	if (!*payload)
 		return -ENOMEM;
-	if (!(cmd->flags & IORING_URING_CMD_FIXED)) {
-		if (copy_from_user(*payload, u64_to_user_ptr(from), length))
-			error = -EFAULT;
-	} else {
-		error = io_uring_cmd_import_fixed(from, length, WRITE, &iter, cmd);
-		if (!error && copy_from_iter(*payload, length, &iter) != length)
-			error = -EFAULT;
-	}
+	error = kccm_command_copy(cmd, from, length, *payload);
 	if (error) {
 		free_payload(*payload, small);
 		*payload = NULL;
@@ -226,34 +233,17 @@ static struct kccm_to address_of(const struct kccm_uring_send *send)
 	};
 }
 
-/* An ordered message is refused as long as one before it was, until the program begins again there.
- */
 static bool is_refused(struct kccm_channel *channel, const struct kccm_uring_send *send)
 {
-	unsigned int bit = send->node * KCCM_LANES + send->lane;
-
-	if (!(send->flags & KCCM_URING_ORDERED) || send->node > KCCM_NODE_MAX ||
-	    send->lane >= KCCM_LANES)
-		return false;
-	if (send->flags & KCCM_URING_RESUME)
-		clear_bit(bit, channel->refused);
-	return test_bit(bit, channel->refused);
+	return send->flags & KCCM_URING_ORDERED &&
+	       kccm_channel_refuses(channel, send->node, send->lane, send->flags);
 }
 
+/* What follows an ordered message that was refused is refused, too. */
 static void note_refusal(struct kccm_channel *channel, const struct kccm_to *to, int error)
 {
-	if ((error == -EAGAIN || error == -ENOMEM) && to->node <= KCCM_NODE_MAX &&
-	    to->lane < KCCM_LANES)
-		set_bit(to->node * KCCM_LANES + to->lane, channel->refused);
-}
-
-/* Poll tells when to try again, unless it became possible meanwhile. */
-static void note_congestion(struct kccm_channel *channel, u32 writable_before)
-{
-	spin_lock(&channel->lock);
-	if (channel->writable == writable_before)
-		channel->congested = true;
-	spin_unlock(&channel->lock);
+	if (error == -EAGAIN || error == -ENOMEM)
+		kccm_channel_note_refusal(channel, to->node, to->lane);
 }
 
 static void command_init(struct command *command, struct kccm_channel *channel, u32 timeout_ms)
@@ -301,7 +291,7 @@ static int park(struct command *command, struct io_uring_cmd *cmd, unsigned int 
 	else
 		error = kccm_send_async(channel->net, call, how);
 	if (error == -EAGAIN)
-		note_congestion(channel, writable);
+		kccm_channel_note_congestion(channel, writable);
 	if (error) {
 		if (command->ordered)
 			note_refusal(channel, &call->to, error);
@@ -368,7 +358,7 @@ static int send_unconfirmed(struct kccm_channel *channel, struct io_uring_cmd *c
 		return error;
 	error = kccm_send(channel->net, &to, payload, send->length, how);
 	if (error == -EAGAIN)
-		note_congestion(channel, writable);
+		kccm_channel_note_congestion(channel, writable);
 	free_payload(payload, small);
 	return error;
 }
@@ -415,7 +405,7 @@ static int issue_send(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 {
 	struct kccm_uring_send send;
 	struct kccm_to to;
-	int error = copy_args(entry, &send, sizeof(send));
+	int error = kccm_command_args(entry, &send, sizeof(send));
 
 	if (!error)
 		error = check_send(&send, send.flags & KCCM_URING_CONFIRM);
@@ -438,7 +428,7 @@ static int issue_call(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 {
 	struct kccm_uring_call args;
 	struct kccm_to to;
-	int error = copy_args(entry, &args, sizeof(args));
+	int error = kccm_command_args(entry, &args, sizeof(args));
 
 	if (!error)
 		error = check_send(&args.request, true);
@@ -462,7 +452,7 @@ static int issue_reply(struct kccm_ring *ring, struct io_uring_cmd *cmd,
 {
 	struct kccm_uring_reply reply;
 	void *payload;
-	int error = copy_args(entry, &reply, sizeof(reply));
+	int error = kccm_command_args(entry, &reply, sizeof(reply));
 
 	if (error)
 		return error;
@@ -483,7 +473,7 @@ static int issue_bind(struct kccm_channel *channel, const struct kccm_uring_cmd 
 {
 	struct kccm_uring_bind __user *args = u64_to_user_ptr(entry->args);
 	struct kccm_uring_bind bind;
-	int error = copy_args(entry, &bind, sizeof(bind));
+	int error = kccm_command_args(entry, &bind, sizeof(bind));
 
 	if (!error && entry->args_bytes < sizeof(bind))
 		error = -EINVAL;
@@ -514,11 +504,14 @@ static int issue(struct io_uring_cmd *cmd, unsigned int issue_flags)
 		return -EINVAL;
 	switch (cmd->cmd_op) {
 	case KCCM_URING_FEATURES:
-		return KCCM_COMPAT_URING_CANCEL ? KCCM_URING_F_CANCEL : 0;
+		return KCCM_URING_F_SEND_MANY |
+		       (KCCM_COMPAT_URING_CANCEL ? KCCM_URING_F_CANCEL : 0);
 	case KCCM_URING_BIND:
 		return issue_bind(channel, &entry);
 	case KCCM_URING_SEND:
 		return issue_send(channel, cmd, &entry, issue_flags);
+	case KCCM_URING_SEND_MANY:
+		return kccm_batch_issue(channel, cmd, &entry);
 	case KCCM_URING_CALL:
 		return issue_call(channel, cmd, &entry, issue_flags);
 	case KCCM_URING_REPLY:

@@ -93,7 +93,6 @@ struct kccm_call {
 	struct list_head entry;
 	struct completion settled;
 	u64 number;
-	u8 type;
 	bool open;
 	bool at_once; /* `done` does not wait, and is called under the node's lock: command.c's */
 };

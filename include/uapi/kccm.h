@@ -110,6 +110,8 @@ enum kccm_attribute {
  *              a port.
  *   SEND       struct kccm_uring_send: a one-way message. The result is 0 once it is queued or,
  *              with KCCM_URING_CONFIRM, once the peer has accepted it; then the time limit holds.
+ *   SEND_MANY  struct kccm_uring_send_many: one-way messages, as many SENDs without KCCM_URING_CONFIRM
+ *              would do, at a small part of their cost; see below. KCCM_URING_F_SEND_MANY.
  *   CALL       struct kccm_uring_call: the result is the length of the answer, which lies in
  *              `reply`; `status` and `reply_length` are filled in.
  *   REPLY      struct kccm_uring_reply: answers a call that has come through the ring. The result
@@ -127,13 +129,23 @@ enum kccm_attribute {
  * file to that peer and lane are refused, too, with -EAGAIN, until one has KCCM_URING_RESUME
  * besides. Refusals are completed in the order of submission.
  *
+ * SEND_MANY takes up to KCCM_URING_MANY_MAX messages, to any nodes, lanes and ports. They are queued in
+ * their order, up to the first that cannot be: the result is how many are queued, and if that is not all
+ * of them, `error` says why the next one is not, in the words of SEND; -EFAULT and -EINVAL besides, if it
+ * is described wrongly. If that is the first one, `error` is the result, too, so that a result above 0 is
+ * success, in part. With a result that is negative otherwise, because the arguments or what they point to
+ * cannot be read, nothing was looked at, and `error` is as it was. What is not queued has not been looked at,
+ * either, and is the program's to submit again. With KCCM_URING_ORDERED it counts as refused, every message
+ * of it for its own peer and lane, but for the one that `error` is about unless that is -EAGAIN or -ENOMEM:
+ * what is behind it in other commands is refused until a message has KCCM_URING_RESUME.
+ *
  * No command stays in the kernel longer than its time limit, of at most KCCM_URING_TIMEOUT_MAX_MS:
  * before Linux 6.7, a process that ends or calls execve() waits for its commands. Since then they
  * are cancelled at once; so are, on all kernels, those of a process that closes the file. A
  * cancelled command ends with -ECANCELED and as -EREMOTEIO.
  *
- * Payloads are copied when a command is submitted, from any memory, or, with
- * IORING_URING_CMD_FIXED, from a registered buffer. Arguments, and the memory for an answer, belong
+ * Payloads, and the messages of a SEND_MANY, are copied when a command is submitted, from any memory, or,
+ * with IORING_URING_CMD_FIXED, from a registered buffer. Arguments, and the memory for an answer, belong
  * to the kernel until the completion.
  *
  * The ring. mmap() of `ring_bytes` at offset KCCM_MMAP_RING, read-only, shows a struct
@@ -160,6 +172,7 @@ enum kccm_attribute {
  * messages that were not consumed are dropped, though their senders know them as accepted.
  */
 #define KCCM_URING_F_CANCEL (1u << 0) /* commands of a process that ends are cancelled at once */
+#define KCCM_URING_F_SEND_MANY (1u << 1)
 
 #define KCCM_URING_TIMEOUT_MAX_MS 60000
 #define KCCM_URING_ENTRIES_MAX 65536
@@ -175,6 +188,7 @@ enum kccm_uring_op {
 	KCCM_URING_CALL,
 	KCCM_URING_REPLY,
 	KCCM_URING_PUMP,
+	KCCM_URING_SEND_MANY,
 };
 
 /* In the submission entry. */
@@ -210,6 +224,30 @@ struct kccm_uring_send {
 	__u8 flags; /* KCCM_URING_CONFIRM (of a SEND only), _ORDERED, _RESUME */
 	__u16 zero;
 	__u32 timeout_ms; /* of a call or with KCCM_URING_CONFIRM: 1 to KCCM_URING_TIMEOUT_MAX_MS */
+	__u32 zero2;
+};
+
+#define KCCM_URING_MANY_MAX 256
+#define KCCM_URING_MANY_BYTES_MAX 65536
+
+struct kccm_uring_send_many {
+	__u64 messages; /* address of as many struct kccm_uring_message as `count` says */
+	__u64 payloads; /* of the memory that all their payloads lie in, in any order, or the same */
+	__u32 payload_bytes; /* of that memory, up to KCCM_URING_MANY_BYTES_MAX */
+	__u32 count;	     /* 1 to KCCM_URING_MANY_MAX */
+	__u32 flags;	     /* KCCM_URING_ORDERED, _MORE */
+	__s32 error;	     /* 0; filled in if not all of them are queued */
+};
+
+struct kccm_uring_message {
+	__u32 offset; /* of the payload, from `payloads` on */
+	__u32 length;
+	__u32 epoch;
+	__u16 node;
+	__u16 port;
+	__u8 lane;
+	__u8 flags; /* KCCM_URING_RESUME */
+	__u16 zero;
 	__u32 zero2;
 };
 

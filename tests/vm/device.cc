@@ -89,6 +89,16 @@ int Device::Send(unsigned node, unsigned port, std::string_view payload, unsigne
   return Do(KCCM_URING_SEND, &send, sizeof(send));
 }
 
+int Device::SendMany(kccm_uring_send_many& many, std::vector<kccm_uring_message>& messages,
+                     std::string_view payloads, bool fixed_buffer) {
+  many.messages = reinterpret_cast<uint64_t>(messages.data());
+  many.payloads = reinterpret_cast<uint64_t>(payloads.data());
+  many.payload_bytes = static_cast<uint32_t>(payloads.size());
+  many.count = static_cast<uint32_t>(messages.size());
+  many.error = 0;
+  return Result(Start(KCCM_URING_SEND_MANY, &many, sizeof(many), fixed_buffer));
+}
+
 int Device::Confirm(unsigned node, unsigned port, std::string_view payload, unsigned timeout_ms) {
   kccm_uring_send send = MakeSend(node, port, payload, 0);
   send.flags = KCCM_URING_CONFIRM;

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "include/uapi/kccm.h"
 
@@ -40,6 +41,9 @@ class Device {
   int Do(unsigned op, const void* arguments = nullptr, size_t bytes = 0);
 
   int Send(unsigned node, unsigned port, std::string_view payload, unsigned lane = 0);
+  // One command for all; `many` has its flags, and gets the rest.
+  int SendMany(kccm_uring_send_many& many, std::vector<kccm_uring_message>& messages,
+               std::string_view payloads, bool fixed_buffer = false);
   int Confirm(unsigned node, unsigned port, std::string_view payload, unsigned timeout_ms);
   int Reply(uint64_t request, std::string_view payload, unsigned status = 0);
 

@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <random>
 #include <thread>
 #include <vector>
@@ -87,6 +88,115 @@ TEST_F(DeviceTest, Refuses_what_is_ordered_behind_a_refusal_until_it_is_resumed)
   EXPECT_EQ(send(large.size(), 1, KCCM_URING_ORDERED), -EAGAIN);
   EXPECT_EQ(send(large.size(), 1, KCCM_URING_ORDERED | KCCM_URING_RESUME), -EAGAIN);
   EXPECT_EQ(send(1, 1, KCCM_URING_ORDERED), -EAGAIN) << "refused again";
+}
+
+kccm_uring_message MessageTo(unsigned node, unsigned lane, size_t offset, size_t length,
+                             unsigned flags = 0) {
+  kccm_uring_message message = {};
+  message.offset = static_cast<uint32_t>(offset);
+  message.length = static_cast<uint32_t>(length);
+  message.node = static_cast<uint16_t>(node);
+  message.port = kPort;
+  message.lane = static_cast<uint8_t>(lane);
+  message.flags = static_cast<uint8_t>(flags);
+  return message;
+}
+
+TEST_F(DeviceTest, Sends_many_messages_by_one_command) {
+  ASSERT_EQ(one_.Bind(kPort), 0);
+  ASSERT_EQ(two_.Bind(kPort), 0);
+  std::string buffer(KCCM_URING_MANY_BYTES_MAX, '\0');
+  std::vector<kccm_uring_message> messages;
+  for (size_t i = 0; i < KCCM_URING_MANY_MAX; ++i) {
+    const size_t bytes = i % 200;
+    std::fill_n(buffer.begin() + static_cast<ptrdiff_t>(i * 256), bytes,
+                static_cast<char>('a' + i % 26));
+    messages.push_back(MessageTo(2, 0, i * 256, bytes));
+  }
+  kccm_uring_send_many many = {};
+  EXPECT_EQ(one_.SendMany(many, messages, buffer), KCCM_URING_MANY_MAX);
+  EXPECT_EQ(many.error, 0);
+  for (size_t i = 0; i < messages.size(); ++i) {
+    ASSERT_EQ(two_.Next().payload, std::string(i % 200, static_cast<char>('a' + i % 26))) << i;
+  }
+  // All of it in a registered buffer, and the same payload for two, on different lanes.
+  std::string registered(8192, 'r');
+  ASSERT_EQ(one_.Register(registered.data(), registered.size()), 0);
+  messages = {MessageTo(2, 0, 10, 90), MessageTo(2, 1, 10, 90)};
+  std::memcpy(registered.data(), messages.data(), messages.size() * sizeof(messages[0]));
+  many.messages = reinterpret_cast<uint64_t>(registered.data());
+  many.payloads = many.messages + 4096;
+  many.payload_bytes = 100;
+  many.count = 2;
+  EXPECT_EQ(one_.Result(one_.Start(KCCM_URING_SEND_MANY, &many, sizeof(many), true)), 2);
+  EXPECT_EQ(two_.Next().payload, std::string(90, 'r'));
+  EXPECT_EQ(two_.Next().payload, std::string(90, 'r'));
+  many.payload_bytes = 4097;
+  EXPECT_EQ(one_.Result(one_.Start(KCCM_URING_SEND_MANY, &many, sizeof(many), true)), -EFAULT);
+  EXPECT_EQ(many.error, 0) << "nothing was looked at";
+}
+
+TEST_F(DeviceTest, Says_which_of_many_messages_it_has_not_sent) {
+  ASSERT_EQ(two_.Bind(kPort), 0);
+  const std::string payloads = "0123456789";
+  const kccm_uring_message good = MessageTo(2, 0, 0, 1);
+  kccm_uring_message reserved = good;
+  reserved.zero2 = 1;
+  const struct {
+    kccm_uring_message message;
+    int error;
+  } bad[] = {{MessageTo(9, 0, 0, 1), -ENOTCONN},
+             {MessageTo(2, 2, 0, 1), -EINVAL},
+             {MessageTo(2, 0, 5, 6), -EFAULT},
+             {MessageTo(2, 0, ~0u, 2), -EFAULT},
+             {MessageTo(2, 0, 0, 1, KCCM_URING_RESUME), -EINVAL},
+             {reserved, -EINVAL}};
+  for (const auto& [message, error] : bad) {
+    kccm_uring_send_many many = {};
+    std::vector<kccm_uring_message> first = {message, good}, second = {good, message, good};
+    EXPECT_EQ(one_.SendMany(many, first, payloads), error);
+    EXPECT_EQ(many.error, error);
+    EXPECT_EQ(one_.SendMany(many, second, payloads), 1);
+    EXPECT_EQ(many.error, error);
+    EXPECT_EQ(two_.Next().payload, "0");
+  }
+  ASSERT_EQ(one_.Confirm(2, kPort, "last", kLongMs), 0);
+  EXPECT_EQ(two_.Next().payload, "last") << "something more was sent";
+  kccm_uring_send_many many = {};
+  std::vector<kccm_uring_message> none, too_many(KCCM_URING_MANY_MAX + 1, good);
+  EXPECT_EQ(one_.SendMany(many, none, payloads), -EINVAL);
+  EXPECT_EQ(one_.SendMany(many, too_many, payloads), -EINVAL);
+  std::vector<kccm_uring_message> one = {good};
+  EXPECT_EQ(one_.SendMany(many, one, std::string(KCCM_URING_MANY_BYTES_MAX + 1, 'x')), -EINVAL);
+  many.flags = KCCM_URING_CONFIRM;
+  EXPECT_EQ(one_.SendMany(many, one, payloads), -EINVAL);
+}
+
+TEST_F(DeviceTest, Refuses_what_is_ordered_behind_many_messages_that_were_not_sent) {
+  const std::string payloads(60'000, 'm');
+  kccm_uring_send_many many = {};
+  many.flags = KCCM_URING_ORDERED;
+  const kccm_uring_message large = MessageTo(3, 1, 0, payloads.size());
+  std::vector<kccm_uring_message> full(KCCM_URING_MANY_MAX, large);
+  const int sent = one_.SendMany(many, full, payloads);  // to a node that is away
+  ASSERT_GT(sent, 0);
+  ASSERT_LT(sent, KCCM_URING_MANY_MAX);
+  EXPECT_EQ(many.error, -EAGAIN);
+  EXPECT_FALSE(one_.Poll(POLLOUT) & POLLOUT);
+  // Of these nothing is sent, though lane 0 has room: the first of them is refused.
+  std::vector<kccm_uring_message> mixed = {MessageTo(3, 1, 0, 1), MessageTo(3, 0, 0, 1)};
+  EXPECT_EQ(one_.SendMany(many, mixed, payloads), -EAGAIN);
+  std::vector<kccm_uring_message> behind = {MessageTo(3, 0, 0, 1)};
+  EXPECT_EQ(one_.SendMany(many, behind, payloads), -EAGAIN);
+  mixed[0].flags = mixed[1].flags = KCCM_URING_RESUME;
+  EXPECT_EQ(one_.SendMany(many, mixed, payloads), 2);
+  EXPECT_EQ(one_.SendMany(many, behind, payloads), 1);
+  // Who is refused for good is not waited for, but those behind are.
+  std::vector<kccm_uring_message> unknown = {MessageTo(9, 0, 0, 1), MessageTo(3, 0, 0, 1)};
+  EXPECT_EQ(one_.SendMany(many, unknown, payloads), -ENOTCONN);
+  EXPECT_EQ(one_.SendMany(many, behind, payloads), -EAGAIN);
+  unknown = {MessageTo(9, 0, 0, 1)};
+  EXPECT_EQ(one_.SendMany(many, unknown, payloads), -ENOTCONN) << "and not -EAGAIN";
 }
 
 TEST_F(DeviceTest, Answers_calls_with_status_and_payload) {
@@ -314,18 +424,35 @@ void Scramble(std::mt19937& random, std::vector<uint64_t>& words) {
   words[6] = 0;
 }
 
+// Arguments of a SEND_MANY that may just be right, with its messages and their payloads behind.
+void ScrambleMany(std::mt19937& random, std::vector<uint64_t>& words) {
+  Scramble(random, words);
+  const uint64_t from = reinterpret_cast<uint64_t>(words.data());
+  words[0] = from + 32;
+  words[1] = random() % 8 ? from : words[1];
+  words[2] = random() % 192 | (random() % 4) << 32;
+  words[3] = random() % 2 * KCCM_URING_ORDERED;
+  for (size_t at = 4; at + 3 <= words.size(); at += 3) {
+    const uint64_t node = 1 + random() % 3, lane = random() % 2, flags = random() % 2 * 4;
+    words[at] = random() % 64 | (random() % 128) << 32;
+    words[at + 1] = node << 32 | uint64_t{kPort} << 48;
+    words[at + 2] = lane | flags << 8;
+  }
+}
+
 TEST_F(DeviceTest, Survives_random_commands) {
   static unsigned seed = 4711;  // others where the tests are repeated
   std::mt19937 random(seed++);
   ASSERT_EQ(two_.Bind(kPort), 0);
   std::vector<uint64_t> words(16);
   for (int round = 0; round < 800; ++round) {
-    Scramble(random, words);
+    const unsigned op = random() % 8;
+    op == KCCM_URING_SEND_MANY ? ScrambleMany(random, words) : Scramble(random, words);
     if (random() % 4 == 0) two_.SetConsumed(random());
     Device& device = random() % 2 ? one_ : two_;
     // Longer than all that is known, too.
-    const size_t bytes = random() % 2 ? 56 : random() % 129;
-    device.Result(device.Start(random() % 8, words.data(), bytes, random() % 4 == 0));
+    const size_t bytes = random() % 2 ? op == KCCM_URING_SEND_MANY ? 32 : 56 : random() % 129;
+    device.Result(device.Start(op, words.data(), bytes, random() % 4 == 0));
   }
 }
 

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * SEND_MANY: one-way messages by one io_uring command. They and their payloads are copied in one go, into
+ * memory that the channel keeps, and are queued under one lock of the node: what is left for each is what
+ * the session does with it.
+ */
+#include <linux/mm.h>
+#include <linux/uaccess.h>
+
+#include "call.h"
+#include "channel.h"
+#include "kccm.h"
+
+struct kccm_batch {
+	struct kccm_uring_message messages[KCCM_URING_MANY_MAX];
+	u8 payloads[KCCM_URING_MANY_BYTES_MAX];
+};
+
+static int check_args(const struct kccm_uring_send_many *args)
+{
+	if (!args->count || args->count > KCCM_URING_MANY_MAX ||
+	    args->payload_bytes > KCCM_URING_MANY_BYTES_MAX ||
+	    args->flags & ~(KCCM_URING_ORDERED | KCCM_URING_MORE))
+		return -EINVAL;
+	return 0;
+}
+
+/* Under channel->batch_lock. */
+static int copy_batch(struct kccm_channel *channel, struct io_uring_cmd *cmd,
+		      const struct kccm_uring_send_many *args)
+{
+	int error;
+
+	if (!channel->batch)
+		channel->batch = kvmalloc(sizeof(*channel->batch), GFP_KERNEL_ACCOUNT);
+	if (!channel->batch)
+		return -ENOMEM;
+	error = kccm_command_copy(cmd, args->messages,
+				  args->count * sizeof(struct kccm_uring_message),
+				  channel->batch->messages);
+	if (!error)
+		error = kccm_command_copy(cmd, args->payloads, args->payload_bytes,
+					  channel->batch->payloads);
+	return error;
+}
+
+/* Why a message is not even tried. */
+static int check_message(struct kccm_channel *channel, const struct kccm_uring_send_many *args,
+			 const struct kccm_uring_message *message)
+{
+	u8 allowed = args->flags & KCCM_URING_ORDERED ? KCCM_URING_RESUME : 0;
+
+	if (message->zero || message->zero2 || message->flags & ~allowed)
+		return -EINVAL;
+	if (message->offset > args->payload_bytes ||
+	    message->length > args->payload_bytes - message->offset)
+		return -EFAULT;
+	if (args->flags & KCCM_URING_ORDERED &&
+	    kccm_channel_refuses(channel, message->node, message->lane, message->flags))
+		return -EAGAIN;
+	return 0;
+}
+
+/* All that have not been queued, beginning with the one that `error` is about. */
+static void note_refusals(struct kccm_channel *channel, const struct kccm_uring_send_many *args,
+			  u32 sent, int error)
+{
+	bool comes_again = error == -EAGAIN || error == -ENOMEM;
+	u32 i;
+
+	for (i = comes_again ? sent : sent + 1; i < args->count; i++)
+		kccm_channel_note_refusal(channel, channel->batch->messages[i].node,
+					  channel->batch->messages[i].lane);
+}
+
+/* How many are queued; *error: why no more. Under channel->batch_lock. */
+static u32 send_batch(struct kccm_channel *channel, const struct kccm_uring_send_many *args,
+		      int *error)
+{
+	const struct kccm_batch *batch = channel->batch;
+	u32 writable = READ_ONCE(channel->writable);
+	int sent_error;
+	u32 valid, sent;
+
+	*error = 0;
+	for (valid = 0; valid < args->count; valid++) {
+		*error = check_message(channel, args, &batch->messages[valid]);
+		if (*error)
+			break;
+	}
+	sent_error = kccm_send_many(channel->net, batch->messages, valid, batch->payloads,
+				    args->flags & KCCM_URING_MORE ? KCCM_MORE : 0, &sent);
+	if (sent_error)
+		*error = sent_error;
+	if (sent_error == -EAGAIN)
+		kccm_channel_note_congestion(channel, writable);
+	if (*error && args->flags & KCCM_URING_ORDERED)
+		note_refusals(channel, args, sent, *error);
+	return sent;
+}
+
+int kccm_batch_issue(struct kccm_channel *channel, struct io_uring_cmd *cmd,
+		     const struct kccm_uring_cmd *entry)
+{
+	struct kccm_uring_send_many __user *user_args = u64_to_user_ptr(entry->args);
+	struct kccm_uring_send_many args;
+	int error = kccm_command_args(entry, &args, sizeof(args));
+	int why;
+	u32 sent;
+
+	if (!error && entry->args_bytes < sizeof(args))
+		error = -EINVAL;
+	if (!error)
+		error = check_args(&args);
+	if (error)
+		return error;
+	mutex_lock(&channel->batch_lock);
+	error = copy_batch(channel, cmd, &args);
+	if (!error)
+		sent = send_batch(channel, &args, &why);
+	mutex_unlock(&channel->batch_lock);
+	if (error)
+		return error;
+	/* The result says the same of the first; of others, it would be found when they are sent again. */
+	if (why && put_user(why, &user_args->error) && !sent)
+		return -EFAULT;
+	return sent ?: why;
+}
