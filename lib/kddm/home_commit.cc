@@ -164,6 +164,8 @@ void Home::OnBackupAck(NodeId from, const Message& message, Slot slot) {
   const bool assures = transaction == nullptr;
   if (assures) transaction = Awaiting(slot, Phase::kAssure, from, message.stamp);
   if (transaction == nullptr) return;
+  // Whatever old copy it had, it has it no more: to have that dropped again would cost this one.
+  if (message.got) directory_.table().at(slot).dropping.Remove(from);
   if (!assures) {
     (message.got ? transaction->holding : transaction->unable).push_back(from);
   } else if (message.got) {

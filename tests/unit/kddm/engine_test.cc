@@ -216,6 +216,25 @@ TEST(Engine, Failures_one_after_the_other_lose_nothing_as_long_as_two_nodes_are_
   EXPECT_EQ(mesh.Get(6, key), "x");
 }
 
+// tests/model/kddm.pml found it: the home told the node that had just backed the value up to drop
+// what it had told it to drop before.
+TEST(Engine, A_backup_that_overtakes_the_dropping_of_an_old_copy_stays) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  const std::string large(64 * 1024, 'x');  // on the other lane than small messages
+  mesh.Set(2, key, "old");
+  const OpId set = mesh.Begin(3, OpKind::kSet, key, large);
+  ASSERT_TRUE(mesh.DeliverUntilTold(Kind::kPut));
+  ASSERT_TRUE(mesh.DeliverFirst(Kind::kReply));
+  ASSERT_TRUE(mesh.Result(set) == large);
+  mesh.Change({3}, {});
+  ASSERT_TRUE(mesh.DeliverFirst(Kind::kBackup));
+  mesh.Deliver();
+  EXPECT_EQ(mesh.Copies(key), 2u);
+  mesh.Crash({1});
+  EXPECT_TRUE(mesh.Get(2, key) == large);
+}
+
 TEST(Engine, A_volatile_value_is_lost_with_the_node_that_wrote_it) {
   Mesh mesh(3);
   const ObjectKey key = Mesh::PlacedAt(1, kVolatile);

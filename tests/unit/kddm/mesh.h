@@ -108,15 +108,19 @@ class Mesh {
   const Completion& CompletionOf(OpId op) const { return completions_.at(op); }
 
   // Delivers the next message; false: there is none.
-  bool DeliverOne() {
-    if (queue_.empty()) return false;
-    const auto [from, to, message] = std::move(queue_.front());
-    queue_.pop_front();
-    const auto target = nodes_.find(to);
-    if (target == nodes_.end() || !nodes_.contains(from)) return true;
-    told_.push_back(KindName(message.kind));
-    target->second.engine->Deliver(from, message);
-    Collect(to);
+  bool DeliverOne() { return DeliverAt(queue_.begin()); }
+  // Delivers the next message of this kind before all others, as another lane might.
+  bool DeliverFirst(Kind kind) {
+    return DeliverAt(std::find_if(queue_.begin(), queue_.end(), [kind](const Queued& queued) {
+      return std::get<Message>(queued).kind == kind;
+    }));
+  }
+  // Delivers in order, up to and with the next message of this kind.
+  bool DeliverUntilTold(Kind kind) {
+    told_.clear();
+    while (told_.empty() || told_.back() != KindName(kind)) {
+      if (!DeliverOne()) return false;
+    }
     return true;
   }
   void Deliver() {
@@ -176,6 +180,19 @@ class Mesh {
     std::unique_ptr<Engine> engine;
   };
 
+  using Queued = std::tuple<NodeId, NodeId, Message>;
+
+  bool DeliverAt(std::deque<Queued>::iterator at) {
+    if (at == queue_.end()) return false;
+    const auto [from, to, message] = std::move(*at);
+    queue_.erase(at);
+    const auto target = nodes_.find(to);
+    if (target == nodes_.end() || !nodes_.contains(from)) return true;
+    told_.push_back(KindName(message.kind));
+    target->second.engine->Deliver(from, message);
+    Collect(to);
+    return true;
+  }
   void Boot(NodeId node) {
     Node& booted = nodes_[node];
     booted.store = std::make_unique<HeapStore>();
@@ -203,7 +220,7 @@ class Mesh {
   std::map<NodeId, Node> nodes_;
   std::vector<NodeId> members_;
   uint32_t epoch_ = 0;
-  std::deque<std::tuple<NodeId, NodeId, Message>> queue_;
+  std::deque<Queued> queue_;
   std::map<OpId, Completion> completions_;
   std::vector<std::string> told_;
   OpId next_op_ = 1;
