@@ -116,7 +116,10 @@ static void driver_event(void *ctx, struct kccm_peer *peer, enum kccm_event even
 	kccm_remote_event(remote_of(peer), event);
 }
 
-/* Once a minute at most for each peer and reason, and for all who are no peers together. */
+/*
+ * Once a minute at most for each peer and reason, and for all who are no peers together; and not of many
+ * at once, because it is not proven who they are.
+ */
 static void driver_refused(void *ctx, struct kccm_conn *conn, u16 id, enum kccm_refusal reason,
 			   bool by_peer)
 {
@@ -127,6 +130,8 @@ static void driver_refused(void *ctx, struct kccm_conn *conn, u16 id, enum kccm_
 				: &node->refusal_logged_ns[by_peer][reason];
 
 	if (*logged_ns && node->now_ns - *logged_ns < REFUSAL_LOG_NS)
+		return;
+	if (!__ratelimit(&node->refusals))
 		return;
 	*logged_ns = node->now_ns;
 	pr_warn("node %u: connection with node %u at %pISpc %s: %s\n", node->config.node, id,

@@ -13,6 +13,7 @@
 #include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/ratelimit.h>
 #include <linux/rcupdate.h>
 #include <linux/socket.h>
 #include <linux/wait.h>
@@ -46,6 +47,7 @@ struct kccm_node {
 	struct list_head ready; /* links with something to write that nobody has begun to write */
 	struct kccm_fault fault;
 	u64 refusal_logged_ns[2][KCCM_REFUSALS]; /* of nodes that are no peers; [by_peer] */
+	struct ratelimit_state refusals;	 /* logged: anybody may claim to be any peer */
 
 	struct hrtimer timer;
 	u64 timer_at_ns; /* KCCM_NO_TIME: it is not armed */
@@ -59,6 +61,7 @@ struct kccm_node {
 };
 
 #define KCCM_NO_TIME U64_MAX
+#define KCCM_REFUSALS_LOGGED 20 /* a minute */
 
 /* Makes the namespace a node and starts it. Under home->config. */
 int kccm_node_start(struct kccm_net *home, const struct kccm_config *config,

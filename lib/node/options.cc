@@ -64,7 +64,7 @@ absl::Status CheckLimits(const NodeOptions& options) {
   RETURN_IF_ERROR(
       CheckRange("window_messages", options.window_messages, 1, KCCM_QUEUE_MESSAGES_LIMIT));
   RETURN_IF_ERROR(
-      CheckRange("window_bytes", options.window_bytes, kBytesMin, KCCM_QUEUE_BYTES_LIMIT));
+      CheckRange("window_bytes", options.window_bytes, kBytesMin, KCCM_WINDOW_BYTES_LIMIT));
   if (options.spin_us <= kSpinMaxUs) return absl::OkStatus();
   return Wrong(absl::StrCat("spin_us is ", options.spin_us, ", expected 0 to ", kSpinMaxUs));
 }

@@ -30,6 +30,7 @@ static bool config_valid(struct kccm_config *config)
 	       config->payload_max <= KCCM_PAYLOAD_MAX &&
 	       config->window_messages <= KCCM_QUEUE_MESSAGES_LIMIT &&
 	       config->window_bytes >= config->payload_max &&
+	       config->window_bytes <= KCCM_WINDOW_BYTES_LIMIT &&
 	       config->queue_messages <= KCCM_QUEUE_MESSAGES_LIMIT &&
 	       config->queue_bytes <= KCCM_QUEUE_BYTES_LIMIT &&
 	       config->queue_bytes >= config->payload_max + QUEUE_BYTES_SLACK &&

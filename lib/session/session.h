@@ -153,7 +153,7 @@ struct kccm_config {
 	uint32_t tolerance_ms;
 	uint32_t payload_max;	  /* bytes */
 	uint32_t window_messages; /* per lane, what is granted to each peer */
-	uint32_t window_bytes;	  /* at least payload_max */
+	uint32_t window_bytes;	  /* at least payload_max, at most KCCM_WINDOW_BYTES_LIMIT */
 	uint32_t queue_messages;  /* per lane */
 	uint32_t queue_bytes;	  /* at least payload_max + 197 KiB */
 	uint32_t calls;		  /* outstanding per peer */

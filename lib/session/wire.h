@@ -59,6 +59,7 @@
 #define KCCM_QUEUE_BYTES (8 * 1024 * 1024)
 #define KCCM_QUEUE_MESSAGES_LIMIT (1024 * 1024)
 #define KCCM_QUEUE_BYTES_LIMIT (1024 * 1024 * 1024)
+#define KCCM_WINDOW_BYTES_LIMIT KCCM_QUEUE_BYTES_LIMIT
 #define KCCM_CALLS 16384	      /* calls outstanding to one peer */
 #define KCCM_HANDSHAKES_PENDING 64    /* accepted connections that have proven nothing yet */
 #define KCCM_BATCH_BYTES (256 * 1024) /* what one write carries, unless one frame is larger */

@@ -179,6 +179,7 @@ TEST(Configuration, Limits_out_of_range_are_refused) {
   EXPECT_EQ(create([](kccm_config& c) { c.tolerance_ms = 1; }), -EINVAL);
   EXPECT_EQ(create([](kccm_config& c) { c.payload_max = KCCM_PAYLOAD_MAX + 1; }), -EINVAL);
   EXPECT_EQ(create([](kccm_config& c) { c.window_bytes = 1; }), -EINVAL);
+  EXPECT_EQ(create([](kccm_config& c) { c.window_bytes = KCCM_WINDOW_BYTES_LIMIT + 1; }), -EINVAL);
   EXPECT_EQ(create([](kccm_config& c) { c.queue_bytes = KCCM_PAYLOAD_MAX; }), -EINVAL);
   EXPECT_EQ(create([](kccm_config& c) { c.window_messages = UINT32_MAX; }), -EINVAL);
   EXPECT_EQ(create([](kccm_config& c) {
