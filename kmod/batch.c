@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * SEND_MANY: one-way messages by one io_uring command. They and their payloads are copied in one go, into
+ * SEND_MANY: one-way messages by one io_uring command. They, and their payloads, are copied in one go, into
  * memory that the channel keeps, and are queued under one lock of the node: what is left for each is what
  * the session does with it.
  */
@@ -11,11 +11,6 @@
 #include "channel.h"
 #include "kccm.h"
 
-struct kccm_batch {
-	struct kccm_uring_message messages[KCCM_URING_MANY_MAX];
-	u8 payloads[KCCM_URING_MANY_BYTES_MAX];
-};
-
 static int check_args(const struct kccm_uring_send_many *args)
 {
 	if (!args->count || args->count > KCCM_URING_MANY_MAX ||
@@ -25,23 +20,14 @@ static int check_args(const struct kccm_uring_send_many *args)
 	return 0;
 }
 
-/* Under channel->batch_lock. */
-static int copy_batch(struct kccm_channel *channel, struct io_uring_cmd *cmd,
-		      const struct kccm_uring_send_many *args)
+static int copy_payloads(struct kccm_channel *channel, struct io_uring_cmd *cmd,
+			 const struct kccm_uring_send_many *args)
 {
-	int error;
-
-	if (!channel->batch)
-		channel->batch = kvmalloc(sizeof(*channel->batch), GFP_KERNEL_ACCOUNT);
-	if (!channel->batch)
+	if (!channel->batch_payloads)
+		channel->batch_payloads = kvmalloc(KCCM_URING_MANY_BYTES_MAX, GFP_KERNEL_ACCOUNT);
+	if (!channel->batch_payloads)
 		return -ENOMEM;
-	error = kccm_command_copy(cmd, args->messages,
-				  args->count * sizeof(struct kccm_uring_message),
-				  channel->batch->messages);
-	if (!error)
-		error = kccm_command_copy(cmd, args->payloads, args->payload_bytes,
-					  channel->batch->payloads);
-	return error;
+	return kccm_command_copy(cmd, args->payloads, args->payload_bytes, channel->batch_payloads);
 }
 
 /* Why a message is not even tried. */
@@ -61,6 +47,20 @@ static int check_message(struct kccm_channel *channel, const struct kccm_uring_s
 	return 0;
 }
 
+/* How many are right; *error: what is wrong with the next. */
+static u32 check_messages(struct kccm_channel *channel, const struct kccm_uring_send_many *args,
+			  int *error)
+{
+	u32 valid;
+
+	for (valid = 0; valid < args->count; valid++) {
+		*error = check_message(channel, args, &channel->batch[valid]);
+		if (*error)
+			break;
+	}
+	return valid;
+}
+
 /* All that have not been queued, beginning with the one that `error` is about. */
 static void note_refusals(struct kccm_channel *channel, const struct kccm_uring_send_many *args,
 			  u32 sent, int error)
@@ -69,30 +69,25 @@ static void note_refusals(struct kccm_channel *channel, const struct kccm_uring_
 	u32 i;
 
 	for (i = comes_again ? sent : sent + 1; i < args->count; i++)
-		kccm_channel_note_refusal(channel, channel->batch->messages[i].node,
-					  channel->batch->messages[i].lane);
+		kccm_channel_note_refusal(channel, channel->batch[i].node, channel->batch[i].lane);
 }
 
-/* How many are queued; *error: why no more. Under channel->batch_lock. */
-static u32 send_batch(struct kccm_channel *channel, const struct kccm_uring_send_many *args,
-		      int *error)
+/* How many are queued; *error: why no more. */
+static u32 send_batch(struct kccm_channel *channel, struct io_uring_cmd *cmd,
+		      const struct kccm_uring_send_many *args, int *error)
 {
-	const struct kccm_batch *batch = channel->batch;
 	u32 writable = READ_ONCE(channel->writable);
-	int sent_error;
-	u32 valid, sent;
+	u32 valid = 0, sent = 0;
+	int refused;
 
-	*error = 0;
-	for (valid = 0; valid < args->count; valid++) {
-		*error = check_message(channel, args, &batch->messages[valid]);
-		if (*error)
-			break;
-	}
-	sent_error = kccm_send_many(channel->net, batch->messages, valid, batch->payloads,
-				    args->flags & KCCM_URING_MORE ? KCCM_MORE : 0, &sent);
-	if (sent_error)
-		*error = sent_error;
-	if (sent_error == -EAGAIN)
+	*error = copy_payloads(channel, cmd, args);
+	if (!*error)
+		valid = check_messages(channel, args, error);
+	refused = kccm_send_many(channel->net, channel->batch, valid, channel->batch_payloads,
+				 args->flags & KCCM_URING_MORE ? KCCM_MORE : 0, &sent);
+	if (refused)
+		*error = refused;
+	if (refused == -EAGAIN)
 		kccm_channel_note_congestion(channel, writable);
 	if (*error && args->flags & KCCM_URING_ORDERED)
 		note_refusals(channel, args, sent, *error);
@@ -105,8 +100,8 @@ int kccm_batch_issue(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 	struct kccm_uring_send_many __user *user_args = u64_to_user_ptr(entry->args);
 	struct kccm_uring_send_many args;
 	int error = kccm_command_args(entry, &args, sizeof(args));
-	int why;
-	u32 sent;
+	int why = 0;
+	u32 sent = 0;
 
 	if (!error && entry->args_bytes < sizeof(args))
 		error = -EINVAL;
@@ -115,9 +110,10 @@ int kccm_batch_issue(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 	if (error)
 		return error;
 	mutex_lock(&channel->batch_lock);
-	error = copy_batch(channel, cmd, &args);
+	error = kccm_command_copy(cmd, args.messages, args.count * sizeof(channel->batch[0]),
+				  channel->batch);
 	if (!error)
-		sent = send_batch(channel, &args, &why);
+		sent = send_batch(channel, cmd, &args, &why);
 	mutex_unlock(&channel->batch_lock);
 	if (error)
 		return error;

@@ -16,7 +16,7 @@ static void channel_release(struct kref *refs)
 {
 	struct kccm_channel *channel = container_of(refs, struct kccm_channel, refs);
 
-	kvfree(channel->batch);
+	kvfree(channel->batch_payloads);
 	mutex_destroy(&channel->batch_lock);
 	kfree(channel);
 }

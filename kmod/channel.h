@@ -18,7 +18,6 @@
 #include "include/uapi/kccm.h"
 
 struct io_uring_cmd;
-struct kccm_batch;
 struct kccm_ring;
 struct net;
 
@@ -39,8 +38,10 @@ struct kccm_channel {
 	/* Lanes at which an ordered message was refused; a bit for each lane of each node. */
 	DECLARE_BITMAP(refused, (KCCM_NODE_MAX + 1) * KCCM_LANES);
 
+	/* What a SEND_MANY is about. */
 	struct mutex batch_lock;
-	struct kccm_batch *batch; /* that is being sent; NULL: none was yet */
+	struct kccm_uring_message batch[KCCM_URING_MANY_MAX];
+	u8 *batch_payloads; /* KCCM_URING_MANY_BYTES_MAX; NULL: there were none yet */
 };
 
 /* channel.c. Of the namespace of who opens the file. An error pointer. */

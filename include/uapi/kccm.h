@@ -133,7 +133,7 @@ enum kccm_attribute {
  * their order, up to the first that cannot be: the result is how many are queued, and if that is not all
  * of them, `error` says why the next one is not, in the words of SEND; -EFAULT and -EINVAL besides, if it
  * is described wrongly. If that is the first one, `error` is the result, too, so that a result above 0 is
- * success, in part. With a result that is negative otherwise, because the arguments or what they point to
+ * success, in part. With a result that is negative otherwise, because the arguments or the messages
  * cannot be read, nothing was looked at, and `error` is as it was. What is not queued has not been looked at,
  * either, and is the program's to submit again. With KCCM_URING_ORDERED it counts as refused, every message
  * of it for its own peer and lane, but for the one that `error` is about unless that is -EAGAIN or -ENOMEM:

@@ -133,6 +133,10 @@ TEST_F(DeviceTest, Sends_many_messages_by_one_command) {
   EXPECT_EQ(two_.Next().payload, std::string(90, 'r'));
   many.payload_bytes = 4097;
   EXPECT_EQ(one_.Result(one_.Start(KCCM_URING_SEND_MANY, &many, sizeof(many), true)), -EFAULT);
+  EXPECT_EQ(many.error, -EFAULT);
+  many.error = 0;
+  many.messages += 8192 - 24;
+  EXPECT_EQ(one_.Result(one_.Start(KCCM_URING_SEND_MANY, &many, sizeof(many), true)), -EFAULT);
   EXPECT_EQ(many.error, 0) << "nothing was looked at";
 }
 
