@@ -21,6 +21,7 @@ constexpr io::TimeNs kRetryNs = 10 * kNsPerMs;
 // Commands that are free keep what they have for payloads, so that the next ones allocate nothing.
 constexpr size_t kKeptCopyBytes = 4096;
 constexpr size_t kKeptCopyBytesMax = 4 * 1024 * 1024;
+constexpr size_t kKeptBatches = 4;
 // An id is a command's index and, above, how often it was used: never the same again.
 constexpr unsigned kIndexBits = 32;
 
@@ -139,8 +140,14 @@ void KccmCore::Submit(LaneEntry& entry, bool resume) {
   auto& command = static_cast<Command&>(entry);
   kccm_uring_send& request = command.call.request;
   request.flags = KCCM_URING_ORDERED | KCCM_URING_MORE;
-  LeaveTogether(command);
   if (resume) request.flags |= KCCM_URING_RESUME;
+  if (sends_many_ && command.kind == Kind::kSend && !command.sent &&
+      request.length <= KccmBatch::kPayloadMax) {
+    AddToBatch(command);
+    return;
+  }
+  SubmitBatch();
+  LeaveTogether(command);
   if (command.kind == Kind::kCall) {
     const io::TimeNs now = io_.loop().CoarseNow();
     const io::TimeNs left = command.deadline > now ? command.deadline - now : 0;
@@ -160,13 +167,42 @@ void KccmCore::Submit(LaneEntry& entry, bool resume) {
 // The kernel reads the arguments when it gets the turn's commands: by then the last one knows.
 void KccmCore::LeaveTogether(Command& command) {
   if (last_of_turn_ == nullptr) {
-    io_.loop().AtEndOfTurn([self = shared_from_this()] {
-      Command& last = *std::exchange(self->last_of_turn_, nullptr);
-      last.call.request.flags &= static_cast<uint8_t>(~KCCM_URING_MORE);
-      last.answer.flags &= ~KCCM_URING_MORE;
-    });
+    io_.loop().AtEndOfTurn([self = shared_from_this()] { self->EndTurn(); });
   }
   last_of_turn_ = &command;
+}
+
+void KccmCore::EndTurn() {
+  SubmitBatch();
+  Command& last = *std::exchange(last_of_turn_, nullptr);
+  last.call.request.flags &= static_cast<uint8_t>(~KCCM_URING_MORE);
+  last.answer.flags &= ~KCCM_URING_MORE;
+  if (last.batch != nullptr) last.batch->arguments().flags &= ~KCCM_URING_MORE;
+}
+
+void KccmCore::AddToBatch(Command& command) {
+  if (open_batch_ != nullptr && !open_batch_->batch->HasRoomFor(command.call.request.length)) {
+    SubmitBatch();
+  }
+  if (open_batch_ == nullptr) {
+    open_batch_ = &NewCommand(Kind::kBatch);
+    if (free_batches_.empty()) free_batches_.push_back(std::make_unique<KccmBatch>());
+    open_batch_->batch = std::move(free_batches_.back());
+    free_batches_.pop_back();
+    LeaveTogether(*open_batch_);
+  }
+  open_batch_->batch->Add(command.call.request, command.index);
+}
+
+void KccmCore::SubmitBatch() {
+  if (open_batch_ == nullptr) return;
+  Command& carrier = *std::exchange(open_batch_, nullptr);
+  if (stopped_) {
+    BatchEnded(carrier, 0);
+    return;
+  }
+  io_.Submit(sender_.id, KCCM_URING_SEND_MANY,
+             KccmArguments(&carrier.batch->Seal(), sizeof(kccm_uring_send_many)), carrier.index);
 }
 
 bool KccmCore::Cancel(const CallId& id) {
@@ -192,7 +228,9 @@ bool KccmCore::Cancel(const CallId& id) {
 void KccmCore::OnCommand(uint32_t tag, int result) {
   Command& command = commands_[tag];
   assert(command.kind != Kind::kFree);
-  if (stopped_) {
+  if (command.kind == Kind::kBatch) {
+    BatchEnded(command, result);
+  } else if (stopped_) {
     FreeCommand(command);
   } else if (command.kind == Kind::kAnswer) {
     AnswerEnded(command, result);
@@ -200,6 +238,40 @@ void KccmCore::OnCommand(uint32_t tag, int result) {
     WasRefused(command, result);
   } else {
     Ended(command, result);
+  }
+}
+
+// The first `result` messages have been taken, the next one has not, for the reason that the
+// arguments give, and none behind it. A callback may end everything.
+void KccmCore::BatchEnded(Command& carrier, int result) {
+  std::unique_ptr<KccmBatch> batch = std::move(carrier.batch);
+  FreeCommand(carrier);
+  const size_t sent = result > 0 ? static_cast<size_t>(result) : 0;
+  const int why = batch->arguments().error;
+  for (size_t i = 0; i < batch->commands().size(); ++i) {
+    Command& command = commands_[batch->commands()[i]];
+    if (stopped_) {
+      FreeCommand(command);
+    } else if (i < sent) {
+      Ended(command, 0);
+    } else if (why == 0 || (i == sent && !IsRefusal(why))) {
+      Ended(command, why != 0 ? why : result);
+    } else {
+      WasRefused(command, IsRefusal(why) ? why : -EAGAIN);
+    }
+  }
+  if (why != 0 && !stopped_) RetryBehind(*batch, sent);
+  batch->Clear();
+  if (free_batches_.size() < kKeptBatches) free_batches_.push_back(std::move(batch));
+}
+
+// Nothing but the message that could not be sent has kept those on other lanes from it.
+void KccmCore::RetryBehind(const KccmBatch& batch, size_t refused) {
+  const auto lane_of = [&](size_t i) { return batch.LaneOf(i); };
+  for (size_t i = refused + 1; i < batch.commands().size(); ++i) {
+    const auto [node, lane] = lane_of(i);
+    if (lane_of(i) == lane_of(refused) && IsRefusal(batch.arguments().error)) continue;
+    peer_of_node_[node]->lanes[lane].Retry();
   }
 }
 
@@ -359,6 +431,7 @@ void KccmCore::SubmitAnswer(Command& command) {
     return;
   }
   command.answer.flags = KCCM_URING_MORE;
+  SubmitBatch();
   LeaveTogether(command);
   io_.Submit(port->second->device(), KCCM_URING_REPLY,
              KccmArguments(&command.answer, sizeof command.answer), command.index);

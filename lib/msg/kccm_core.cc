@@ -13,6 +13,7 @@
 #include "lib/base/log.h"
 #include "lib/base/status.h"
 #include "lib/base/uuid.h"
+#include "lib/io/uring_command.h"
 #include "lib/session/wire.h"
 
 namespace clustix::msg {
@@ -70,6 +71,9 @@ absl::Status KccmCore::Start(const MessengerConfig& config,
                              std::vector<std::unique_ptr<KccmPort>> ports,
                              std::function<void()> closed) {
   ASSIGN_OR_RETURN(sender_fd_, OpenKccm());
+  const int features =
+      io::RunDeviceCommand(sender_fd_.get(), KCCM_URING_FEATURES, KccmArguments(nullptr, 0));
+  sends_many_ = features > 0 && (features & KCCM_URING_F_SEND_MANY) != 0;
   RETURN_IF_ERROR(TakeOverNode(config));
   RETURN_IF_ERROR(netlink_.SetNode(config));
   if (absl::Status made = MakeNode(config); !made.ok()) {
@@ -157,6 +161,7 @@ void KccmCore::Stop() {
   for (Command& command : commands_) {
     command.call.request.node = 0;
     command.call.request.length = 0;
+    if (command.batch != nullptr) command.batch->arguments().count = 0;
   }
   // A callback can add none: there are no peers any more.
   for (Command& command : commands_) {

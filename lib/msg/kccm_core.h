@@ -21,6 +21,7 @@
 #include "lib/io/device_io.h"
 #include "lib/msg/answer_rooms.h"
 #include "lib/msg/handlers.h"
+#include "lib/msg/kccm_batch.h"
 #include "lib/msg/kccm_lane.h"
 #include "lib/msg/kccm_messenger.h"
 #include "lib/msg/kccm_netlink.h"
@@ -88,7 +89,7 @@ class KccmCore final : public std::enable_shared_from_this<KccmCore>,
     io::DeviceId id = 0;
   };
 
-  enum class Kind : uint8_t { kFree, kSend, kCall, kAnswer };
+  enum class Kind : uint8_t { kFree, kSend, kCall, kAnswer, kBatch };
   // A command of io_uring: its arguments, on which the kernel works until it ends, and who wants to
   // know how. Its tag is its index in commands_.
   struct Command : LaneEntry {
@@ -103,6 +104,7 @@ class KccmCore final : public std::enable_shared_from_this<KccmCore>,
     io::TimeNs deadline = io::kNever;
     AnswerRoom room;
     std::vector<std::byte> copy;  // of the payload
+    std::unique_ptr<KccmBatch> batch;
     Messenger::SentCallback sent;
     Messenger::ReplyCallback answered;
   };
@@ -150,6 +152,13 @@ class KccmCore final : public std::enable_shared_from_this<KccmCore>,
 
   // All commands of a turn but its last let the kernel wait with writing: they leave together.
   void LeaveTogether(Command& command);
+  void EndTurn();
+  // Small messages that nobody waits for go to the kernel many at a time, before whatever is
+  // submitted after them.
+  void AddToBatch(Command& command);
+  void SubmitBatch();
+  void BatchEnded(Command& carrier, int result);
+  void RetryBehind(const KccmBatch& batch, size_t refused);
   void SubmitAnswer(Command& command);
   void AnswerEnded(Command& command, int result);
 
@@ -180,6 +189,9 @@ class KccmCore final : public std::enable_shared_from_this<KccmCore>,
   std::deque<Command> commands_;  // never move
   std::vector<uint32_t> free_commands_;
   Command* last_of_turn_ = nullptr;
+  bool sends_many_ = false;        // the module knows SEND_MANY
+  Command* open_batch_ = nullptr;  // the kernel does not have it yet
+  std::vector<std::unique_ptr<KccmBatch>> free_batches_;
   size_t kept_copy_bytes_ = 0;  // of free commands
   AnswerRooms rooms_{kKccmCalls, KCCM_PAYLOAD_MAX};
   std::vector<WritableWanted> wanted_;
