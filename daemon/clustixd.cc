@@ -3,15 +3,20 @@
 // clustixd: the daemon of one node, in the foreground. Reads the command line and the
 // configuration; everything else is Daemon's.
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
+#include "daemon/remote/session.h"
+#include "daemon/remote/starter.h"
 #include "lib/base/log.h"
 #include "lib/base/status.h"
 #include "lib/client/socket_path.h"
@@ -33,6 +38,7 @@ struct Arguments {
   bool no_proc = false;
   bool proc_optional = false;
   std::string local_proc;
+  std::string session_socket;
 };
 
 absl::StatusOr<DaemonOptions> MakeOptions(const Arguments& arguments) {
@@ -51,6 +57,7 @@ absl::StatusOr<DaemonOptions> MakeOptions(const Arguments& arguments) {
   options.proc = options.config.proc && !arguments.no_proc;
   options.proc_optional = arguments.proc_optional;
   options.local_proc = arguments.local_proc;
+  options.session_socket = arguments.session_socket;
   base::LogLevel level = options.config.log_level;
   if (!arguments.log_level.empty()) level = *base::ParseLogLevel(arguments.log_level);
   base::SetLogLevel(level);
@@ -90,6 +97,10 @@ void Declare(CLI::App& app, Arguments& arguments) {
                  "ns, maps, ... of its processes are links to there (default: localproc in the "
                  "runtime directory)")
       ->type_name("DIR");
+  app.add_option("--session-socket", arguments.session_socket,
+                 "Where every connection becomes a session for a program that another node asks "
+                 "for: clustixd-session.socket of systemd (default: a process of its own)")
+      ->type_name("PATH");
   app.add_option("--transport", arguments.transport,
                  "What carries the messages: auto (the kernel module kccm if it can be used), "
                  "module, or user")
@@ -108,8 +119,19 @@ void Declare(CLI::App& app, Arguments& arguments) {
 // make a copy.
 void KeepMemoryPrivate() { prctl(PR_SET_DUMPABLE, 0); }
 
+// The processes beside the daemon that are the same program: see daemon/remote/starter.h.
+std::optional<int> RunAsHelper(int argc, char** argv) {
+  if (argc != 2) return std::nullopt;
+  const std::string_view kind = argv[1];
+  if (kind == remote::kStarterArgument) return remote::RunStarter();
+  // Of the service manager, with the connection as stdin and the journal as stderr.
+  if (kind == remote::kSessionArgument) return remote::RunSession(STDIN_FILENO);
+  return std::nullopt;
+}
+
 int Main(int argc, char** argv) {
   KeepMemoryPrivate();
+  if (const std::optional<int> code = RunAsHelper(argc, argv)) return *code;
   CLI::App app("The daemon of one node of a Clustix cluster.", "clustixd");
   Arguments arguments;
   Declare(app, arguments);

@@ -181,6 +181,17 @@ absl::Status ReadDaemon(Section section, Config& config) {
   return absl::OkStatus();
 }
 
+absl::Status ReadExec(Section section, Config& config) {
+  RETURN_IF_ERROR(section.CheckKeys());
+  constexpr const char* kAllowed = "all, users (all but root), root or none";
+  ASSIGN_OR_RETURN(std::optional<std::string> allow, section.String("allow", kAllowed));
+  if (!allow) return absl::OkStatus();
+  const std::optional<ExecAllow> parsed = ParseExecAllow(*allow);
+  if (!parsed) return section.Wrong("allow", absl::StrCat("expected ", kAllowed));
+  config.exec_allow = *parsed;
+  return absl::OkStatus();
+}
+
 absl::Status ReadNodes(const toml::table& root, Config& config) {
   const toml::node* nodes = root.get("node");
   if (nodes == nullptr) {
@@ -203,11 +214,11 @@ absl::Status ReadNodes(const toml::table& root, Config& config) {
 absl::Status ReadRoot(const toml::table& root, Config& config) {
   for (auto&& [key, node] : root) {
     std::string name(key.str());
-    if (name != "cluster" && name != "node" && name != "daemon") {
-      constexpr std::string_view kTables[] = {"cluster", "node", "daemon"};
+    constexpr std::string_view kTables[] = {"cluster", "node", "daemon", "exec"};
+    if (std::find(std::begin(kTables), std::end(kTables), name) == std::end(kTables)) {
       return absl::InvalidArgumentError(
           absl::StrCat(At(config.path, node), ": ", name, ": unknown", DidYouMean(name, kTables),
-                       "; allowed here: [cluster], [[node]], [daemon]"));
+                       "; allowed here: [cluster], [[node]], [daemon], [exec]"));
     }
     if (name != "node" && !node.is_table()) {
       return absl::InvalidArgumentError(
@@ -228,6 +239,9 @@ absl::Status ReadRoot(const toml::table& root, Config& config) {
                                        {"runtime_dir", "proc", "transport", "log_level"}),
                                config));
   }
+  if (const toml::node* exec = root.get("exec")) {
+    RETURN_IF_ERROR(ReadExec(Section(config.path, "[exec]", *exec->as_table(), {"allow"}), config));
+  }
   return absl::OkStatus();
 }
 
@@ -237,6 +251,14 @@ std::optional<TransportChoice> ParseTransportChoice(std::string_view text) {
   if (text == "auto") return TransportChoice::kAuto;
   if (text == "module") return TransportChoice::kModule;
   if (text == "user") return TransportChoice::kUser;
+  return std::nullopt;
+}
+
+std::optional<ExecAllow> ParseExecAllow(std::string_view text) {
+  if (text == "all") return ExecAllow::kAll;
+  if (text == "users") return ExecAllow::kUsers;
+  if (text == "root") return ExecAllow::kRoot;
+  if (text == "none") return ExecAllow::kNone;
   return std::nullopt;
 }
 

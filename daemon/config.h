@@ -16,6 +16,9 @@
 //   proc = true                # mount the cluster's /proc
 //   transport = "auto"         # auto, module (fails without the kernel module) or user
 //   log_level = "info"         # debug, info, warning, error
+//   [exec]                     # optional
+//   allow = "all"              # for whom this node starts programs that other nodes ask for: all,
+//                              # users (not root), root, none
 //
 // Called at start, by one thread.
 #ifndef CLUSTIX_DAEMON_CONFIG_H_
@@ -46,6 +49,10 @@ struct NodeConfig {
 enum class TransportChoice : uint8_t { kAuto, kModule, kUser };
 std::optional<TransportChoice> ParseTransportChoice(std::string_view text);  // auto, module, user
 
+// For whom a node starts programs; each user as himself.
+enum class ExecAllow : uint8_t { kAll, kUsers, kRoot, kNone };
+std::optional<ExecAllow> ParseExecAllow(std::string_view text);  // all, users, root, none
+
 struct Config {
   std::string path;
   std::string cluster_name;
@@ -58,6 +65,8 @@ struct Config {
   bool proc = true;
   TransportChoice transport = TransportChoice::kAuto;
   base::LogLevel log_level = base::LogLevel::kInfo;
+  // [exec]
+  ExecAllow exec_allow = ExecAllow::kAll;
 };
 
 // Reads and checks a configuration; the key file is not touched. Every error names file, line and

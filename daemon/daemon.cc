@@ -72,7 +72,18 @@ absl::Status Daemon::StartParts() {
                                  return service_->Signal(gpid, signal, start_ticks, uid);
                                }}));
   ++open_parts_;
+  RETURN_IF_ERROR(StartExec());
   return MountProc();
+}
+
+absl::Status Daemon::StartExec() {
+  ASSIGN_OR_RETURN(exec_, remote::ExecService::Start(*io_, *messenger_, *nodes_,
+                                                     {.socket_path = runtime_->exec_socket_path(),
+                                                      .allow = options_.config.exec_allow,
+                                                      .session_socket = options_.session_socket,
+                                                      .starter_path = runtime_->starter_path()}));
+  ++open_parts_;
+  return absl::OkStatus();
 }
 
 absl::Status Daemon::WatchSignals() {
@@ -186,6 +197,7 @@ Daemon::~Daemon() {
   // 2. Nobody asks from outside any more.
   fuse_.reset();
   if (admin_ != nullptr) admin_->Stop([this] { OnPartClosed(); });
+  if (exec_ != nullptr) exec_->Stop([this] { OnPartClosed(); });
   // 3. Threads that work for others end; what they post to the loop from now on is harmless.
   if (admin_workers_ != nullptr) admin_workers_->Stop();
   if (proc_workers_ != nullptr) proc_workers_->Stop();
@@ -284,6 +296,9 @@ void Daemon::FillCounters(proto::Status::Builder status) const {
   counters.push_back({"proc_turned_away", server_->turned_away()});
   counters.push_back({"admin_bad_requests", admin_->bad_requests()});
   counters.push_back({"admin_turned_away", admin_->turned_away()});
+  counters.push_back({"exec_bad_requests", exec_->bad_requests()});
+  counters.push_back({"exec_turned_away", exec_->turned_away()});
+  counters.push_back({"exec_tunnels", exec_->tunnels()});
   auto to = status.initCounters(static_cast<unsigned>(counters.size()));
   for (unsigned i = 0; i < to.size(); ++i) Set(to[i], counters[i].name, counters[i].value);
 }

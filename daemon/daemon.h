@@ -19,6 +19,7 @@
 #include "daemon/local_proc.h"
 #include "daemon/proc_server.h"
 #include "daemon/proc_service.h"
+#include "daemon/remote/exec_service.h"
 #include "daemon/runtime_dir.h"
 #include "daemon/transport.h"
 #include "daemon/worker_pool.h"
@@ -36,6 +37,7 @@ struct DaemonOptions {
   TransportChoice transport = TransportChoice::kAuto;
   bool proc = true;            // mount the cluster's /proc
   bool proc_optional = false;  // run without it if that fails
+  std::string session_socket;  // remote::ExecOptions::session_socket
   std::string local_proc;      // FuseView::Options::local_proc; empty: RuntimeDir's
 };
 
@@ -57,6 +59,7 @@ class Daemon {
   absl::Status StartParts();
   absl::Status WatchSignals();
   absl::Status StartMessenger();
+  absl::Status StartExec();
   absl::Status MountProc();
   void OnPeerEvent(NodeId peer, PeerEvent event);
   bool AllPeersUp() const;
@@ -82,11 +85,12 @@ class Daemon {
   std::unique_ptr<WorkerPool> admin_workers_;  // of admin_
   base::UniqueFd signals_;
   std::unique_ptr<io::UringIo> io_;
-  int open_parts_ = 0;  // the messenger, the admin service: whoever may have connections
+  int open_parts_ = 0;  // the messenger and the services: whoever may have connections
   std::unique_ptr<ProcService> service_;
   std::unique_ptr<ProcServer> server_;
   std::unique_ptr<Messenger> messenger_;
   std::unique_ptr<AdminService> admin_;
+  std::unique_ptr<remote::ExecService> exec_;
   std::unique_ptr<FuseView> fuse_;
   std::string mount_error_;
 };

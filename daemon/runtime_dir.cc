@@ -61,14 +61,19 @@ absl::StatusOr<std::unique_ptr<RuntimeDir>> RuntimeDir::Acquire(const std::strin
   ASSIGN_OR_RETURN(base::UniqueFd lock, Lock(path + "/clustixd.lock"));
   std::unique_ptr<RuntimeDir> dir(new RuntimeDir(path, std::move(lock)));
   // Whoever listened here is dead, for the lock is ours.
-  if (unlink(dir->socket_path().c_str()) != 0 && errno != ENOENT) {
-    return base::ErrnoStatus(errno, "cannot remove the old socket " + dir->socket_path());
+  for (const std::string& socket :
+       {dir->socket_path(), dir->exec_socket_path(), dir->starter_path()}) {
+    if (unlink(socket.c_str()) != 0 && errno != ENOENT) {
+      return base::ErrnoStatus(errno, "cannot remove the old socket " + socket);
+    }
   }
   return dir;
 }
 
 RuntimeDir::~RuntimeDir() {
-  unlink(socket_path().c_str());
+  for (const std::string& socket : {socket_path(), exec_socket_path(), starter_path()}) {
+    unlink(socket.c_str());
+  }
   if (made_proc_) rmdir(proc_path().c_str());
   if (made_local_proc_) rmdir(local_proc_path().c_str());
   // 1. the name, 2. the lock with its descriptor: see Lock().
@@ -78,6 +83,8 @@ RuntimeDir::~RuntimeDir() {
 }
 
 std::string RuntimeDir::socket_path() const { return path_ + "/" + client::kSocketName; }
+
+std::string RuntimeDir::exec_socket_path() const { return path_ + "/" + client::kExecSocketName; }
 
 absl::Status RuntimeDir::MakeProc() {
   // On the mount of a killed daemon, mkdir() says EEXIST and anything else ENOTCONN.

@@ -26,6 +26,9 @@ class RuntimeDir {
 
   const std::string& path() const { return path_; }
   std::string socket_path() const;
+  // For callers of programs on other nodes, and where their sessions come from.
+  std::string exec_socket_path() const;
+  std::string starter_path() const { return path_ + "/starter.sock"; }
   std::string proc_path() const { return path_ + "/proc"; }
   std::string local_proc_path() const { return path_ + "/localproc"; }
 

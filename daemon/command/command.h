@@ -42,6 +42,7 @@ std::string VersionLine();
 void AddBenchCommand(CLI::App& app, Context& context);
 void AddCompletionCommand(CLI::App& app, Context& context);
 void AddDownCommand(CLI::App& app, Context& context);
+void AddExecCommand(CLI::App& app, Context& context);
 void AddInitCommand(CLI::App& app, Context& context);
 void AddKillCommand(CLI::App& app, Context& context);
 void AddKmodCommand(CLI::App& app, Context& context);

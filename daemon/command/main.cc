@@ -21,10 +21,10 @@ using AddCommand = void (*)(CLI::App&, Context&);
 
 // In the order in which --help shows them.
 constexpr AddCommand kCommands[] = {
-    AddUpCommand,     AddDownCommand,  AddShellCommand,   AddNodeInitCommand,
-    AddStatusCommand, AddNodesCommand, AddPsCommand,      AddPgrepCommand,
-    AddPkillCommand,  AddKillCommand,  AddWebCommand,     AddKmodCommand,
-    AddInitCommand,   AddBenchCommand, AddVersionCommand, AddCompletionCommand,
+    AddUpCommand,      AddDownCommand,       AddShellCommand, AddNodeInitCommand, AddStatusCommand,
+    AddNodesCommand,   AddPsCommand,         AddPgrepCommand, AddPkillCommand,    AddKillCommand,
+    AddExecCommand,    AddWebCommand,        AddKmodCommand,  AddInitCommand,     AddBenchCommand,
+    AddVersionCommand, AddCompletionCommand,
 };
 
 // Usage errors have their own exit code; --help is no error.

@@ -14,6 +14,7 @@ namespace clustix::client {
 
 // In a daemon's runtime directory.
 inline constexpr const char* kSocketName = "clustixd.sock";
+inline constexpr const char* kExecSocketName = "exec.sock";  // programs on other nodes
 
 // Where root's daemons keep their runtime files.
 inline constexpr const char* kRootBase = "/run/clustix";

@@ -9,6 +9,7 @@
 namespace clustix::msg {
 
 inline constexpr Port kPortProc = 1;  // proto/proc.capnp: a node's own /proc
+inline constexpr Port kPortExec = 3;  // proto/exec.capnp: programs started on other nodes
 
 }  // namespace clustix::msg
 

@@ -19,6 +19,8 @@ PAGES = ("clustix.1", "clustixd.8", "cluster.toml.5", "kccm.4")
 # Files and links, "*" for the version; besides these each has its copyright and changelog.
 CONTENTS = {
     "clustix": {"usr/bin/clustix", "usr/bin/clustixd", "usr/lib/systemd/system/clustixd.service",
+                "usr/lib/systemd/system/clustixd-session.socket",
+                "usr/lib/systemd/system/clustixd-session@.service",
                 "usr/lib/x86_64-linux-gnu/clustix/libclustix-kill.so",
                 "usr/share/bash-completion/completions/clustix", "usr/share/man/man1/clustix.1.gz",
                 "usr/share/man/man5/cluster.toml.5.gz", "usr/share/man/man8/clustixd.8.gz"},
@@ -84,15 +86,17 @@ class Contents(unittest.TestCase):
                                capture_output=True, text=True)
         self.assertEqual(set(found.stdout.splitlines()), LINTIAN_KNOWN, found.stderr)
 
-    def test_the_unit_is_one_that_systemd_understands(self):
+    def test_the_units_are_ones_that_systemd_understands(self):
         if not shutil.which("systemd-analyze"):
             self.skipTest("not installed: systemd")
         with tempfile.TemporaryDirectory() as folder:
             output("dpkg-deb", "-x", package("clustix"), folder)
-            unit = pathlib.Path(folder, "usr/lib/systemd/system/clustixd.service")
-            # It runs what is not installed here.
-            unit.write_text(unit.read_text().replace("/usr/bin/clustixd", "/bin/true"))
-            self.assertEqual(output("systemd-analyze", "verify", "--man=no", unit), "")
+            units = sorted(pathlib.Path(folder, "usr/lib/systemd/system").glob("clustixd*"))
+            self.assertEqual(len(units), 3)
+            for unit in units:
+                # They run what is not installed here.
+                unit.write_text(unit.read_text().replace("/usr/bin/clustixd", "/bin/true"))
+            self.assertEqual(output("systemd-analyze", "verify", "--man=no", *units), "")
 
 
 class Module(unittest.TestCase):

@@ -116,6 +116,8 @@ TEST(Config, Refuses_values_of_another_type_or_out_of_range) {
   ExpectError(Text("[[node]]\nid = 0\n"), 9, "[[node]] id", "1 to 511");
   ExpectError(Text("[[node]]\nid = 512\n"), 9, "[[node]] id", "1 to 511");
   ExpectError(Text("[daemon]\nproc = 1\n"), 9, "[daemon] proc", "true or false");
+  ExpectError(Text("[exec]\nallow = \"some\"\n"), 9, "[exec] allow",
+              "all, users (all but root), root or none");
   ExpectError(Text("[daemon]\ntransport = \"kernel\"\n"), 9, "[daemon] transport",
               "auto, module or user");
   ExpectError(Text("[daemon]\nlog_level = \"loud\"\n"), 9, "[daemon] log_level", "debug, info");
