@@ -59,15 +59,25 @@ enum clustix_result {
   /* How the loop can end. */
   CLUSTIX_TIMEOUT = 16, /* the time given to clustix_run() or clustix_queue_next() is over */
   CLUSTIX_STOPPED = 17, /* by clustix_stop() */
+  /* How an operation on an object can end (clustix/sets_c.h). */
+  CLUSTIX_NO_OBJECT = 18,   /* there is no such object */
+  CLUSTIX_CANCELLED = 19,   /* nothing has happened */
+  CLUSTIX_LOST = 20,        /* more nodes failed at once than the set keeps copies */
+  CLUSTIX_REVOKED = 21,     /* the object was held too long: nothing was written */
+  CLUSTIX_NO_SPACE = 22,    /* no room on this node, or too much at once */
+  CLUSTIX_SET_REMOVED = 23, /* there is no such set any more */
+  CLUSTIX_UNAVAILABLE = 24, /* the daemon has gone, or is not in the cluster */
   /* What can be wrong with the program or the system; clustix_error() says more. */
   CLUSTIX_INVALID = 32, /* an argument or option is missing, malformed or out of range */
   CLUSTIX_WRONG_THREAD = 33,
   CLUSTIX_IN_CALLBACK = 34,
-  CLUSTIX_NOT_FOUND = 35,   /* that call has ended, or its request was answered */
+  CLUSTIX_NOT_FOUND =
+      35, /* that call has ended, its request was answered; no such set, no daemon */
   CLUSTIX_PERMISSION = 36,  /* a file or address that this user may not use */
   CLUSTIX_IN_USE = 37,      /* somebody listens on that address already */
   CLUSTIX_UNSUPPORTED = 38, /* the system has no io_uring, or forbids it */
-  CLUSTIX_SYSTEM = 39       /* the system refused something else */
+  CLUSTIX_SYSTEM = 39,      /* the system refused something else */
+  CLUSTIX_EXISTS = 40       /* there is such a set already */
 };
 
 /* "ok", "outcome unknown", ...; "?" for no result. Any thread. */

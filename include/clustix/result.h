@@ -20,6 +20,12 @@ enum class ErrorCode : uint8_t {
   kInUse,             // somebody listens on that address already
   kUnsupported,       // the system lacks what is needed, or forbids it
   kSystem,            // anything else that the system refused: memory, descriptors, files
+  // Of object sets (clustix/sets.h):
+  kNotFound,     // no daemon runs here; there is no such set
+  kExists,       // there is such a set already, or one of another policy
+  kNoSpace,      // sets, clients or memory: the message says which
+  kUnavailable,  // the daemon does not answer, has gone, or is not in its cluster
+  kUnknown,      // the daemon went while it was asked: it may or may not be done
 };
 
 struct Error {

@@ -46,8 +46,14 @@ class Grabbed {
     return std::span<std::byte, kLoanBytesMax>(buffer_, kLoanBytesMax);
   }
   uint32_t bytes() const { return before_.bytes(); }
+  // The value so far, as it was.
+  std::span<const std::byte> before() const {
+    return {slot_->buffers[before_.buffer()].data(), before_.bytes()};
+  }
   // Makes the first `bytes` of the buffer, 1 to kLoanBytesMax, the object's value.
   inline PutResult Put(uint32_t bytes);
+  // Leaves the object as it was.
+  inline void Abort();
 
  private:
   friend class Borrower;
@@ -136,9 +142,11 @@ inline PutResult Grabbed::Put(uint32_t bytes) {
   return ours && in_time ? PutResult::kCommitted : PutResult::kUnknown;
 }
 
-inline Grabbed::~Grabbed() {
-  if (borrower_ != nullptr) borrower_->End(slot_, number_);
+inline void Grabbed::Abort() {
+  if (borrower_ != nullptr) std::exchange(borrower_, nullptr)->End(slot_, number_);
 }
+
+inline Grabbed::~Grabbed() { Abort(); }
 
 }  // namespace clustix::cache
 

@@ -56,6 +56,8 @@ class ClientRegion {
   // The next answer, waited for until `deadline_ns` of CLOCK_MONOTONIC. kDeadlineExceeded: there is
   // none yet; kUnavailable: the daemon is gone; kInternal: the ring is broken, reconnect.
   absl::StatusOr<Reply> AwaitReply(uint64_t deadline_ns);
+  // Whether AwaitReply() would not wait. For the thread that may call it.
+  bool HasReply() const { return replies_.HasNews(); }
 
  private:
   ClientRegion(Mapping mapping, Bell bell, const NodeView* node, uint64_t spin_ns);

@@ -66,6 +66,11 @@ class Pinned {
   std::span<const std::byte> data() const { return {data_, info_.bytes}; }
   uint64_t object_version() const { return info_.object_version; }
   explicit operator bool() const { return reader_ != nullptr; }
+  // Gives the pin away: Reader::Unpin() of what is returned is left to the caller.
+  unsigned Release() {
+    reader_ = nullptr;
+    return slot_;
+  }
 
  private:
   friend class Reader;
@@ -87,6 +92,12 @@ class Reader {
   inline Lookup Read(const SetView& set, uint64_t id, std::span<std::byte> to, ObjectInfo* info);
   // Pins the object into `pinned`, which is empty.
   inline Lookup Get(const SetView& set, uint64_t id, Pinned* pinned);
+  // For pins that were released from their Pinned.
+  void Unpin(unsigned slot) {
+    // Release: our loads from the block come before whatever the daemon writes into it next.
+    stripe_->slots[slot].store(0, std::memory_order_release);
+    pins_taken_ &= ~(1u << slot);
+  }
 
  private:
   friend class Pinned;
@@ -95,11 +106,6 @@ class Reader {
   Lookup ReadPinned(const SetView& set, uint64_t id, std::span<std::byte> to, ObjectInfo* info);
   bool HasPin() const {
     return static_cast<unsigned>(std::countr_one(pins_taken_)) < kPinsPerStripe;
-  }
-  void Unpin(unsigned slot) {
-    // Release: our loads from the block come before whatever the daemon writes into it next.
-    stripe_->slots[slot].store(0, std::memory_order_release);
-    pins_taken_ &= ~(1u << slot);
   }
 
   // Writers that come between a look and its validation, before a reader gives up.

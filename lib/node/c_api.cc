@@ -36,6 +36,16 @@ int ResultOf(ErrorCode code) {
       return CLUSTIX_UNSUPPORTED;
     case ErrorCode::kSystem:
       return CLUSTIX_SYSTEM;
+    case ErrorCode::kNotFound:
+      return CLUSTIX_NOT_FOUND;
+    case ErrorCode::kExists:
+      return CLUSTIX_EXISTS;
+    case ErrorCode::kNoSpace:
+      return CLUSTIX_NO_SPACE;
+    case ErrorCode::kUnavailable:
+      return CLUSTIX_UNAVAILABLE;
+    case ErrorCode::kUnknown:
+      return CLUSTIX_UNKNOWN;
   }
   return CLUSTIX_SYSTEM;
 }
@@ -139,6 +149,22 @@ const char* clustix_result_name(int result) {
       return "time is over";
     case CLUSTIX_STOPPED:
       return "stopped";
+    case CLUSTIX_NO_OBJECT:
+      return "no such object";
+    case CLUSTIX_CANCELLED:
+      return "cancelled";
+    case CLUSTIX_LOST:
+      return "lost";
+    case CLUSTIX_REVOKED:
+      return "revoked";
+    case CLUSTIX_NO_SPACE:
+      return "no space";
+    case CLUSTIX_SET_REMOVED:
+      return "set removed";
+    case CLUSTIX_UNAVAILABLE:
+      return "unavailable";
+    case CLUSTIX_EXISTS:
+      return "exists";
     case CLUSTIX_INVALID:
       return "invalid argument";
     case CLUSTIX_WRONG_THREAD:

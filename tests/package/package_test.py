@@ -29,7 +29,7 @@ CONTENTS = {
                        "usr/include/clustix/kccm.h",
                        *(f"usr/include/clustix/{path.name}" for path in ROOT.glob("include/clustix/*.h")),
                        *(f"usr/share/doc/libclustix-dev/examples/{name}"
-                         for name in ("sync_call.c", "async_call.cc", "kccm_ring.c"))},
+                         for name in ("sync_call.c", "async_call.cc", "counter.cc", "histogram.c", "kccm_ring.c"))},
     "clustix-dkms": {"usr/src/clustix-*/dkms.conf", "usr/src/clustix-*/Kbuild",
                      "usr/share/man/man4/kccm.4.gz", "usr/share/doc/clustix-dkms/examples/kccm_sample.c",
                      *(f"usr/src/clustix-*/{path.relative_to(ROOT)}"

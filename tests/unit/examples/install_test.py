@@ -16,12 +16,14 @@ def output(*command, **environment):
     return done.stdout.strip()
 
 
-def check_symbols(library, header):
-    """The library shows the functions of clustix.h, classes of the C++ API, and nothing else."""
+def check_symbols(library, headers):
+    """The library shows the functions of the C headers, classes of the C++ API, and nothing else."""
     symbols = output("nm", "-D", "--defined-only", library).splitlines()
     shown = {line.split()[-1].split("@")[0] for line in symbols}
-    with open(header, encoding="utf-8") as file:
-        declared = set(re.findall(r"^(?!typedef)[a-z_ ]+\*? (clustix_\w+)\(", file.read(), re.MULTILINE))
+    declared = set()
+    for header in headers:
+        with open(header, encoding="utf-8") as file:
+            declared |= set(re.findall(r"^(?!typedef)[a-z0-9_ ]+\*? (clustix_\w+)\(", file.read(), re.MULTILINE))
     shown -= {"CLUSTIX_0", "CLUSTIX_CXX_0"}
     functions = {name for name in shown if not name.startswith("_Z")}
     assert functions == declared, functions ^ declared
@@ -44,9 +46,10 @@ def main():
         library = output("pkg-config", "--variable=libdir", "clustix",
                          PKG_CONFIG_PATH=os.path.dirname(pc))
         check_symbols(os.path.join(library, "libclustix.so"),
-                      os.path.join(prefix, "include", "clustix", "clustix.h"))
+                      [os.path.join(prefix, "include", "clustix", name) for name in ("clustix.h", "sets_c.h")])
         strict = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
-        for compiler, standard, name in ((args.cc, "c11", "sync_call.c"), (args.cxx, "c++20", "async_call.cc")):
+        for compiler, standard, name in ((args.cc, "c11", "sync_call.c"), (args.cc, "c11", "histogram.c"),
+                                         (args.cxx, "c++20", "counter.cc"), (args.cxx, "c++20", "async_call.cc")):
             program = os.path.join(folder, "program")
             output(compiler, f"-std={standard}", *strict, os.path.join(args.examples, name), *flags,
                    "-pthread", "-o", program)

@@ -300,13 +300,14 @@ void Uuids_and_keys_are_read(void) {
 }
 
 void Every_result_has_a_name(void) {
-  for (int result = CLUSTIX_OK; result <= CLUSTIX_SYSTEM; result++) {
-    const bool exists = result <= CLUSTIX_OUT_OF_MEMORY || result == CLUSTIX_TIMEOUT ||
-                        result == CLUSTIX_STOPPED || result >= CLUSTIX_INVALID;
+  for (int result = CLUSTIX_OK; result <= CLUSTIX_EXISTS; result++) {
+    const bool exists = result <= CLUSTIX_OUT_OF_MEMORY ||
+                        (result >= CLUSTIX_TIMEOUT && result <= CLUSTIX_UNAVAILABLE) ||
+                        result >= CLUSTIX_INVALID;
     CHECK((strcmp(clustix_result_name(result), "?") != 0) == exists);
   }
   CHECK(strcmp(clustix_result_name(-1), "?") == 0);
-  CHECK(strcmp(clustix_result_name(CLUSTIX_SYSTEM + 1), "?") == 0);
+  CHECK(strcmp(clustix_result_name(CLUSTIX_EXISTS + 1), "?") == 0);
   CHECK(strcmp(clustix_result_name(CLUSTIX_UNKNOWN), "outcome unknown") == 0);
   CHECK(strcmp(clustix_event_name(CLUSTIX_EVENT_REBOOTED), "rebooted") == 0);
   CHECK(strcmp(clustix_event_name(-1), "?") == 0 && strcmp(clustix_event_name(5), "?") == 0);

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Watchers: one request for each, which the daemon answers once something has changed, and which is
+// asked again when the event has been taken: so a program that is slow is told less often, and
+// nothing piles up. Threads as in clustix/sets.h.
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "lib/base/mutex.h"
+#include "lib/base/unique_fd.h"
+#include "lib/client/guard_access.h"
+#include "lib/client/set_session.h"
+
+namespace clustix {
+
+using client::Call;
+using client::Patience;
+using client::SetRequestKind;
+
+class WatchState : public std::enable_shared_from_this<WatchState> {
+ public:
+  WatchState(std::shared_ptr<SetHandle> set, ObjectId first, ObjectId last, WatchCallback callback,
+             base::UniqueFd fd)
+      : set_(std::move(set)),
+        line_(set_->session().line()),
+        first_(first),
+        last_(last),
+        callback_(std::move(callback)),
+        fd_(std::move(fd)) {}
+
+  // False: there are too many, or nobody is there.
+  bool Arm();
+  SetOutcome Next(WatchEvent* event, const Patience& patience);
+  void Close();
+  int fd() const { return fd_.get(); }
+
+ private:
+  void Told(const Call& call);
+  void Tell(SetOutcome outcome, const WatchEvent& event);
+
+  // Until Close(). What the daemon still owes keeps this object, but must not keep the session.
+  std::shared_ptr<SetHandle> set_;
+  const std::shared_ptr<client::Line> line_;
+  const ObjectId first_, last_;
+  const WatchCallback callback_;
+  const base::UniqueFd fd_;
+  base::Mutex mutex_;
+  std::condition_variable_any changed_;
+  uint64_t cookie_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<std::thread::id> runs_on_ ABSL_GUARDED_BY(mutex_);  // the callback, now
+  SetOutcome ended_ ABSL_GUARDED_BY(mutex_) = SetOutcome::kOk;  // why there are no events any more
+  std::optional<WatchEvent> event_ ABSL_GUARDED_BY(mutex_);
+};
+
+bool WatchState::Arm() {
+  const base::MutexLock lock(mutex_);
+  if (closed_) return true;
+  const Call call{
+      .kind = SetRequestKind::kWatch, .set = set_->number(), .object = first_, .argument = last_};
+  // Told() waits for our lock, so that the cookie is there before the event.
+  cookie_ = line_->exchange.Begin(
+      call, [self = shared_from_this()](const Call& ended) { self->Told(ended); });
+  return cookie_ != 0;
+}
+
+void WatchState::Told(const Call& call) {
+  const WatchEvent event{.object = call.reply.argument, .version = call.reply.object_version};
+  if (callback_ != nullptr) return Tell(call.outcome, event);
+  const base::MutexLock lock(mutex_);
+  if (call.outcome == SetOutcome::kOk) {
+    event_ = event;
+  } else {
+    ended_ = call.outcome;
+  }
+  eventfd_write(fd_.get(), 1);
+  changed_.notify_all();
+}
+
+void WatchState::Tell(SetOutcome outcome, const WatchEvent& event) {
+  {
+    const base::MutexLock lock(mutex_);
+    if (closed_) return;
+    runs_on_ = std::this_thread::get_id();
+  }
+  // Asked again first: what changes while the callback runs is told by the next.
+  const bool armed = outcome == SetOutcome::kOk && Arm();
+  callback_(outcome, event);
+  if (outcome == SetOutcome::kOk && !armed) callback_(SetOutcome::kUnavailable, {});
+  const base::MutexLock lock(mutex_);
+  runs_on_.reset();
+  changed_.notify_all();
+}
+
+SetOutcome WatchState::Next(WatchEvent* event, const Patience& patience) {
+  const auto cancel = [this] {
+    const base::MutexLock lock(mutex_);
+    cancelled_ = true;
+    changed_.notify_all();
+  };
+  if (patience.cancel != nullptr && !patience.cancel->Begin(this, cancel)) {
+    return SetOutcome::kCancelled;
+  }
+  SetOutcome outcome = SetOutcome::kOk;
+  bool taken = false;
+  {
+    const base::MutexLock lock(mutex_);
+    bool in_time = true;
+    while (!event_ && ended_ == SetOutcome::kOk && !cancelled_ && in_time) {
+      if (patience.deadline_ns == client::kNever) {
+        changed_.wait(mutex_);
+        continue;
+      }
+      const auto until = std::chrono::steady_clock::time_point(
+          std::chrono::nanoseconds(static_cast<int64_t>(patience.deadline_ns)));
+      in_time = changed_.wait_until(mutex_, until) == std::cv_status::no_timeout;
+    }
+    taken = event_.has_value();
+    if (taken) {
+      *event = *std::exchange(event_, std::nullopt);
+      eventfd_t none;
+      eventfd_read(fd_.get(), &none);
+    } else if (ended_ != SetOutcome::kOk) {
+      outcome = ended_;
+    } else {
+      outcome = cancelled_ ? SetOutcome::kCancelled : SetOutcome::kDeadline;
+    }
+    cancelled_ = false;
+  }
+  if (patience.cancel != nullptr) patience.cancel->End(this);
+  if (taken && !Arm()) {
+    const base::MutexLock lock(mutex_);
+    ended_ = SetOutcome::kUnavailable;
+    eventfd_write(fd_.get(), 1);
+  }
+  return outcome;
+}
+
+void WatchState::Close() {
+  uint64_t cookie;
+  {
+    const base::MutexLock lock(mutex_);
+    closed_ = true;
+    cookie = cookie_;
+    while (runs_on_ && *runs_on_ != std::this_thread::get_id()) changed_.wait(mutex_);
+  }
+  if (cookie != 0) line_->exchange.Forget(cookie);
+  set_->session().RemoveWatch(set_->number(), first_, last_);
+  set_ = nullptr;
+}
+
+// --- Watcher ---------------------------------------------------------------------------------
+
+Watcher::Watcher(std::shared_ptr<WatchState> state) : state_(std::move(state)) {}
+Watcher::Watcher(Watcher&&) noexcept = default;
+
+Watcher& Watcher::operator=(Watcher&& other) noexcept {
+  std::swap(state_, other.state_);
+  return *this;
+}
+
+Watcher::~Watcher() {
+  if (state_ != nullptr) state_->Close();
+}
+
+int Watcher::fd() const { return state_->fd(); }
+
+SetOutcome Watcher::Next(WatchEvent* event, const Wait& wait) {
+  return state_->Next(event, Patience(wait));
+}
+
+Result<Watcher> GuardAccess::Watch(const std::shared_ptr<SetHandle>& set, ObjectId first,
+                                   ObjectId last, WatchCallback callback) {
+  if (first > last) {
+    return Error{.code = ErrorCode::kInvalidArgument,
+                 .message = "the first object to be watched comes after the last"};
+  }
+  base::UniqueFd fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!fd.valid()) {
+    return Error{.code = ErrorCode::kSystem,
+                 .message = std::string("cannot make an eventfd: ") + std::strerror(errno)};
+  }
+  if (!set->session().exchange().alive()) {
+    return Error{.code = ErrorCode::kUnavailable,
+                 .message = "the daemon has ended the session (connect again)"};
+  }
+  if (!set->session().AddWatch(set->number(), first, last)) {
+    return Error{.code = ErrorCode::kInUse, .message = "these objects are watched already"};
+  }
+  Watcher watcher(
+      std::make_shared<WatchState>(set, first, last, std::move(callback), std::move(fd)));
+  if (watcher.state_->Arm()) return watcher;
+  return Error{.code = ErrorCode::kNoSpace,
+               .message = "too much is under way for another request to wait: end watchers"};
+}
+
+}  // namespace clustix
