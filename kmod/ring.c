@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What has come to a port, in memory that a program shares. The kernel trusts nothing of it: it
- * reads one number that the program writes, checks it, and keeps a copy of whatever it needs again.
- *
- * Payloads lie in the arena one after the other, and room is used again in the same order. `begin`
- * and `end` count bytes since the start, so that end - begin is what is in use.
+ * reads one number that the program writes, checks it (arena.h), and keeps a copy of whatever it
+ * needs again.
  */
 #include "ring.h"
 
@@ -17,6 +15,7 @@
 #include <linux/vmalloc.h>
 #include <linux/xarray.h>
 
+#include "arena.h"
 #include "channel.h"
 #include "compat.h"
 #include "inbox.h"
@@ -32,15 +31,13 @@ struct kccm_ring {
 	struct mutex lock;
 	struct list_head waiting; /* messages for which there is no room yet */
 	u32 next_request;
-	u32 produced, consumed; /* ours; what the program says about it is checked against these */
-	u64 begin, end;
+	struct kccm_arena arena;
 	bool broken;
 
-	u32 entries, arena_bytes, ring_bytes;
-	u64 *ends; /* by entry: `end` after it was put in */
+	u32 ring_bytes;
 	struct kccm_uring_ring *shared;
 	struct kccm_uring_descriptor *descriptors;
-	u8 *arena;
+	u8 *payloads;
 	u32 *shared_consumed; /* the program's */
 };
 
@@ -61,30 +58,11 @@ static int take_back(struct kccm_ring *ring)
 	/* The program has read what it gives back before it says so. */
 	u32 consumed = smp_load_acquire(ring->shared_consumed);
 
-	if (ring->broken || consumed - ring->consumed > ring->produced - ring->consumed) {
+	if (ring->broken || !kccm_arena_consume(&ring->arena, consumed)) {
 		ring->broken = true;
 		return -EPROTO;
 	}
-	if (consumed != ring->consumed)
-		ring->begin = ring->ends[(consumed - 1) & (ring->entries - 1)];
-	ring->consumed = consumed;
 	return 0;
-}
-
-/* Where in the arena a payload fits in one piece; false: nowhere yet. */
-static bool find_room(struct kccm_ring *ring, u32 bytes, u64 *at)
-{
-	u32 position;
-
-	if (ring->produced - ring->consumed == ring->entries)
-		return false;
-	if (ring->produced == ring->consumed)
-		ring->begin = ring->end = 0;
-	position = ring->end % ring->arena_bytes;
-	*at = ring->end;
-	if (position + bytes > ring->arena_bytes)
-		*at += ring->arena_bytes - position;
-	return *at + bytes - ring->begin <= ring->arena_bytes;
 }
 
 /*
@@ -93,18 +71,18 @@ static bool find_room(struct kccm_ring *ring, u32 bytes, u64 *at)
  */
 static bool put(struct kccm_ring *ring, struct kccm_incoming *incoming)
 {
-	u32 index = ring->produced & (ring->entries - 1);
-	struct kccm_uring_descriptor *descriptor = &ring->descriptors[index];
-	u32 bytes = ALIGN(incoming->length, 8);
-	u32 request;
-	u64 at;
+	struct kccm_arena *arena = &ring->arena;
+	struct kccm_uring_descriptor *descriptor =
+		&ring->descriptors[kccm_arena_index(arena, arena->produced)];
+	u32 bytes = incoming->length;
+	u32 offset, request;
 
-	if (!find_room(ring, bytes, &at))
+	if (!kccm_arena_find(arena, bytes, &offset))
 		return false;
-	memcpy(ring->arena + at % ring->arena_bytes, incoming->payload, incoming->length);
+	memcpy(ring->payloads + offset, incoming->payload, bytes);
 	*descriptor = (struct kccm_uring_descriptor){
-		.offset = at % ring->arena_bytes,
-		.length = incoming->length,
+		.offset = offset,
+		.length = bytes,
 		.epoch = incoming->epoch,
 		.from = incoming->from,
 		.lane = incoming->lane,
@@ -120,11 +98,9 @@ static bool put(struct kccm_ring *ring, struct kccm_incoming *incoming)
 		}
 		descriptor->request = request;
 	}
-	ring->end = at + bytes;
-	ring->ends[index] = ring->end;
-	WRITE_ONCE(ring->produced, ring->produced + 1);
+	kccm_arena_put(arena, bytes, offset);
 	/* The message is there before the program sees that it is. */
-	smp_store_release(&ring->shared->produced, ring->produced);
+	smp_store_release(&ring->shared->produced, arena->produced);
 	return true;
 }
 
@@ -182,9 +158,9 @@ int kccm_ring_pump(struct kccm_ring *ring)
 	bool more;
 
 	mutex_lock(&ring->lock);
-	before = ring->produced;
+	before = ring->arena.produced;
 	error = pump(ring);
-	more = ring->produced != before;
+	more = ring->arena.produced != before;
 	mutex_unlock(&ring->lock);
 	if (more || error)
 		tell_program(ring);
@@ -221,7 +197,8 @@ __poll_t kccm_ring_poll(const struct kccm_ring *ring)
 {
 	__poll_t events = 0;
 
-	if (READ_ONCE(ring->produced) != READ_ONCE(*ring->shared_consumed))
+	/* Ours, which the program cannot write to. */
+	if (READ_ONCE(ring->shared->produced) != READ_ONCE(*ring->shared_consumed))
 		events |= EPOLLIN | EPOLLRDNORM;
 	if (READ_ONCE(ring->broken))
 		events |= EPOLLERR;
@@ -267,7 +244,7 @@ static void ring_free(struct kccm_ring *ring)
 {
 	vfree(ring->shared);
 	vfree(ring->shared_consumed);
-	kvfree(ring->ends);
+	kvfree(ring->arena.ends);
 	mutex_destroy(&ring->lock);
 	xa_destroy(&ring->requests);
 	kfree(ring);
@@ -292,18 +269,18 @@ static struct kccm_ring *ring_new(struct kccm_channel *channel, const struct kcc
 	xa_init_flags(&ring->requests, XA_FLAGS_ALLOC);
 	INIT_LIST_HEAD(&ring->waiting);
 	ring->channel = channel;
-	ring->entries = bind->entries;
-	ring->arena_bytes = bind->arena_bytes;
+	ring->arena.entries = bind->entries;
+	ring->arena.bytes = bind->arena_bytes;
 	ring->ring_bytes = PAGE_ALIGN(arena + bind->arena_bytes);
-	ring->ends = kvcalloc(bind->entries, sizeof(*ring->ends), GFP_KERNEL_ACCOUNT);
+	ring->arena.ends = kvcalloc(bind->entries, sizeof(*ring->arena.ends), GFP_KERNEL_ACCOUNT);
 	ring->shared = __vmalloc(ring->ring_bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	ring->shared_consumed = __vmalloc(PAGE_SIZE, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
-	if (!ring->ends || !ring->shared || !ring->shared_consumed) {
+	if (!ring->arena.ends || !ring->shared || !ring->shared_consumed) {
 		ring_free(ring);
 		return NULL;
 	}
 	ring->descriptors = (void *)ring->shared + descriptors;
-	ring->arena = (void *)ring->shared + arena;
+	ring->payloads = (void *)ring->shared + arena;
 	*ring->shared = (struct kccm_uring_ring){
 		.entries = bind->entries,
 		.descriptors_offset = descriptors,
@@ -353,7 +330,7 @@ int kccm_ring_bind(struct kccm_channel *channel, struct kccm_uring_bind *bind)
 	/* Two threads may bind one file; pairs with smp_load_acquire() of who uses the ring. */
 	if (!cmpxchg_release(&channel->ring, NULL, ring)) {
 		/* Who polls already was woken too early, if something has come. */
-		if (READ_ONCE(ring->produced))
+		if (READ_ONCE(ring->shared->produced))
 			tell_program(ring);
 		return 0;
 	}
