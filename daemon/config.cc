@@ -192,6 +192,16 @@ absl::Status ReadExec(Section section, Config& config) {
   return absl::OkStatus();
 }
 
+constexpr int64_t kSetsMemoryMibMax = 1 << 20;  // an arena's limit
+
+absl::Status ReadSets(Section section, Config& config) {
+  RETURN_IF_ERROR(section.CheckKeys());
+  ASSIGN_OR_RETURN(std::optional<int64_t> memory_mib,
+                   section.Integer("memory_mib", 1, kSetsMemoryMibMax));
+  if (memory_mib) config.sets_memory_mib = static_cast<uint64_t>(*memory_mib);
+  return absl::OkStatus();
+}
+
 absl::Status ReadNodes(const toml::table& root, Config& config) {
   const toml::node* nodes = root.get("node");
   if (nodes == nullptr) {
@@ -214,11 +224,11 @@ absl::Status ReadNodes(const toml::table& root, Config& config) {
 absl::Status ReadRoot(const toml::table& root, Config& config) {
   for (auto&& [key, node] : root) {
     std::string name(key.str());
-    constexpr std::string_view kTables[] = {"cluster", "node", "daemon", "exec"};
+    constexpr std::string_view kTables[] = {"cluster", "node", "daemon", "exec", "sets"};
     if (std::find(std::begin(kTables), std::end(kTables), name) == std::end(kTables)) {
       return absl::InvalidArgumentError(
           absl::StrCat(At(config.path, node), ": ", name, ": unknown", DidYouMean(name, kTables),
-                       "; allowed here: [cluster], [[node]], [daemon], [exec]"));
+                       "; allowed here: [cluster], [[node]], [daemon], [exec], [sets]"));
     }
     if (name != "node" && !node.is_table()) {
       return absl::InvalidArgumentError(
@@ -241,6 +251,10 @@ absl::Status ReadRoot(const toml::table& root, Config& config) {
   }
   if (const toml::node* exec = root.get("exec")) {
     RETURN_IF_ERROR(ReadExec(Section(config.path, "[exec]", *exec->as_table(), {"allow"}), config));
+  }
+  if (const toml::node* sets = root.get("sets")) {
+    RETURN_IF_ERROR(
+        ReadSets(Section(config.path, "[sets]", *sets->as_table(), {"memory_mib"}), config));
   }
   return absl::OkStatus();
 }

@@ -19,6 +19,9 @@
 //   [exec]                     # optional
 //   allow = "all"              # for whom this node starts programs that other nodes ask for: all,
 //                              # users (not root), root, none
+//   [sets]                     # optional
+//   memory_mib = 512           # of values of objects on each node; for programs to read, as
+//                              # much again at most
 //
 // Called at start, by one thread.
 #ifndef CLUSTIX_DAEMON_CONFIG_H_
@@ -67,6 +70,8 @@ struct Config {
   base::LogLevel log_level = base::LogLevel::kInfo;
   // [exec]
   ExecAllow exec_allow = ExecAllow::kAll;
+  // [sets]
+  uint64_t sets_memory_mib = 512;
 };
 
 // Reads and checks a configuration; the key file is not touched. Every error names file, line and

@@ -73,6 +73,13 @@ absl::Status Daemon::StartParts() {
                                }}));
   ++open_parts_;
   RETURN_IF_ERROR(StartExec());
+  ASSIGN_OR_RETURN(objects_,
+                   ObjectService::Start(*io_, *messenger_,
+                                        {.socket_path = runtime_->sets_socket_path(),
+                                         .view = nodes_->view(),
+                                         .incarnation = incarnation_,
+                                         .memory_bytes = options_.config.sets_memory_mib << 20}));
+  ++open_parts_;
   return MountProc();
 }
 
@@ -161,6 +168,7 @@ absl::Status Daemon::MountProc() {
 }
 
 void Daemon::OnPeerEvent(NodeId peer, PeerEvent event) {
+  if (objects_ != nullptr) objects_->OnPeerEvent(peer, event);
   if (!nodes_->OnEvent(peer, event)) return;
   service_->OnPeerState(peer, nodes_->Find(peer)->state);
   if (admin_ != nullptr) admin_->OnPeerState();
@@ -198,6 +206,7 @@ Daemon::~Daemon() {
   fuse_.reset();
   if (admin_ != nullptr) admin_->Stop([this] { OnPartClosed(); });
   if (exec_ != nullptr) exec_->Stop([this] { OnPartClosed(); });
+  if (objects_ != nullptr) objects_->Stop([this] { OnPartClosed(); });
   // 3. Threads that work for others end; what they post to the loop from now on is harmless.
   if (admin_workers_ != nullptr) admin_workers_->Stop();
   if (proc_workers_ != nullptr) proc_workers_->Stop();
@@ -299,6 +308,7 @@ void Daemon::FillCounters(proto::Status::Builder status) const {
   counters.push_back({"exec_bad_requests", exec_->bad_requests()});
   counters.push_back({"exec_turned_away", exec_->turned_away()});
   counters.push_back({"exec_tunnels", exec_->tunnels()});
+  for (const auto& [name, value] : objects_->Counters()) counters.push_back({name, value});
   auto to = status.initCounters(static_cast<unsigned>(counters.size()));
   for (unsigned i = 0; i < to.size(); ++i) Set(to[i], counters[i].name, counters[i].value);
 }

@@ -17,6 +17,7 @@
 #include "daemon/config.h"
 #include "daemon/fuse_view.h"
 #include "daemon/local_proc.h"
+#include "daemon/objects/object_service.h"
 #include "daemon/proc_server.h"
 #include "daemon/proc_service.h"
 #include "daemon/remote/exec_service.h"
@@ -88,6 +89,7 @@ class Daemon {
   int open_parts_ = 0;  // the messenger and the services: whoever may have connections
   std::unique_ptr<ProcService> service_;
   std::unique_ptr<ProcServer> server_;
+  std::unique_ptr<ObjectService> objects_;
   std::unique_ptr<Messenger> messenger_;
   std::unique_ptr<AdminService> admin_;
   std::unique_ptr<remote::ExecService> exec_;

@@ -61,8 +61,8 @@ absl::StatusOr<std::unique_ptr<RuntimeDir>> RuntimeDir::Acquire(const std::strin
   ASSIGN_OR_RETURN(base::UniqueFd lock, Lock(path + "/clustixd.lock"));
   std::unique_ptr<RuntimeDir> dir(new RuntimeDir(path, std::move(lock)));
   // Whoever listened here is dead, for the lock is ours.
-  for (const std::string& socket :
-       {dir->socket_path(), dir->exec_socket_path(), dir->starter_path()}) {
+  for (const std::string& socket : {dir->socket_path(), dir->exec_socket_path(),
+                                    dir->starter_path(), dir->sets_socket_path()}) {
     if (unlink(socket.c_str()) != 0 && errno != ENOENT) {
       return base::ErrnoStatus(errno, "cannot remove the old socket " + socket);
     }
@@ -71,7 +71,8 @@ absl::StatusOr<std::unique_ptr<RuntimeDir>> RuntimeDir::Acquire(const std::strin
 }
 
 RuntimeDir::~RuntimeDir() {
-  for (const std::string& socket : {socket_path(), exec_socket_path(), starter_path()}) {
+  for (const std::string& socket :
+       {socket_path(), exec_socket_path(), starter_path(), sets_socket_path()}) {
     unlink(socket.c_str());
   }
   if (made_proc_) rmdir(proc_path().c_str());

@@ -29,6 +29,7 @@ class RuntimeDir {
   // For callers of programs on other nodes, and where their sessions come from.
   std::string exec_socket_path() const;
   std::string starter_path() const { return path_ + "/starter.sock"; }
+  std::string sets_socket_path() const { return path_ + "/sets.sock"; }
   std::string proc_path() const { return path_ + "/proc"; }
   std::string local_proc_path() const { return path_ + "/localproc"; }
 

@@ -112,6 +112,11 @@ class Io {
   // the call. One Send() in flight per stream; at most kMaxVecs stretches. Does nothing for a
   // stream that has ended.
   virtual void Send(StreamId stream, std::span<const iovec> vecs) = 0;
+  // As Send(), on a unix socket and with open files (SCM_RIGHTS) beside the first byte. At most
+  // kMaxFds, which must stay open until OnSent() or OnClosed().
+  virtual void SendWithFds(StreamId stream, std::span<const iovec>, std::span<const int>) {
+    Close(stream);  // this Io has no unix sockets
+  }
   // This stream carries large transfers: what it receives in one turn is bounded, so that others do
   // not wait for it.
   virtual void SetBulk(StreamId) {}
@@ -128,6 +133,7 @@ class Io {
   }
 
   static constexpr size_t kMaxVecs = 64;
+  static constexpr size_t kMaxFds = 4;
 };
 
 }  // namespace clustix::io

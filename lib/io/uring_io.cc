@@ -67,6 +67,7 @@ struct Stream {
 
   msghdr message = {};
   std::vector<iovec> vecs;
+  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(Io::kMaxFds * sizeof(int))> control;
   size_t written = 0;   // bytes of the write in flight
   int write_error = 0;  // of one that is over
 
@@ -133,7 +134,10 @@ class UringIoImpl final : public UringIo {
   void CloseListener(ListenerId listener) override;
   absl::StatusOr<StreamId> Connect(const std::string& address, const std::string& bind_address,
                                    const StreamOptions& options, StreamHandler* handler) override;
-  void Send(StreamId stream, std::span<const iovec> vecs) override;
+  void Send(StreamId stream, std::span<const iovec> vecs) override {
+    SendWithFds(stream, vecs, {});
+  }
+  void SendWithFds(StreamId stream, std::span<const iovec> vecs, std::span<const int> fds) override;
   void SetBulk(StreamId stream) override;
   void PauseReceive(StreamId stream) override;
   void ResumeReceive(StreamId stream) override;
@@ -155,6 +159,7 @@ class UringIoImpl final : public UringIo {
   void OnConnect(Stream& stream, const Completion& completion);
   void OnReceive(Stream& stream, const Completion& completion);
   void OnSend(Stream& stream, const Completion& completion);
+  static void AttachFds(Stream& stream, std::span<const int> fds);
   static bool SkipWritten(Stream& stream);
   void ReportWrites();
   void ReportSent(Stream& stream, int error);
@@ -483,8 +488,8 @@ void UringIoImpl::ResumeReceive(StreamId id) {
 
 // A socket mostly has room, and then writing at once costs one system call; through the ring, its
 // completion would end the wait for data that follows, and cost another turn.
-void UringIoImpl::Send(StreamId id, std::span<const iovec> vecs) {
-  assert(vecs.size() <= kMaxVecs);
+void UringIoImpl::SendWithFds(StreamId id, std::span<const iovec> vecs, std::span<const int> fds) {
+  assert(vecs.size() <= kMaxVecs && fds.size() <= kMaxFds);
   Stream* stream = FindStream(id);
   if (stream == nullptr || stream->closing) return;
   assert(!stream->sending);
@@ -493,10 +498,13 @@ void UringIoImpl::Send(StreamId id, std::span<const iovec> vecs) {
   stream->message = {};
   stream->message.msg_iov = stream->vecs.data();
   stream->message.msg_iovlen = stream->vecs.size();
+  if (!fds.empty()) AttachFds(*stream, fds);
   ++writes_;
   const ssize_t written = sendmsg(stream->fd.get(), &stream->message, MSG_NOSIGNAL | MSG_DONTWAIT);
   const int error = written < 0 ? errno : 0;
   stream->written = error == 0 ? static_cast<size_t>(written) : 0;
+  if (stream->written > 0)
+    stream->message.msg_controllen = 0;  // the files went with the first byte
   if ((error == 0 && SkipWritten(*stream)) || error == EAGAIN || error == EINTR) {
     ring_.Queue(Op::kSend, id, [&](io_uring_sqe* sqe) {
       // MSG_WAITALL: the kernel goes on after a partial write, without a turn of ours between.
@@ -508,6 +516,16 @@ void UringIoImpl::Send(StreamId id, std::span<const iovec> vecs) {
   stream->write_error = error;
   if (reports_.empty()) loop_->Defer([this] { ReportWrites(); });
   reports_.push_back(id);
+}
+
+void UringIoImpl::AttachFds(Stream& stream, std::span<const int> fds) {
+  stream.message.msg_control = stream.control.data();
+  stream.message.msg_controllen = CMSG_SPACE(fds.size_bytes());
+  cmsghdr* header = CMSG_FIRSTHDR(&stream.message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(fds.size_bytes());
+  std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
 }
 
 void UringIoImpl::ReportWrites() {

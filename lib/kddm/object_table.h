@@ -90,6 +90,12 @@ class ObjectTable {
       if (used_[slot]) each(static_cast<Slot>(slot));
     }
   }
+  template <typename Each>
+  void Walk(Each&& each) const {
+    for (size_t slot = 0; slot < used_.size(); ++slot) {
+      if (used_[slot]) each(static_cast<Slot>(slot));
+    }
+  }
 
  private:
   static constexpr size_t kSlab = 64;

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/objects/channel.h"
+
+#include <utility>
+
+#include "lib/base/log.h"
+#include "lib/msg/ports.h"
+
+namespace clustix::daemon {
+
+using base::Log;
+using base::LogLevel;
+
+Channel::Channel(const io::Clock& clock, Messenger& messenger, Receiver receiver)
+    : clock_(clock), messenger_(&messenger), receiver_(std::move(receiver)) {
+  messenger.Handle(msg::kPortObjects, [this](const Incoming& incoming) { OnMessage(incoming); });
+  messenger.Handle(msg::kPortObjectValues, [this](const Incoming& incoming) { OnValue(incoming); });
+  messenger.OnWritable([this](NodeId peer, Lane lane) { OnWritable(peer, lane); });
+}
+
+void Channel::Stop() {
+  if (messenger_ == nullptr) return;
+  messenger_->Handle(msg::kPortObjects, nullptr);
+  messenger_->Handle(msg::kPortObjectValues, nullptr);
+  messenger_ = nullptr;
+  roads_.clear();
+}
+
+void Channel::Send(NodeId to, const kddm::Message& message) {
+  if (messenger_ == nullptr) return;
+  ++counters_.sent;
+  const Lane lane = kddm::LaneOf(message);
+  const bool detached = kddm::SendsDetached(message);
+  kddm::EncodeMessage(message, &buffer_);
+  // The usual case needs no parcel: it goes at once.
+  if (RoadOf(to, lane).waiting.empty() && !detached) {
+    const Outcome outcome = messenger_->Send(to, msg::kPortObjects, buffer_, lane);
+    if (outcome == Outcome::kOk) return;
+  }
+  SendParcel(to, lane, {.port = msg::kPortObjects, .bytes = buffer_});
+  if (!detached) return;
+  SendParcel(to, lane, {.port = msg::kPortObjectValues, .bytes = {}, .value = message.data});
+}
+
+void Channel::Post(NodeId to, Port port, Bytes bytes) {
+  if (messenger_ == nullptr) return;
+  SendParcel(to, Lane::kControl, {.port = port, .bytes = {bytes.begin(), bytes.end()}});
+}
+
+void Channel::SendParcel(NodeId to, Lane lane, Parcel parcel) {
+  Road& road = RoadOf(to, lane);
+  if (road.waiting.empty()) {
+    const Outcome outcome = TrySend(to, lane, parcel);
+    if (outcome == Outcome::kOk) return;
+    if (outcome != Outcome::kBusy) {
+      ++counters_.refused;
+      if (log_limiter_.Admit(OutcomeName(outcome), clock_.Now())) {
+        Log(LogLevel::kError, "objects", "a message cannot be sent: who waits for it waits in vain",
+            {{"peer", to}, {"error", OutcomeName(outcome)}});
+      }
+      return;
+    }
+  }
+  road.waiting.push_back(std::move(parcel));
+  ++counters_.waiting;
+}
+
+Outcome Channel::TrySend(NodeId to, Lane lane, const Parcel& parcel) {
+  if (parcel.value == nullptr) return messenger_->Send(to, parcel.port, parcel.bytes, lane);
+  // The callback keeps the value until nothing reads it any more.
+  return messenger_->SendInPlace(to, parcel.port, *parcel.value, lane,
+                                 [value = parcel.value](Outcome) {});
+}
+
+void Channel::OnWritable(NodeId peer, Lane lane) {
+  if (messenger_ == nullptr) return;
+  std::deque<Parcel>& waiting = RoadOf(peer, lane).waiting;
+  while (!waiting.empty()) {
+    if (TrySend(peer, lane, waiting.front()) == Outcome::kBusy) return;
+    waiting.pop_front();
+    --counters_.waiting;
+  }
+}
+
+void Channel::Forget(NodeId peer) {
+  const auto found = roads_.find(peer);
+  if (found == roads_.end()) return;
+  for (const Road& road : found->second) counters_.waiting -= road.waiting.size();
+  roads_.erase(found);
+}
+
+void Channel::OnMessage(const Incoming& incoming) {
+  ++counters_.received;
+  std::optional<kddm::Decoded>& awaiting = RoadOf(incoming.from, incoming.lane).awaiting;
+  if (awaiting) {
+    awaiting.reset();
+    DropMalformed(incoming, absl::InvalidArgumentError("a message where a value was to follow"));
+  }
+  absl::StatusOr<kddm::Decoded> decoded = kddm::DecodeMessage(incoming.payload);
+  if (!decoded.ok()) return DropMalformed(incoming, decoded.status());
+  if (decoded->detached_bytes != 0) {
+    awaiting = *std::move(decoded);
+    return;
+  }
+  receiver_(incoming.from, decoded->message);
+}
+
+void Channel::OnValue(const Incoming& incoming) {
+  std::optional<kddm::Decoded>& awaiting = RoadOf(incoming.from, incoming.lane).awaiting;
+  if (!awaiting) {
+    return DropMalformed(incoming, absl::InvalidArgumentError("a value that follows no message"));
+  }
+  kddm::Decoded decoded = *std::exchange(awaiting, std::nullopt);
+  if (absl::Status status = kddm::AttachValue(incoming.payload, &decoded); !status.ok()) {
+    return DropMalformed(incoming, status);
+  }
+  receiver_(incoming.from, decoded.message);
+}
+
+void Channel::DropMalformed(const Incoming& incoming, const absl::Status& why) {
+  ++counters_.malformed;
+  const std::string key = "malformed " + std::to_string(incoming.from);
+  if (const auto held_back = log_limiter_.Admit(key, clock_.Now())) {
+    Log(LogLevel::kWarning, "objects", "dropped a malformed message",
+        {{"peer", incoming.from},
+         {"bytes", incoming.payload.size()},
+         {"error", why},
+         {"more", *held_back}});
+  }
+}
+
+}  // namespace clustix::daemon

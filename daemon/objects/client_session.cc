@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/objects/client_session.h"
+
+#include <memory>
+#include <utility>
+
+#include "lib/cache/words.h"
+
+namespace clustix::daemon {
+namespace {
+
+using client::SetReplyStatus;
+using client::SetRequestKind;
+
+constexpr SetReplyStatus ToReply(kddm::Status status) {
+  return static_cast<SetReplyStatus>(static_cast<uint32_t>(status));
+}
+static_assert(ToReply(kddm::Status::kNotFound) == SetReplyStatus::kNotFound);
+static_assert(ToReply(kddm::Status::kLost) == SetReplyStatus::kLost);
+static_assert(ToReply(kddm::Status::kCancelled) == SetReplyStatus::kCancelled);
+static_assert(ToReply(kddm::Status::kUnknown) == SetReplyStatus::kUnknown);
+static_assert(ToReply(kddm::Status::kRevoked) == SetReplyStatus::kRevoked);
+static_assert(ToReply(kddm::Status::kNoSpace) == SetReplyStatus::kNoSpace);
+static_assert(ToReply(kddm::Status::kBadRequest) == SetReplyStatus::kBadRequest);
+static_assert(ToReply(kddm::Status::kUnavailable) == SetReplyStatus::kUnavailable);
+
+// What the program has staged, which it may change meanwhile: whatever comes of that is the value.
+kddm::Data TakeStaged(const std::byte* staged, uint32_t bytes) {
+  auto data = std::make_shared<std::vector<std::byte>>(bytes);
+  cache::CopyFromShared(data->data(), staged, bytes);
+  return data;
+}
+
+bool BringsValue(SetRequestKind kind) {
+  return kind == SetRequestKind::kSet || kind == SetRequestKind::kTouch;
+}
+bool Writes(SetRequestKind kind) {
+  return BringsValue(kind) || kind == SetRequestKind::kGrab || kind == SetRequestKind::kRemove;
+}
+
+// Of the requests that begin an operation.
+bool ToOperation(SetRequestKind kind, kddm::OpKind* operation) {
+  switch (kind) {
+    case SetRequestKind::kGet:
+      *operation = kddm::OpKind::kGet;
+      return true;
+    case SetRequestKind::kGrab:
+      *operation = kddm::OpKind::kGrab;
+      return true;
+    case SetRequestKind::kSet:
+      *operation = kddm::OpKind::kSet;
+      return true;
+    case SetRequestKind::kTouch:
+      *operation = kddm::OpKind::kTouch;
+      return true;
+    case SetRequestKind::kRemove:
+      *operation = kddm::OpKind::kRemove;
+      return true;
+    case SetRequestKind::kFind:
+      *operation = kddm::OpKind::kFind;
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+ClientSession::ClientSession(Driver& driver, const SharedStore& store, cache::Host& host,
+                             cache::HostRegion* region, std::function<void()> on_broken)
+    : driver_(driver),
+      store_(store),
+      host_(host),
+      region_(region),
+      on_broken_(std::move(on_broken)) {
+  for (uint32_t slot = 0; slot < pending_.size(); ++slot) free_slots_.push_back(slot);
+}
+
+ClientSession::~ClientSession() {
+  broken_ = true;  // no answers any more
+  for (Pending& pending : pending_) {
+    if (pending.used && pending.op != 0) driver_.Abandon(std::exchange(pending.op, 0));
+  }
+  for (const auto& [hold, handle] : std::exchange(holds_, {})) driver_.Release(hold);
+  host_.Detach(region_);
+}
+
+uint32_t ClientSession::Open(OpenSet* set, bool write) {
+  uint32_t number = 0;
+  if (!free_handles_.empty()) {
+    number = free_handles_.back();
+    free_handles_.pop_back();
+  } else if (handles_.size() < kHandlesMax) {
+    handles_.emplace_back();
+    number = static_cast<uint32_t>(handles_.size());
+  } else {
+    return 0;
+  }
+  handles_[number - 1] = {.set = set, .write = write};
+  return number;
+}
+
+OpenSet* ClientSession::Close(uint32_t number) {
+  if (number < 1 || number > handles_.size() || handles_[number - 1].set == nullptr) return nullptr;
+  OpenSet* set = handles_[number - 1].set;
+  for (Pending& pending : pending_) {
+    if (pending.used && pending.handle == number && pending.op != 0) driver_.Cancel(pending.op);
+  }
+  std::vector<kddm::OpId> held;
+  for (const auto& [hold, handle] : holds_) {
+    if (handle == number) held.push_back(hold);
+  }
+  for (const kddm::OpId hold : held) {
+    holds_.erase(hold);
+    driver_.Release(hold);
+  }
+  handles_[number - 1] = {};
+  free_handles_.push_back(number);
+  return set;
+}
+
+std::vector<uint32_t> ClientSession::handles() const {
+  std::vector<uint32_t> open;
+  for (uint32_t number = 1; number <= handles_.size(); ++number) {
+    if (handles_[number - 1].set != nullptr) open.push_back(number);
+  }
+  return open;
+}
+
+bool ClientSession::Serve() {
+  for (size_t served = 0; served < cache::kRingSlots; ++served) {
+    if (broken_) return false;
+    cache::Request request;
+    const cache::RingResult result = region_->NextRequest(&request);
+    if (result == cache::RingResult::kNotNow) return false;
+    if (result == cache::RingResult::kBroken) {
+      broken_ = true;
+      on_broken_();
+      return false;
+    }
+    Take(request);
+  }
+  return true;
+}
+
+void ClientSession::Take(const cache::Request& request) {
+  Status status = Status::kBadRequest;
+  bool goes_on = false;
+  std::byte* staged = region_->Staged(request);
+  if (staged != nullptr) {
+    switch (static_cast<Kind>(request.kind)) {
+      case Kind::kPut:
+        status = Put(request, staged);
+        goes_on = status == Status::kOk;
+        break;
+      case Kind::kRelease:
+        status = Release(request);
+        break;
+      case Kind::kSync:
+        status = Sync(request);
+        break;
+      case Kind::kCancel:
+        status = Cancel(request);
+        break;
+      case Kind::kMigrate:
+      case Kind::kWatch:
+        break;  // the engine does not know these
+      default:
+        status = Begin(request, staged);
+        goes_on = status == Status::kOk;
+    }
+  }
+  if (!goes_on) Answer({.cookie = request.cookie, .status = static_cast<uint32_t>(status)});
+}
+
+ClientSession::Status ClientSession::CheckHandle(uint32_t number, bool write) const {
+  if (number < 1 || number > handles_.size()) return Status::kBadRequest;
+  const Handle& handle = handles_[number - 1];
+  if (handle.set == nullptr) return Status::kBadRequest;
+  if (handle.set->removed) return Status::kRemoved;
+  return write && !handle.write ? Status::kDenied : Status::kOk;
+}
+
+bool ClientSession::HasQuotaFor(const OpenSet& set, uint32_t bytes) const {
+  const uint64_t quota = set.definition.quota_bytes;
+  return quota == 0 || store_.StatsOf(set.definition.id).bytes + bytes <= quota;
+}
+
+uint32_t ClientSession::TakeSlot(const cache::Request& request, std::byte* staged) {
+  // There is one: the region lets a program have as many under way as there are slots.
+  const uint32_t slot = free_slots_.back();
+  free_slots_.pop_back();
+  pending_[slot] = {.cookie = request.cookie,
+                    .kind = static_cast<Kind>(request.kind),
+                    .handle = request.set,
+                    .op = 0,
+                    .staged = staged,
+                    .room = request.staged_bytes,
+                    .used = true};
+  return slot;
+}
+
+ClientSession::Status ClientSession::Begin(const cache::Request& request, std::byte* staged) {
+  const auto kind = static_cast<Kind>(request.kind);
+  kddm::OpKind operation;
+  if (!ToOperation(kind, &operation)) return Status::kBadRequest;
+  if (const Status status = CheckHandle(request.set, Writes(kind)); status != Status::kOk) {
+    return status;
+  }
+  OpenSet& set = *handles_[request.set - 1].set;
+  kddm::Data data;
+  if (BringsValue(kind)) {
+    if (request.staged_bytes == 0) return Status::kBadRequest;
+    if (!HasQuotaFor(set, request.staged_bytes)) return Status::kNoSpace;
+    data = TakeStaged(staged, request.staged_bytes);
+    ++set.writes;
+  } else if (kind == Kind::kGrab) {
+    ++set.grabs;
+  } else if (kind == Kind::kRemove) {
+    ++set.removals;
+  } else {
+    ++set.gets;
+  }
+  const uint32_t slot = TakeSlot(request, staged);
+  const kddm::OpId op = driver_.Begin({.kind = operation,
+                                       .key = {.object = request.object, .set = set.definition.id},
+                                       .data = std::move(data)},
+                                      request.argument, this, slot);
+  // Most operations have ended by now, and another may have the slot.
+  if (pending_[slot].used && pending_[slot].op == 0) pending_[slot].op = op;
+  return Status::kOk;
+}
+
+ClientSession::Status ClientSession::Put(const cache::Request& request, std::byte* staged) {
+  const auto held = holds_.find(request.argument);
+  if (held == holds_.end()) return Status::kRevoked;
+  const uint32_t number = held->second;
+  if (request.staged_bytes == 0) return Status::kBadRequest;
+  if (const Status status = CheckHandle(number, true); status != Status::kOk) return status;
+  OpenSet& set = *handles_[number - 1].set;
+  if (!HasQuotaFor(set, request.staged_bytes)) return Status::kNoSpace;
+  ++set.writes;
+  holds_.erase(held);
+  const uint32_t slot = TakeSlot(request, staged);
+  pending_[slot].handle = number;
+  const kddm::OpId op =
+      driver_.Put(request.argument, TakeStaged(staged, request.staged_bytes), 0, this, slot);
+  if (pending_[slot].used && pending_[slot].op == 0) pending_[slot].op = op;
+  return Status::kOk;
+}
+
+ClientSession::Status ClientSession::Release(const cache::Request& request) {
+  if (holds_.erase(request.argument) == 0) return Status::kRevoked;
+  driver_.Release(request.argument);
+  return Status::kOk;
+}
+
+// A linked object is committed when its linker has it: what has been put is there.
+ClientSession::Status ClientSession::Sync(const cache::Request& request) {
+  if (const Status status = CheckHandle(request.set, false); status != Status::kOk) return status;
+  const SetDefinition& set = handles_[request.set - 1].set->definition;
+  return kddm::IsLinked(set.id) ? Status::kOk : Status::kBadRequest;
+}
+
+ClientSession::Status ClientSession::Cancel(const cache::Request& request) {
+  for (const Pending& pending : pending_) {
+    if (!pending.used || pending.cookie != request.argument || pending.op == 0) continue;
+    driver_.Cancel(pending.op);
+    return Status::kOk;
+  }
+  return Status::kNotFound;
+}
+
+void ClientSession::OnDone(uint64_t token, const kddm::Completion& completion) {
+  const auto slot = static_cast<uint32_t>(token);
+  const Pending pending = std::exchange(pending_[slot], Pending());
+  free_slots_.push_back(slot);
+  cache::Reply reply = {.cookie = pending.cookie,
+                        .status = static_cast<uint32_t>(ToReply(completion.status)),
+                        .object_version = completion.version};
+  const bool ok = completion.status == kddm::Status::kOk;
+  if (!ok && completion.status != kddm::Status::kNotFound && !broken_) {
+    if (OpenSet* set = handles_[pending.handle - 1].set) ++set->failures;
+  }
+  const bool looks = pending.kind == Kind::kGet || pending.kind == Kind::kGrab ||
+                     pending.kind == Kind::kTouch || pending.kind == Kind::kFind;
+  if (ok && looks) {
+    if (completion.data != nullptr) {
+      reply.argument = completion.data->size();
+      if (completion.data->size() <= pending.room) {
+        cache::CopyToShared(pending.staged, completion.data->data(), completion.data->size());
+        reply.staged_bytes = static_cast<uint32_t>(completion.data->size());
+      }
+    } else {
+      reply.status = static_cast<uint32_t>(
+          completion.content == kddm::Content::kLost ? Status::kLost : Status::kNotFound);
+    }
+  }
+  if (ok && pending.kind == Kind::kGrab) {
+    if (handles_[pending.handle - 1].set == nullptr) {  // closed meanwhile
+      driver_.Release(completion.op);
+      reply.status = static_cast<uint32_t>(Status::kCancelled);
+    } else {
+      reply.argument = completion.op;
+      holds_[completion.op] = pending.handle;
+    }
+  }
+  Answer(reply);
+}
+
+void ClientSession::Answer(const cache::Reply& reply) {
+  if (broken_ || region_->Answer(reply) == cache::RingResult::kDone) return;
+  broken_ = true;
+  on_broken_();
+}
+
+}  // namespace clustix::daemon

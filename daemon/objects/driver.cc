@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/objects/driver.h"
+
+#include <algorithm>
+
+#include "lib/msg/ports.h"
+
+namespace clustix::daemon {
+namespace {
+
+constexpr uint64_t kNsPerMs = 1'000'000;
+// Longer than that is no limit; and the sum with the clock stays a time.
+constexpr uint64_t kTimeoutMsMax = 1000ull * 3600 * 24 * 365;
+
+}  // namespace
+
+Driver::Driver(io::Loop& loop, Messenger& messenger, kddm::Store& store, const Options& options)
+    : loop_(loop),
+      options_(options),
+      engine_(messenger.self(), {}, store),
+      channel_(loop, messenger,
+               [this](NodeId from, const kddm::Message& message) { Receive(from, message); }),
+      view_(messenger, options.view, options.incarnation,
+            {.send = [this](NodeId to,
+                            Bytes bytes) { channel_.Post(to, msg::kPortObjectView, bytes); },
+             .in = [this] { GoIn(); },
+             .peer_left = [this](NodeId peer) { channel_.Forget(peer); },
+             .peer_began =
+                 [this](NodeId peer) {
+                   channel_.Forget(peer);
+                   std::erase_if(early_, [peer](const auto& said) { return said.first == peer; });
+                 },
+             .out = [this] { GoOut(); }}) {}
+
+void Driver::Start() { view_.Start(); }
+
+void Driver::Stop() {
+  if (stopped_) return;
+  GoOut();
+  stopped_ = true;
+  *alive_ = false;
+  view_.Stop();
+  channel_.Stop();
+}
+
+void Driver::TellMembers(Port port, Bytes bytes) {
+  if (stopped_) return;
+  for (const NodeId node : view_.view().members) {
+    if (node != engine_.self() && view_.IsIn(node)) channel_.Post(node, port, bytes);
+  }
+}
+
+void Driver::OnPeerEvent(NodeId peer, PeerEvent event) {
+  if (!stopped_) view_.OnPeerEvent(peer, event);
+}
+
+void Driver::GoIn() {
+  engine_.InstallView(view_.view());
+  Flush();
+  for (const auto& [from, message] : std::exchange(early_, {})) {
+    engine_.Deliver(from, message);
+    Flush();
+  }
+  if (on_view_change_) on_view_change_();
+}
+
+void Driver::GoOut() {
+  engine_.CutOff();
+  Flush();
+  if (on_view_change_) on_view_change_();
+}
+
+void Driver::Receive(NodeId from, const kddm::Message& message) {
+  if (!view_.IsIn(from) || view_.state() == StaticView::State::kOut) return;
+  if (view_.state() == StaticView::State::kJoining) {
+    early_.emplace_back(from, message);
+    return;
+  }
+  engine_.Deliver(from, message);
+  Flush();
+}
+
+kddm::OpId Driver::Enter(Op op, uint64_t timeout_ms) {
+  const kddm::OpId id = next_op_++;
+  if (timeout_ms != 0) {
+    const io::TimeNs at = loop_.Now() + std::min(timeout_ms, kTimeoutMsMax) * kNsPerMs;
+    op.timer = loop_.RunAt(at, [this, id, alive = alive_] {
+      if (!*alive) return;
+      if (const auto found = ops_.find(id); found != ops_.end()) found->second.timer = 0;
+      Cancel(id);
+    });
+  }
+  ops_.emplace(id, std::move(op));
+  return id;
+}
+
+kddm::OpId Driver::BeginAs(kddm::Operation operation, uint64_t timeout_ms, Op op) {
+  op.may_hold = operation.kind == kddm::OpKind::kGrab || operation.hold;
+  const kddm::OpId id = Enter(std::move(op), timeout_ms);
+  if (!Serves()) {
+    Complete({.op = id, .status = kddm::Status::kUnavailable});
+    return id;
+  }
+  operation.id = id;
+  engine_.Start(std::move(operation));
+  Flush();
+  return id;
+}
+
+kddm::OpId Driver::Begin(kddm::Operation operation, uint64_t timeout_ms, ObjectUser* user,
+                         uint64_t token) {
+  return BeginAs(std::move(operation), timeout_ms, {.user = user, .token = token});
+}
+
+kddm::OpId Driver::Begin(kddm::Operation operation, uint64_t timeout_ms, Done done) {
+  return BeginAs(std::move(operation), timeout_ms, {.done = std::move(done)});
+}
+
+kddm::OpId Driver::PutAs(kddm::OpId hold, kddm::Data data, uint64_t timeout_ms, Op op) {
+  const kddm::OpId id = Enter(std::move(op), timeout_ms);
+  if (!Serves()) {
+    Complete({.op = id, .status = kddm::Status::kUnavailable});
+    return id;
+  }
+  // The engine keeps a hold whose put is malformed.
+  const bool valid = data != nullptr && !data->empty() && data->size() <= kddm::kObjectBytesMax;
+  if (const auto held = ops_.find(hold); valid && held != ops_.end() && held->second.holds) {
+    ops_.erase(held);
+  }
+  engine_.Put(id, hold, std::move(data));
+  Flush();
+  return id;
+}
+
+kddm::OpId Driver::Put(kddm::OpId hold, kddm::Data data, uint64_t timeout_ms, ObjectUser* user,
+                       uint64_t token) {
+  return PutAs(hold, std::move(data), timeout_ms, {.user = user, .token = token});
+}
+
+kddm::OpId Driver::Put(kddm::OpId hold, kddm::Data data, uint64_t timeout_ms, Done done) {
+  return PutAs(hold, std::move(data), timeout_ms, {.done = std::move(done)});
+}
+
+void Driver::Release(kddm::OpId hold) {
+  const auto held = ops_.find(hold);
+  if (held == ops_.end() || !held->second.holds) return;
+  ops_.erase(held);
+  if (!Serves()) return;
+  engine_.Release(hold);
+  Flush();
+}
+
+void Driver::Cancel(kddm::OpId op) {
+  if (!Serves()) return;
+  engine_.Cancel(op);
+  Flush();
+}
+
+void Driver::Abandon(kddm::OpId op) {
+  const auto found = ops_.find(op);
+  if (found == ops_.end()) return;
+  if (found->second.holds) return Release(op);
+  found->second.user = nullptr;
+  Cancel(op);
+}
+
+void Driver::LinkerDone(const kddm::LinkerWork& work, bool ok, const kddm::Data& data) {
+  if (!Serves()) return;
+  engine_.LinkerDone(work.key, work.token, ok, data);
+  Flush();
+}
+
+// What the engine wants done may make users begin further operations: those are flushed by the
+// outermost call, in their turn.
+void Driver::Flush() {
+  if (std::exchange(flushing_, true)) return;
+  for (kddm::Outbox outbox = engine_.TakeOutbox(); !outbox.empty(); outbox = engine_.TakeOutbox()) {
+    Do(std::move(outbox));
+  }
+  flushing_ = false;
+}
+
+void Driver::Do(kddm::Outbox outbox) {
+  for (const kddm::Sending& sending : outbox.sendings) {
+    if (view_.IsIn(sending.to)) channel_.Send(sending.to, sending.message);
+  }
+  for (const kddm::HoldTimer& timer : outbox.hold_timers) {
+    loop_.RunAt(loop_.Now() + options_.max_hold_ms * kNsPerMs, [this, timer, alive = alive_] {
+      if (!*alive || !Serves()) return;
+      engine_.ExpireHolds(timer.key, timer.token);
+      Flush();
+    });
+  }
+  for (const kddm::LinkerWork& work : outbox.linker_works) {
+    if (linker_) linker_(work);
+  }
+  for (const kddm::OpId hold : outbox.revoked) {
+    const auto held = ops_.find(hold);
+    if (held == ops_.end()) continue;
+    ObjectUser* user = held->second.user;
+    // Its grant may be among the completions below, and is then not one any more.
+    if (!held->second.holds) continue;
+    ops_.erase(held);
+    if (user != nullptr) user->OnRevoked(hold);
+  }
+  for (const kddm::Completion& completion : outbox.completions) Complete(completion);
+}
+
+void Driver::Complete(const kddm::Completion& completion) {
+  const auto found = ops_.find(completion.op);
+  if (found == ops_.end()) return;
+  Op& op = found->second;
+  if (op.timer != 0) loop_.Cancel(std::exchange(op.timer, 0));
+  ObjectUser* user = op.user;
+  const uint64_t token = op.token;
+  const Done done = std::move(op.done);
+  if (op.may_hold && completion.status == kddm::Status::kOk) {
+    op.holds = true;
+    op.done = nullptr;
+    if (user == nullptr && !done) return Release(completion.op);  // abandoned meanwhile
+  } else {
+    ops_.erase(found);
+  }
+  if (user != nullptr) {
+    user->OnDone(token, completion);
+  } else if (done) {
+    done(completion);
+  }
+}
+
+}  // namespace clustix::daemon

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Runs one coherence engine: brings it messages, operations, timers and the view, and does what it
+// says. Everything that a daemon has of objects, for programs and for its own services alike, is
+// asked for here.
+//
+// Before the view holds, operations wait; once this node is out of it, they end as unavailable.
+// What an operation waits for may never come, as from a node that has restarted: only its time
+// limit ends it then. The loop's thread.
+#ifndef CLUSTIX_DAEMON_OBJECTS_DRIVER_H_
+#define CLUSTIX_DAEMON_OBJECTS_DRIVER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "clustix/messenger.h"
+#include "daemon/objects/channel.h"
+#include "daemon/objects/static_view.h"
+#include "lib/io/io.h"
+#include "lib/kddm/engine.h"
+#include "lib/kddm/store.h"
+
+namespace clustix::daemon {
+
+// Who asks for operations.
+class ObjectUser {
+ public:
+  virtual ~ObjectUser() = default;
+  // An operation has ended; `token` is what came with it. May run within the call that began it.
+  virtual void OnDone(uint64_t token, const kddm::Completion& completion) = 0;
+  // A hold of this user has ended by force.
+  virtual void OnRevoked(kddm::OpId) {}
+};
+
+class Driver {
+ public:
+  struct Options {
+    member::View view;
+    uint64_t incarnation = 0;
+    // How long a hold may keep others waiting.
+    uint64_t max_hold_ms = 10'000;
+  };
+  using Done = std::function<void(const kddm::Completion&)>;
+  using LinkerHook = std::function<void(const kddm::LinkerWork&)>;
+
+  // All must outlive it, but see Stop().
+  Driver(io::Loop& loop, Messenger& messenger, kddm::Store& store, const Options& options);
+  void Start();
+  // Ends all operations. From then on the messenger may go.
+  void Stop();
+  void OnPeerEvent(NodeId peer, PeerEvent event);
+  // Who does the work of linkers, and answers with LinkerDone(). Before Start().
+  void SetLinker(LinkerHook hook) { linker_ = std::move(hook); }
+  void LinkerDone(const kddm::LinkerWork& work, bool ok, const kddm::Data& data);
+  // Called when the view begins to hold, and when this node falls out of it.
+  void OnViewChange(std::function<void()> callback) { on_view_change_ = std::move(callback); }
+
+  // Begins an operation, whose id (`operation.id`) is drawn here. `timeout_ms` 0: no limit. A grab,
+  // or a get that holds, that ends with kOk holds until Put() or Release().
+  kddm::OpId Begin(kddm::Operation operation, uint64_t timeout_ms, ObjectUser* user,
+                   uint64_t token);
+  // The same for a service of the daemon. `done` runs exactly once.
+  kddm::OpId Begin(kddm::Operation operation, uint64_t timeout_ms, Done done);
+  kddm::OpId Put(kddm::OpId hold, kddm::Data data, uint64_t timeout_ms, ObjectUser* user,
+                 uint64_t token);
+  kddm::OpId Put(kddm::OpId hold, kddm::Data data, uint64_t timeout_ms, Done done);
+  void Release(kddm::OpId hold);
+  // See kddm::Engine::Cancel.
+  void Cancel(kddm::OpId op);
+  // The user is gone: nothing is said to it any more. Ends what the operation does; if it is a
+  // hold, or becomes one, that ends, too.
+  void Abandon(kddm::OpId op);
+
+  // A small message to each other member.
+  void TellMembers(Port port, Bytes bytes);
+
+  const kddm::Engine& engine() const { return engine_; }
+  const StaticView& view() const { return view_; }
+  const Channel::Counters& channel_counters() const { return channel_.counters(); }
+  size_t operations() const { return ops_.size(); }
+
+ private:
+  struct Op {
+    ObjectUser* user = nullptr;  // nullptr: `done`, or nobody
+    uint64_t token = 0;
+    Done done = nullptr;
+    io::TimerId timer = 0;
+    bool may_hold = false;
+    bool holds = false;
+  };
+
+  kddm::OpId Enter(Op op, uint64_t timeout_ms);
+  kddm::OpId BeginAs(kddm::Operation operation, uint64_t timeout_ms, Op op);
+  kddm::OpId PutAs(kddm::OpId hold, kddm::Data data, uint64_t timeout_ms, Op op);
+  bool Serves() const { return !stopped_ && view_.state() != StaticView::State::kOut; }
+  void GoIn();
+  void GoOut();
+  void Receive(NodeId from, const kddm::Message& message);
+  // Does what the engine wants. Last call of every event.
+  void Flush();
+  void Do(kddm::Outbox outbox);
+  void Complete(const kddm::Completion& completion);
+
+  io::Loop& loop_;
+  const Options options_;
+  kddm::Engine engine_;
+  Channel channel_;
+  StaticView view_;
+  LinkerHook linker_;
+  std::function<void()> on_view_change_;
+  absl::flat_hash_map<kddm::OpId, Op> ops_;              // that have not ended, and holds
+  std::vector<std::pair<NodeId, kddm::Message>> early_;  // before the view holds here
+  // Timers run after this is gone, if the loop still turns: they look here first.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  kddm::OpId next_op_ = 1;
+  bool flushing_ = false;
+  bool stopped_ = false;
+};
+
+}  // namespace clustix::daemon
+
+#endif  // CLUSTIX_DAEMON_OBJECTS_DRIVER_H_

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Programs of several nodes that use objects together, by the protocol of the socket and the ring.
+#include <thread>
+
+#include "tests/unit/objects/loopback.h"
+
+namespace clustix {
+namespace {
+
+using Kind = RawProgram::Kind;
+using Status = RawProgram::Status;
+using Wanted = RawProgram::Wanted;
+
+class Programs : public LoopbackCluster {};
+
+TEST_F(Programs, Set_and_get_an_object_on_one_node) {
+  StartNodes(1);
+  const auto program = Program(1);
+  const auto set = program->Open("test/a");
+  ASSERT_EQ(set.error, "");
+  EXPECT_TRUE(set.created);
+  EXPECT_EQ(program->Get(set.handle, 7).status, Status::kNotFound);
+  EXPECT_EQ(program->Set(set.handle, 7, "hello").status, Status::kOk);
+  const RawProgram::Answer got = program->Get(set.handle, 7);
+  EXPECT_EQ(got.status, Status::kOk);
+  EXPECT_EQ(got.value, "hello");
+  EXPECT_EQ(program->Hit(*set.view, 7), "hello") << "it stands in shared memory";
+}
+
+TEST_F(Programs, See_what_was_set_on_another_node) {
+  StartNodes(3);
+  const auto one = Program(1), three = Program(3);
+  const auto there = one->Open("test/a"), here = three->Open("test/a");
+  ASSERT_EQ(there.error, "");
+  ASSERT_EQ(here.error, "");
+  EXPECT_NE(there.created, here.created);
+  for (uint64_t object = 0; object < 50; ++object) {
+    const std::string value = "value " + std::to_string(object);
+    ASSERT_EQ(one->Set(there.handle, object, value).status, Status::kOk);
+    EXPECT_EQ(three->Get(here.handle, object).value, value);
+    EXPECT_EQ(three->Hit(*here.view, object), value);
+    ASSERT_EQ(one->Set(there.handle, object, value + "!").status, Status::kOk);
+    EXPECT_NE(three->Hit(*here.view, object), value) << "a copy that is not current is not read";
+    EXPECT_EQ(three->Read(here.handle, *here.view, object).value, value + "!");
+  }
+}
+
+TEST_F(Programs, Lose_no_increment_of_a_counter) {
+  StartNodes(3, {.memory_bytes = 64 << 20, .busy_every = 5});
+  constexpr int kEach = 200;
+  for (const auto durability :
+       {RawProgram::Durability::VOLATILE, RawProgram::Durability::REPLICAS2}) {
+    const std::string name = "test/counter" + std::to_string(static_cast<int>(durability));
+    std::vector<std::thread> threads;
+    for (NodeId node = 1; node <= 3; ++node) {
+      threads.emplace_back([&, program = Program(node)] {
+        Wanted wanted;
+        wanted.durability = durability;
+        const auto set = program->Open(name, wanted);
+        ASSERT_EQ(set.error, "");
+        for (int i = 0; i < kEach; ++i) ASSERT_TRUE(program->Increment(set.handle, 1)) << i;
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    const auto program = Program(2);
+    const auto set = program->Open(name);
+    EXPECT_EQ(program->Increment(set.handle, 1), 3 * kEach + 1);
+  }
+}
+
+TEST_F(Programs, Pass_large_values_whole) {
+  StartNodes(2, {.memory_bytes = 64 << 20, .busy_every = 3});
+  const auto one = Program(1), two = Program(2);
+  const auto there = one->Open("test/large"), here = two->Open("test/large");
+  for (const size_t bytes : {1u, 4096u, 4097u, 16384u, 100000u, 1u << 20}) {
+    std::string value(bytes, 'x');
+    for (size_t i = 0; i < bytes; ++i) value[i] = static_cast<char>('a' + i * 7 % 26);
+    ASSERT_EQ(one->Set(there.handle, bytes, value).status, Status::kOk) << bytes;
+    const auto got = two->Ask(Kind::kGet, here.handle, bytes, "", 0, 1 << 20);
+    EXPECT_EQ(got.status, Status::kOk);
+    EXPECT_EQ(got.argument, bytes);
+    EXPECT_TRUE(got.value == value) << bytes;
+  }
+}
+
+TEST_F(Programs, Get_without_room_for_the_value_learn_its_size) {
+  StartNodes(1);
+  const auto program = Program(1);
+  const auto set = program->Open("test/a");
+  program->Set(set.handle, 1, std::string(100, 'x'));
+  const auto got = program->Ask(Kind::kGet, set.handle, 1, "", 0, 10);
+  EXPECT_EQ(got.status, Status::kOk);
+  EXPECT_EQ(got.value, "");
+  EXPECT_EQ(got.argument, 100u);
+}
+
+TEST_F(Programs, Remove_and_touch_and_find) {
+  StartNodes(2);
+  const auto one = Program(1), two = Program(2);
+  const auto there = one->Open("test/a"), here = two->Open("test/a");
+  EXPECT_EQ(one->Ask(Kind::kTouch, there.handle, 1, "first").status, Status::kOk);
+  EXPECT_EQ(two->Ask(Kind::kTouch, here.handle, 1, "second").value, "first");
+  EXPECT_EQ(two->Ask(Kind::kFind, here.handle, 1).value, "first");
+  EXPECT_EQ(two->Ask(Kind::kRemove, here.handle, 1).status, Status::kOk);
+  EXPECT_EQ(one->Get(there.handle, 1).status, Status::kNotFound);
+  EXPECT_EQ(one->Ask(Kind::kFind, there.handle, 1).status, Status::kNotFound);
+}
+
+TEST_F(Programs, Wait_for_a_hold_until_it_is_released) {
+  StartNodes(2);
+  const auto one = Program(1), two = Program(2);
+  const auto there = one->Open("test/a"), here = two->Open("test/a");
+  one->Set(there.handle, 1, "before");
+  const auto grabbed = one->Ask(Kind::kGrab, there.handle, 1);
+  ASSERT_EQ(grabbed.status, Status::kOk);
+  EXPECT_EQ(two->Ask(Kind::kGrab, here.handle, 1, "", 50).status, Status::kCancelled)
+      << "its time is over";
+  EXPECT_EQ(one->Ask(Kind::kRelease, there.handle, 1, "", grabbed.argument).status, Status::kOk);
+  EXPECT_EQ(two->Ask(Kind::kGrab, here.handle, 1).value, "before");
+  EXPECT_EQ(one->Ask(Kind::kPut, there.handle, 1, "late", grabbed.argument).status,
+            Status::kRevoked);
+}
+
+TEST_F(Programs, Can_give_up_a_request) {
+  StartNodes(1);
+  const auto one = Program(1), two = Program(1);
+  const auto first = one->Open("test/a"), second = two->Open("test/a");
+  ASSERT_EQ(one->Ask(Kind::kGrab, first.handle, 1).status, Status::kNotFound);
+  ASSERT_TRUE(two->Begin({.cookie = 1000,
+                          .kind = static_cast<uint32_t>(Kind::kGrab),
+                          .set = second.handle,
+                          .object = 1}));
+  ASSERT_TRUE(
+      two->Begin({.cookie = 1001, .kind = static_cast<uint32_t>(Kind::kCancel), .argument = 1000}));
+  bool cancelled = false, answered = false;
+  for (int i = 0; i < 2; ++i) {
+    const auto reply = two->AwaitReply();
+    ASSERT_TRUE(reply);
+    if (reply->cookie == 1000)
+      cancelled = reply->status == static_cast<uint32_t>(Status::kCancelled);
+    if (reply->cookie == 1001) answered = reply->status == static_cast<uint32_t>(Status::kOk);
+  }
+  EXPECT_TRUE(cancelled);
+  EXPECT_TRUE(answered);
+}
+
+TEST_F(Programs, That_die_let_go_of_what_they_hold) {
+  StartNodes(2);
+  const auto one = Program(1);
+  const auto there = one->Open("test/a");
+  one->Set(there.handle, 1, "committed");
+  {
+    const auto two = Program(2);
+    const auto here = two->Open("test/a");
+    ASSERT_EQ(two->Ask(Kind::kGrab, here.handle, 1).status, Status::kOk);
+  }  // its socket closes, as the kernel would close it
+  EXPECT_EQ(one->Ask(Kind::kGrab, there.handle, 1).value, "committed");
+}
+
+TEST_F(Programs, Use_the_cluster_a_hundred_at_a_time) {
+  StartNodes(2);
+  std::vector<std::unique_ptr<RawProgram>> programs;
+  for (int i = 0; i < 100; ++i) {
+    programs.push_back(Program(1));
+    const auto set = programs.back()->Open("test/crowd");
+    ASSERT_EQ(set.error, "");
+    ASSERT_EQ(programs.back()->Increment(set.handle, 5), i + 1u);
+  }
+  EXPECT_EQ(node(1).Counter("sets_programs"), 100u);
+}
+
+TEST_F(Programs, Read_nothing_from_a_set_that_they_have_closed) {
+  StartNodes(1);
+  const auto program = Program(1);
+  const auto set = program->Open("test/a");
+  program->Set(set.handle, 1, "there");
+  ASSERT_EQ(program->Hit(*set.view, 1), "there");
+  EXPECT_EQ(program->CloseSet(set.handle), "");
+  EXPECT_EQ(program->Hit(*set.view, 1), std::nullopt);
+  EXPECT_EQ(program->Get(set.handle, 1).status, Status::kBadRequest);
+  EXPECT_NE(program->CloseSet(set.handle), "");
+}
+
+TEST_F(Programs, Are_told_honestly_that_there_is_no_room) {
+  StartNodes(1, {.memory_bytes = 1 << 20});
+  const auto program = Program(1);
+  Wanted volatile_set;
+  volatile_set.durability = RawProgram::Durability::VOLATILE;
+  const auto set = program->Open("test/full", volatile_set);
+  ASSERT_EQ(set.error, "");
+  uint64_t object = 0;
+  Status status = Status::kOk;
+  while (status == Status::kOk && object < 100) {
+    status = program->Set(set.handle, object++, std::string(100'000, 'x')).status;
+  }
+  EXPECT_EQ(status, Status::kNoSpace);
+  EXPECT_LE(object, 11u);
+  EXPECT_EQ(program->Get(set.handle, 0).argument, 100'000u) << "nothing is lost";
+  EXPECT_EQ(program->Ask(Kind::kRemove, set.handle, 0).status, Status::kOk);
+  EXPECT_EQ(program->Set(set.handle, 0, std::string(100'000, 'y')).status, Status::kOk);
+}
+
+TEST_F(Programs, May_not_exceed_the_quota_of_a_set) {
+  StartNodes(1);
+  const auto program = Program(1);
+  Wanted small;
+  small.quota_bytes = 1000;
+  const auto set = program->Open("test/small", small);
+  EXPECT_EQ(program->Set(set.handle, 1, std::string(900, 'x')).status, Status::kOk);
+  EXPECT_EQ(program->Set(set.handle, 2, std::string(200, 'x')).status, Status::kNoSpace);
+}
+
+TEST_F(Programs, Find_out_that_a_restarted_node_is_out) {
+  StartNodes(3);
+  {
+    const auto program = Program(1);
+    ASSERT_EQ(program->Open("test/a").error, "") << "the view holds";
+  }
+  EndNode(3);
+  TellOthers(3, PeerEvent::kDead);
+  TellOthers(3, PeerEvent::kRebooted);
+  StartNode(3);
+  // Whether it has heard that already or not, it serves nothing.
+  const auto late = RawProgram::Connect(node(3).socket_path());
+  ASSERT_NE(late, nullptr);
+  std::string why = late->Attach();
+  if (why.empty()) why = late->Open("test/a").error;
+  EXPECT_NE(why.find("this node has restarted"), std::string::npos) << why;
+  // The others go on with what does not need it, and say so of the rest.
+  const auto program = Program(1);
+  const auto set = program->Open("test/b", [] {
+    Wanted wanted;
+    wanted.placement = proto::SetPolicy::Placement::CREATOR;
+    wanted.durability = RawProgram::Durability::VOLATILE;
+    return wanted;
+  }());
+  if (set.error.empty()) {
+    EXPECT_EQ(program->Set(set.handle, 1, "x").status, Status::kOk);
+  } else {
+    EXPECT_NE(set.error.find("restarted and therefore out: node 3"), std::string::npos)
+        << set.error;
+  }
+}
+
+}  // namespace
+}  // namespace clustix

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The table of sets, who may use which, and what stands behind linked ones.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "daemon/objects/set_definition.h"
+#include "tests/unit/objects/loopback.h"
+
+namespace clustix {
+namespace {
+
+using Kind = RawProgram::Kind;
+using Status = RawProgram::Status;
+using Wanted = RawProgram::Wanted;
+
+class Sets : public LoopbackCluster {};
+
+TEST(SetDefinition, Names_are_namespace_and_parts) {
+  EXPECT_TRUE(daemon::CheckSetName("a/b").ok());
+  EXPECT_TRUE(daemon::CheckSetName("my.app/x-1/y_2").ok());
+  for (const char* name :
+       {"", "a", "/a", "a/", "a//b", "a/..", "./a", "a/b c", "a/\n", "a/\xc3\xa4"}) {
+    EXPECT_FALSE(daemon::CheckSetName(name).ok()) << name;
+  }
+  EXPECT_TRUE(daemon::CheckSetName("a/" + std::string(253, 'b')).ok());
+  EXPECT_FALSE(daemon::CheckSetName("a/" + std::string(254, 'b')).ok());
+}
+
+TEST(SetDefinition, Rights_are_those_of_a_file) {
+  using daemon::SetRight;
+  const daemon::SetDefinition set = {
+      .name = "a/b", .id = 0, .linker = "", .mode = 0640, .quota_bytes = 0, .uid = 10, .gid = 20};
+  const auto may = [&set](uid_t uid, gid_t gid, SetRight right) {
+    return daemon::MayUse({.uid = uid, .gid = gid}, set, right);
+  };
+  EXPECT_TRUE(may(10, 99, SetRight::kWrite));
+  EXPECT_TRUE(may(11, 20, SetRight::kRead));
+  EXPECT_FALSE(may(11, 20, SetRight::kWrite));
+  EXPECT_FALSE(may(11, 21, SetRight::kRead));
+  EXPECT_TRUE(may(0, 0, SetRight::kWrite));
+}
+
+TEST(SetDefinition, A_bucket_comes_back_as_it_was_written) {
+  const std::vector<daemon::SetDefinition> sets = {
+      {.name = "a/b",
+       .id = 77,
+       .linker = "file:/x",
+       .mode = 0644,
+       .quota_bytes = 5,
+       .uid = 1,
+       .gid = 2},
+      {.name = "c/d", .id = 78, .linker = "", .mode = 0600, .quota_bytes = 0, .uid = 3, .gid = 4}};
+  const auto again = daemon::DecodeSets(daemon::EncodeSets(sets));
+  ASSERT_TRUE(again.ok());
+  ASSERT_EQ(again->size(), 2u);
+  EXPECT_EQ((*again)[0].name, "a/b");
+  EXPECT_EQ((*again)[0].linker, "file:/x");
+  EXPECT_EQ((*again)[1].gid, 4u);
+  EXPECT_FALSE(daemon::DecodeSets(std::vector<std::byte>(40, std::byte{0xff})).ok());
+}
+
+TEST_F(Sets, Opened_by_several_nodes_at_once_are_one) {
+  StartNodes(3);
+  for (int round = 0; round < 10; ++round) {
+    const std::string name = "race/" + std::to_string(round);
+    std::vector<std::thread> threads;
+    std::atomic<int> created = 0;
+    for (NodeId node = 1; node <= 3; ++node) {
+      threads.emplace_back([&, program = Program(node)] {
+        const auto set = program->Open(name);
+        ASSERT_EQ(set.error, "");
+        created += set.created ? 1 : 0;
+        ASSERT_TRUE(program->Increment(set.handle, 1));
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(created, 1);
+    const auto program = Program(1);
+    EXPECT_EQ(program->Increment(program->Open(name).handle, 1), 4u);
+  }
+}
+
+TEST_F(Sets, Are_listed_by_their_prefix_on_every_node) {
+  StartNodes(2);
+  const auto one = Program(1), two = Program(2);
+  for (const char* name : {"b/1", "a/2", "a/1"}) ASSERT_EQ(one->Open(name).error, "");
+  EXPECT_EQ(two->List("a/"), (std::vector<std::string>{"a/1", "a/2"}));
+  EXPECT_EQ(two->List("").size(), 3u);
+  EXPECT_TRUE(two->List("c/").empty());
+}
+
+TEST_F(Sets, Must_exist_unless_they_are_created_and_must_not_if_exclusive) {
+  StartNodes(1);
+  const auto program = Program(1);
+  Wanted there;
+  there.create = false;
+  EXPECT_EQ(program->Open("a/b", there).error_kind, proto::SetsError::Kind::NOT_FOUND);
+  Wanted exclusive;
+  exclusive.exclusive = true;
+  EXPECT_EQ(program->Open("a/b", exclusive).error, "");
+  EXPECT_EQ(program->Open("a/b", exclusive).error_kind, proto::SetsError::Kind::EXISTS);
+  EXPECT_EQ(program->Open("a/b", there).error, "");
+}
+
+TEST_F(Sets, Opened_for_reading_are_not_written) {
+  StartNodes(1);
+  const auto program = Program(1);
+  Wanted reading;
+  reading.write = false;
+  const auto set = program->Open("a/b", reading);
+  ASSERT_EQ(set.error, "");
+  EXPECT_EQ(program->Set(set.handle, 1, "x").status, Status::kDenied);
+  EXPECT_EQ(program->Ask(Kind::kGrab, set.handle, 1).status, Status::kDenied);
+  EXPECT_EQ(program->Ask(Kind::kRemove, set.handle, 1).status, Status::kDenied);
+  EXPECT_EQ(program->Get(set.handle, 1).status, Status::kNotFound);
+}
+
+TEST_F(Sets, Removed_tell_who_has_them_open_and_take_their_objects_along) {
+  StartNodes(2);
+  const auto one = Program(1), two = Program(2);
+  const auto there = one->Open("a/b"), here = two->Open("a/b");
+  for (uint64_t object = 0; object < 40; ++object) one->Set(there.handle, object, "x");
+  EXPECT_EQ(one->Remove("a/b"), "");
+  EXPECT_EQ(one->Get(there.handle, 1).status, Status::kRemoved);
+  // The other node hears of it a moment later, and nobody waits for that.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (two->Get(here.handle, 1).status != Status::kRemoved &&
+         std::chrono::steady_clock::now() < deadline) {
+  }
+  EXPECT_EQ(two->Get(here.handle, 1).status, Status::kRemoved);
+  const auto again = two->Open("a/b");
+  EXPECT_TRUE(again.created);
+  EXPECT_EQ(two->Get(again.handle, 1).status, Status::kNotFound);
+  EXPECT_NE(one->Remove("a/c"), "");
+}
+
+TEST_F(Sets, Linked_to_memory_keep_their_objects) {
+  StartNodes(2);
+  const auto one = Program(1), two = Program(2);
+  Wanted linked;
+  linked.durability = RawProgram::Durability::LINKED;
+  linked.linker = "memory";
+  const auto there = one->Open("a/linked", linked), here = two->Open("a/linked");
+  ASSERT_EQ(there.error, "");
+  EXPECT_EQ(one->Get(there.handle, 1).status, Status::kNotFound);
+  EXPECT_EQ(one->Set(there.handle, 1, "kept").status, Status::kOk);
+  EXPECT_EQ(one->Ask(Kind::kSync, there.handle, 1).status, Status::kOk);
+  EXPECT_EQ(two->Get(here.handle, 1).value, "kept");
+}
+
+TEST_F(Sets, Linked_to_a_file_are_a_window_on_it) {
+  StartNodes(2);
+  const std::string path = dir_.Write("data", std::string(4096, 'a') + std::string(100, 'b'));
+  const auto one = Program(1), two = Program(2);
+  Wanted linked;
+  linked.durability = RawProgram::Durability::LINKED;
+  linked.placement = proto::SetPolicy::Placement::CREATOR;
+  linked.linker = "file:" + path;
+  const auto there = one->Open("a/file", linked), here = two->Open("a/file");
+  ASSERT_EQ(there.error, "");
+  EXPECT_TRUE(two->Get(here.handle, 0).value == std::string(4096, 'a'));
+  EXPECT_EQ(two->Get(here.handle, 1).value, std::string(100, 'b'));
+  EXPECT_EQ(two->Get(here.handle, 2).status, Status::kNotFound);
+  EXPECT_EQ(two->Set(here.handle, 1, "new").status, Status::kOk);
+  EXPECT_EQ(one->Get(there.handle, 1).value, "new");
+  EXPECT_EQ(dir_.Read("data").substr(4096, 4), std::string("new\0", 4));
+  EXPECT_EQ(two->Set(here.handle, 3, std::string(5000, 'x')).status, Status::kUnavailable)
+      << "it does not fit into its place";
+}
+
+TEST_F(Sets, Linked_to_what_cannot_be_are_refused) {
+  StartNodes(1);
+  const auto program = Program(1);
+  Wanted linked;
+  linked.durability = RawProgram::Durability::LINKED;
+  for (const char* linker : {"", "fiel:/x", "file:relative", "file:/placed/by/hash"}) {
+    linked.linker = linker;
+    EXPECT_EQ(program->Open("a/b", linked).error_kind, proto::SetsError::Kind::INVALID) << linker;
+  }
+  Wanted plain;
+  plain.linker = "memory";
+  EXPECT_EQ(program->Open("a/b", plain).error_kind, proto::SetsError::Kind::INVALID);
+}
+
+}  // namespace
+}  // namespace clustix
