@@ -72,7 +72,9 @@ void WriteGuard::Hold::End() {
 // Between the two holds another one may have written. If the value is the same, nobody can tell:
 // then this hold may as well have begun with the second.
 SetOutcome WriteGuard::Hold::LeaveLoan() {
-  const std::vector<std::byte> before(lent.before().begin(), lent.before().end());
+  const std::span<const std::byte> was =
+      lent.before().first(std::min<size_t>(lent.before().size(), cache::kLoanBytesMax));
+  const std::vector<std::byte> before(was.begin(), was.end());
   std::vector<std::byte> changed(lent.buffer().begin(), lent.buffer().end());
   lent.Abort();
   is_lent = false;
