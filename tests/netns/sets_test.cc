@@ -2,6 +2,7 @@
 //
 // Object sets on a real cluster: programs of three nodes, processes each, that count together, are
 // killed at any moment, and lose a node or find it stopped.
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "lib/base/prng.h"
+#include "lib/base/unique_fd.h"
 #include "tests/netns/harness.h"
 #include "tests/unit/objects/raw_program.h"
 
@@ -158,18 +160,28 @@ TEST_F(SetsOfCluster, Outlive_programs_that_are_killed_at_any_moment) {
     return value.empty() || value == std::string(value.size(), value[0]);
   };
   for (int i = 0; i < kKills; ++i) {
+    int done[2];
+    ASSERT_EQ(pipe2(done, O_CLOEXEC), 0);
+    const base::UniqueFd reading(done[0]);
+    base::UniqueFd writing(done[1]);
     Child child([&] {
       const auto program = RawProgram::Connect(SocketOf(1 + i % 3));
       if (program == nullptr || !program->Attach().empty()) return 1;
       const auto mine = program->Open("test/killed");
       for (char letter = 'a';; letter = letter == 'z' ? 'a' : static_cast<char>(letter + 1)) {
         const auto grabbed = program->Ask(Kind::kGrab, mine.handle, 1);
-        if (!is_whole(grabbed.value)) return 2;
+        if (write(writing.get(), "g", 1) != 1 || !is_whole(grabbed.value)) return 2;
         program->Ask(Kind::kPut, mine.handle, 1, std::string(1 + prng.Below(3000), letter),
                      grabbed.argument);
+        if (write(writing.get(), "p", 1) != 1) return 3;
       }
     });
-    usleep(static_cast<useconds_t>(prng.Below(8000)));  // the moment that is tried
+    writing.Reset();
+    // Wherever it is after so many steps.
+    char step;
+    for (uint64_t left = prng.Below(12); left > 0; --left) {
+      ASSERT_EQ(read(reading.get(), &step, 1), 1) << "it has ended by itself";
+    }
     child.Kill();
     if (i % 10 != 0) continue;
     const auto got = watcher->Ask(Kind::kGet, set.handle, 1, "", 20'000);
