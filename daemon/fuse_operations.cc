@@ -50,7 +50,7 @@ struct stat StatOf(const ProcTree::Attributes& attributes) {
 }
 
 void Lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
-  const ProcTree::Attributes found = Tree(req)->Lookup(parent, name);
+  const ProcTree::Attributes found = Tree(req)->Lookup(parent, name, AskerOf(req));
   if (found.error != 0) {
     fuse_reply_err(req, found.error);
     return;
@@ -147,7 +147,7 @@ void Release(fuse_req_t req, fuse_ino_t, fuse_file_info* file) {
 }
 
 void OpenDir(fuse_req_t req, fuse_ino_t number, fuse_file_info* file) {
-  ProcTree::Listing listing = Tree(req)->List(number);
+  ProcTree::Listing listing = Tree(req)->List(number, AskerOf(req));
   if (listing.error != 0) {
     fuse_reply_err(req, listing.error);
     return;

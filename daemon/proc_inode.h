@@ -8,12 +8,15 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "lib/procview/global_pid.h"
 #include "lib/procview/node_files.h"
+#include "lib/procview/scan.h"
 
 namespace clustix::daemon {
 
@@ -22,6 +25,8 @@ enum class InodeKind : uint8_t {
   kNode = 1,           // nodes/NODE, or in it the file `entry`
   kGlobalProcess = 2,  // PID or PID/task/TID at the root, or in it the file `entry`
   kNodeProcess = 3,    // the same in nodes/NODE, with local pids in names and contents
+  kGlobalDetail = 4,   // what is in the directory `entry` (fd, fdinfo or ns) of a kGlobalProcess;
+  kNodeDetail = 5,     // of a kNodeProcess: `tid` says which, as DetailName() has it
 };
 
 inline constexpr uint8_t kEntryMax = 63;
@@ -40,14 +45,18 @@ struct ProcInode {
     return kind == InodeKind::kGlobalProcess || kind == InodeKind::kNodeProcess;
   }
 
-  // entry 6 bits (up to kEntryMax), tid 22, pid 22, node 9, kind 2.
+  bool IsDetail() const {
+    return kind == InodeKind::kGlobalDetail || kind == InodeKind::kNodeDetail;
+  }
+
+  // entry 6 bits (up to kEntryMax), tid 22, pid 22, node 9, kind 3.
   uint64_t Encode() const {
     return uint64_t{entry} | uint64_t(tid) << 6 | uint64_t(pid) << 28 | uint64_t{node} << 50 |
            uint64_t(kind) << 59;
   }
 
   static ProcInode Decode(uint64_t number) {
-    return {static_cast<InodeKind>(number >> 59 & 3), static_cast<uint16_t>(number >> 50 & 511),
+    return {static_cast<InodeKind>(number >> 59 & 7), static_cast<uint16_t>(number >> 50 & 511),
             static_cast<int32_t>(number >> 28 & procview::kLocalPidMask),
             static_cast<int32_t>(number >> 6 & procview::kLocalPidMask),
             static_cast<uint8_t>(number & 63)};
@@ -113,6 +122,7 @@ enum ProcessEntry : uint8_t {
   kEnviron,
   kAutogroup,
   kSmapsRollup,
+  kMountstats = 35,
 };
 
 struct ProcessInfo {
@@ -121,32 +131,68 @@ struct ProcessInfo {
 };
 
 // By entry - 1.
-inline constexpr std::array<ProcessInfo, 29> kProcessEntries = {{
-    {"task", S_IFDIR | 0555},     {"stat", S_IFREG | 0444},      {"statm", S_IFREG | 0444},
-    {"status", S_IFREG | 0444},   {"cmdline", S_IFREG | 0444},   {"comm", S_IFREG | 0444},
-    {"environ", S_IFREG | 0400},  {"autogroup", S_IFREG | 0444}, {"smaps_rollup", S_IFREG | 0444},
-    {"io", S_IFREG | 0400},       {"mounts", S_IFREG | 0444},    {"mountinfo", S_IFREG | 0444},
-    {"cgroup", S_IFREG | 0444},   {"oom_score", S_IFREG | 0444}, {"oom_score_adj", S_IFREG | 0444},
-    {"limits", S_IFREG | 0444},   {"maps", S_IFREG | 0444},      {"smaps", S_IFREG | 0444},
-    {"sched", S_IFREG | 0444},    {"schedstat", S_IFREG | 0444}, {"wchan", S_IFREG | 0444},
-    {"loginuid", S_IFREG | 0444}, {"sessionid", S_IFREG | 0444}, {"exe", S_IFLNK | 0777},
-    {"cwd", S_IFLNK | 0777},      {"root", S_IFLNK | 0777},      {"fd", S_IFLNK | 0777},
-    {"fdinfo", S_IFLNK | 0777},   {"ns", S_IFLNK | 0777},
+inline constexpr std::array<ProcessInfo, 38> kProcessEntries = {{
+    {"task", S_IFDIR | 0555},          {"stat", S_IFREG | 0444},
+    {"statm", S_IFREG | 0444},         {"status", S_IFREG | 0444},
+    {"cmdline", S_IFREG | 0444},       {"comm", S_IFREG | 0444},
+    {"environ", S_IFREG | 0400},       {"autogroup", S_IFREG | 0444},
+    {"smaps_rollup", S_IFREG | 0444},  {"io", S_IFREG | 0400},
+    {"mounts", S_IFREG | 0444},        {"mountinfo", S_IFREG | 0444},
+    {"cgroup", S_IFREG | 0444},        {"oom_score", S_IFREG | 0444},
+    {"oom_score_adj", S_IFREG | 0444}, {"limits", S_IFREG | 0444},
+    {"maps", S_IFREG | 0444},          {"smaps", S_IFREG | 0444},
+    {"sched", S_IFREG | 0444},         {"schedstat", S_IFREG | 0444},
+    {"wchan", S_IFREG | 0444},         {"loginuid", S_IFREG | 0444},
+    {"sessionid", S_IFREG | 0444},     {"exe", S_IFLNK | 0777},
+    {"cwd", S_IFLNK | 0777},           {"root", S_IFLNK | 0777},
+    {"auxv", S_IFREG | 0400},          {"numa_maps", S_IFREG | 0444},
+    {"personality", S_IFREG | 0400},   {"cpuset", S_IFREG | 0444},
+    {"oom_adj", S_IFREG | 0444},       {"uid_map", S_IFREG | 0444},
+    {"gid_map", S_IFREG | 0444},       {"setgroups", S_IFREG | 0444},
+    {"mountstats", S_IFREG | 0400},    {"fd", S_IFDIR | 0500},
+    {"fdinfo", S_IFDIR | 0555},        {"ns", S_IFDIR | 0511},
 }};
 
-// From here on, links to the real /proc of the node: what only the kernel can give, open files and
-// namespaces. At the root, of this node's processes alone.
-inline constexpr uint8_t kFirstLocalLink = 27;
-static_assert(kProcessEntries[kFirstLocalLink - 1].name == std::string_view("fd"));
+// From here on, what is open: directories of links, or of what the kernel says of each of them.
+//
+// Of this node's processes at the root they are links to the node's real /proc, for the kernel can
+// open there what the links only name. Of a thread they are links to those of its process.
+inline constexpr uint8_t kFd = 36, kFdinfo = 37, kNs = 38;
+static_assert(kProcessEntries[kFd - 1].name == std::string_view("fd") &&
+              kProcessEntries[kNs - 1].name == std::string_view("ns") &&
+              kProcessEntries.size() == kNs);
 
-// Is there such an entry in a directory of this kind? `self` is the node that is asked.
-inline bool HasProcessEntry(const ProcInode& inode, uint16_t self, bool local_links) {
+// Is there such an entry in a directory of a process or a thread?
+inline bool HasProcessEntry(const ProcInode& inode) {
   if (inode.entry == kItself || inode.entry > kProcessEntries.size()) return inode.entry == kItself;
-  if (inode.entry == kTask || inode.entry == kAutogroup || inode.entry == kSmapsRollup) {
+  if (inode.entry == kTask || inode.entry == kAutogroup || inode.entry == kSmapsRollup ||
+      inode.entry == kMountstats) {
     return inode.tid == 0;  // of a whole process only
   }
-  if (inode.entry < kFirstLocalLink) return true;
-  return local_links && inode.kind == InodeKind::kGlobalProcess && inode.node == self;
+  return true;
+}
+
+// The names in ns/, whichever of them a kernel has.
+inline constexpr std::array<const char*, 10> kNamespaces = {
+    "cgroup", "ipc", "mnt", "net", "pid", "pid_for_children", "time", "time_for_children",
+    "user",   "uts"};
+
+// Between the names in fd, fdinfo and ns and the `tid` of a detail. 0 and "": there is none. A file
+// descriptor above 4 million has no number here, and is not listed.
+inline int32_t DetailNumber(uint8_t entry, std::string_view name) {
+  if (entry == kNs) {
+    const auto at = std::find(kNamespaces.begin(), kNamespaces.end(), name);
+    return at == kNamespaces.end() ? 0 : static_cast<int32_t>(at - kNamespaces.begin()) + 1;
+  }
+  const auto fd = procview::ParseNumber<int32_t>(name);
+  const bool canonical = fd && *fd >= 0 && (name.front() != '0' || name.size() == 1);
+  return canonical && *fd < procview::kLocalPidMask ? *fd + 1 : 0;
+}
+inline std::string DetailName(uint8_t entry, int32_t number) {
+  if (number <= 0) return {};
+  if (entry != kNs) return std::to_string(number - 1);
+  const auto index = static_cast<size_t>(number - 1);
+  return index < kNamespaces.size() ? kNamespaces[index] : "";
 }
 
 }  // namespace clustix::daemon

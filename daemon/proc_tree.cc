@@ -173,17 +173,17 @@ int ProcTree::FindTask(const Process& process, const ProcInode& inode) {
 }
 
 ProcTree::Attributes ProcTree::ProcessAttributes(const Moment& moment, const ProcInode& inode) {
-  if (!HasProcessEntry(inode, moment.cluster->self, !local_proc_.empty())) return Failed(ENOENT);
+  if (!HasProcessEntry(inode)) return Failed(ENOENT);
   const Process process = FindProcess(moment, inode);
   if (process.error != 0) return Failed(process.error);
-  const mode_t mode =
-      inode.entry == kItself ? S_IFDIR | 0555 : kProcessEntries[inode.entry - 1].mode;
+  const mode_t mode = EntryMode(inode, moment.cluster->self);
   return {0, inode.Encode(), mode, process.uid, process.gid};
 }
 
 ProcTree::Attributes ProcTree::AttributesOf(const Moment& moment, const ProcInode& inode) {
   if (inode.IsProcess()) return ProcessAttributes(moment, inode);
   if (inode.kind == InodeKind::kFixed) {
+  if (inode.IsDetail()) return DetailAttributes(moment, inode);
     const mode_t mode = FixedMode(inode.entry);
     return mode != 0 ? OwnedByRoot(inode, mode) : Failed(ENOENT);
   }
@@ -200,7 +200,8 @@ ProcTree::Attributes ProcTree::GetAttributes(uint64_t number) {
   return AttributesOf(Now(), ProcInode::Decode(number));
 }
 
-ProcTree::Attributes ProcTree::Lookup(uint64_t parent_number, const std::string& name) {
+ProcTree::Attributes ProcTree::Lookup(uint64_t parent_number, const std::string& name,
+                                      const Asker& asker) {
   const ProcInode parent = ProcInode::Decode(parent_number);
   const Moment moment = Now();
   const auto pid = ParsePid(name);
@@ -214,6 +215,10 @@ ProcTree::Attributes ProcTree::Lookup(uint64_t parent_number, const std::string&
     return Failed(ENOENT);
   }
   if (parent.IsProcess()) {  // PID/task
+  if (parent.IsDetail()) return Failed(ENOTDIR);
+  if (parent.IsProcess() && parent.entry >= kFd) {
+    return LookupDetail(moment, parent, name, asker);
+  }
     if (parent.entry != kTask || !pid) return Failed(ENOENT);
     child.entry = kItself;
     child.tid = LocalId(parent.kind, parent.node, *pid);
@@ -342,7 +347,8 @@ FileResult ProcTree::ReadLocalText(const Process& process, const ProcInode& inod
 FileResult ProcTree::ReadProcess(const Moment& moment, const ProcInode& inode, const Asker& asker) {
   if (inode.entry == kItself || inode.entry == kTask) return {EISDIR, {}};
   if (inode.entry > kProcessEntries.size()) return {ENOENT, {}};
-  if (S_ISLNK(kProcessEntries[inode.entry - 1].mode)) return {ELOOP, {}};
+  const mode_t mode = EntryMode(inode, moment.cluster->self);
+  if (!S_ISREG(mode)) return {S_ISLNK(mode) ? ELOOP : EISDIR, {}};
   const Process process = FindProcess(moment, inode);
   if (process.error != 0) return {process.error, {}};
   FileResult result = ReadLocalText(process, inode, asker);
@@ -366,22 +372,22 @@ FileResult ProcTree::Read(uint64_t number, const Asker& asker) {
   const Moment moment = Now();
   if (inode.IsProcess()) return ReadProcess(moment, inode, asker);
   if (inode.kind == InodeKind::kNode) return ReadNodeFile(moment, inode);
+  if (inode.IsDetail()) return ReadDetail(moment, inode, false, asker);
   return ReadFixed(moment, inode);
 }
 
-// exe, cwd and root: where they lead on the node of the process. The others lead to what the kernel
-// itself has to open.
+// exe, cwd and root: where they lead on the node of the process.
 FileResult ProcTree::ReadProcessLink(const Moment& moment, const ProcInode& inode,
                                      const Asker& asker) {
-  if (inode.entry == kItself || !S_ISLNK(kProcessEntries[inode.entry - 1].mode)) {
-    return {EINVAL, {}};
-  }
-  if (inode.entry >= kFirstLocalLink) {
+  if (!S_ISLNK(EntryMode(inode, moment.cluster->self))) return {EINVAL, {}};
+  const char* name = kProcessEntries[inode.entry - 1].name;
+  if (LeadsToLocalProc(inode, moment.cluster->self)) {
     std::string target = local_proc_ + "/" + std::to_string(inode.pid);
     if (inode.tid != 0) target += "/task/" + std::to_string(inode.tid);
-    return {0, target + "/" + kProcessEntries[inode.entry - 1].name};
+    return {0, target + "/" + name};
   }
   const Process process = FindProcess(moment, inode);
+  if (inode.entry >= kFd) return {0, std::string("../../") + name};
   if (process.error != 0) return {process.error, {}};
   return ReadLocalText(process, inode, asker);
 }
@@ -390,10 +396,11 @@ FileResult ProcTree::ReadLink(uint64_t number, const Asker& asker, int32_t threa
   const ProcInode inode = ProcInode::Decode(number);
   if (inode.IsProcess()) {
     const Moment moment = Now();
-    if (!HasProcessEntry(inode, moment.cluster->self, !local_proc_.empty())) return {ENOENT, {}};
+    if (!HasProcessEntry(inode)) return {ENOENT, {}};
     return ReadProcessLink(moment, inode, asker);
   }
   if (inode.kind != InodeKind::kFixed) return {EINVAL, {}};
+  if (inode.IsDetail()) return ReadDetail(Now(), inode, true, asker);
   if (inode.entry == kMounts) return {0, "self/mounts"};
   if (inode.entry != kSelf && inode.entry != kThreadSelf) return {EINVAL, {}};
   if (thread <= 0) return {ENOENT, {}};  // a caller from outside this node's pid namespace
@@ -446,7 +453,7 @@ int ProcTree::ListNode(const Moment& moment, const ProcInode& inode, std::vector
   return 0;
 }
 
-int ProcTree::ListProcess(const Moment& moment, const ProcInode& inode,
+int ProcTree::ListProcess(const Moment& moment, const ProcInode& inode, const Asker& asker,
                           std::vector<Entry>* entries) {
   const Process process = FindProcess(moment, inode);
   if (process.error != 0) return process.error;
@@ -454,13 +461,14 @@ int ProcTree::ListProcess(const Moment& moment, const ProcInode& inode,
   if (inode.entry == kItself) {
     for (size_t i = 0; i < kProcessEntries.size(); ++i) {
       child.entry = static_cast<uint8_t>(i + 1);
-      if (!HasProcessEntry(child, moment.cluster->self, !local_proc_.empty())) continue;
-      entries->push_back(
-          {kProcessEntries[i].name, child.Encode(), kProcessEntries[i].mode & S_IFMT});
+      if (!HasProcessEntry(child)) continue;
+      entries->push_back({kProcessEntries[i].name, child.Encode(),
+                          EntryMode(child, moment.cluster->self) & S_IFMT});
     }
     return 0;
   }
   if (inode.entry != kTask) return ENOTDIR;
+  if (inode.entry >= kFd) return ListDetails(moment, inode, asker, entries);
   procview::TaskList tasks;
   if (process.record != nullptr && HasOneThread(*process.record)) {
     tasks.tids = {inode.pid};
@@ -478,13 +486,17 @@ int ProcTree::ListProcess(const Moment& moment, const ProcInode& inode,
   return 0;
 }
 
-ProcTree::Listing ProcTree::List(uint64_t number) {
+ProcTree::Listing ProcTree::List(uint64_t number, const Asker& asker) {
   const ProcInode inode = ProcInode::Decode(number);
   const Moment moment = Now();
   Listing listing;
   listing.entries = {{".", number, S_IFDIR}, {"..", number, S_IFDIR}};
   if (inode.IsProcess()) {
-    listing.error = ListProcess(moment, inode, &listing.entries);
+    listing.error = ListProcess(moment, inode, asker, &listing.entries);
+    return listing;
+  }
+  if (inode.IsDetail()) {
+    listing.error = ENOTDIR;
     return listing;
   }
   if (inode.kind == InodeKind::kNode) {

@@ -38,7 +38,7 @@ class ProcTree {
     uid_t uid = 0;
     gid_t gid = 0;
   };
-  Attributes Lookup(uint64_t parent, const std::string& name);
+  Attributes Lookup(uint64_t parent, const std::string& name, const procview::Asker& asker);
   Attributes GetAttributes(uint64_t inode);
 
   // The whole text of a file as `asker` may see it.
@@ -61,7 +61,7 @@ class ProcTree {
     int error = 0;
     std::vector<Entry> entries;  // "." and ".." first
   };
-  Listing List(uint64_t inode);
+  Listing List(uint64_t inode, const procview::Asker& asker);
 
  private:
   // One moment of the cluster: a call works on one of these from start to end.
@@ -82,6 +82,17 @@ class ProcTree {
   Moment Now();
   Process FindProcess(const Moment& moment, const ProcInode& inode);
   int FindTask(const Process& process, const ProcInode& inode);
+  // proc_tree_details.cc: fd, fdinfo and ns of a process, which only its node can tell.
+  bool LeadsToLocalProc(const ProcInode& inode, uint16_t self) const;
+  mode_t EntryMode(const ProcInode& inode, uint16_t self) const;
+  Attributes LookupDetail(const Moment& moment, const ProcInode& directory, const std::string& name,
+                          const procview::Asker& asker);
+  Attributes DetailAttributes(const Moment& moment, const ProcInode& inode);
+  procview::FileResult ReadDetail(const Moment& moment, const ProcInode& inode, bool link,
+                                  const procview::Asker& asker);
+  int ListDetails(const Moment& moment, const ProcInode& directory, const procview::Asker& asker,
+                  std::vector<Entry>* entries);
+
   Attributes ProcessAttributes(const Moment& moment, const ProcInode& inode);
   Attributes AttributesOf(const Moment& moment, const ProcInode& inode);
 
@@ -96,7 +107,8 @@ class ProcTree {
 
   void ListRoot(const Moment& moment, std::vector<Entry>* entries);
   int ListNode(const Moment& moment, const ProcInode& inode, std::vector<Entry>* entries);
-  int ListProcess(const Moment& moment, const ProcInode& inode, std::vector<Entry>* entries);
+  int ListProcess(const Moment& moment, const ProcInode& inode, const procview::Asker& asker,
+                  std::vector<Entry>* entries);
 
   procview::ClusterView* const view_;
   const std::string local_proc_;

@@ -109,11 +109,57 @@ bool CollectProcess(int root, FileReader* reader, int32_t pid, proc::ProcessReco
          reader->ReadAt(dir.get(), "cmdline", kSnapshotCmdlineBytes, &process->cmdline) == 0;
 }
 
-bool IsLink(const std::string& name) { return name == "exe" || name == "cwd" || name == "root"; }
+// What is in these directories: "fd", and "3" of "fd/3"; empty if it is not one of them.
+struct Detail {
+  std::string_view directory, name;
+};
+Detail SplitDetail(std::string_view path) {
+  const std::string_view directory = path.substr(0, path.find('/'));
+  if (directory != "fd" && directory != "fdinfo" && directory != "ns") return {};
+  return {directory, path.substr(std::min(directory.size() + 1, path.size()))};
+}
+
+bool IsDirectory(const std::string& name) {
+  const Detail detail = SplitDetail(name);
+  return !detail.directory.empty() && detail.name.empty();
+}
+
+bool IsLink(const std::string& name) {
+  const Detail detail = SplitDetail(name);
+  return name == "exe" || name == "cwd" || name == "root" ||
+         (!detail.name.empty() && detail.directory != "fdinfo");
+}
 
 bool NeedsTraceRights(const std::string& name) {
-  return name == "environ" || name == "io" || name == "maps" || name == "smaps" ||
-         name == "smaps_rollup" || name == "wchan" || IsLink(name);
+  static constexpr std::array<std::string_view, 10> kNames = {
+      "environ", "io",   "maps",      "smaps",       "smaps_rollup",
+      "wchan",   "auxv", "numa_maps", "personality", "mountstats"};
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end() || IsLink(name) ||
+         !SplitDetail(name).directory.empty();
+}
+
+// The names in a directory, a line each, as many as `limit` bytes hold. 0 or an errno.
+int ListNames(int dir, const char* name, size_t limit, std::string* text) {
+  base::UniqueFd fd(OpenDirectory(dir, name));
+  if (!fd.valid()) return errno;
+  DIR* stream = fdopendir(fd.get());
+  if (stream == nullptr) return errno;
+  fd.Release();  // closedir() closes it
+  int error = 0;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = readdir(stream);
+    if (entry == nullptr) {
+      error = errno;
+      break;
+    }
+    const std::string_view found = entry->d_name;
+    if (found == "." || found == "..") continue;
+    if (text->size() + found.size() + 1 > limit) break;
+    text->append(found).append("\n");
+  }
+  closedir(stream);
+  return error;
 }
 
 int ReadLink(int dir, const char* name, std::string* target) {
@@ -149,13 +195,20 @@ int MayRead(int dir, const std::string& name, const Asker& asker, FileReader* re
 }  // namespace
 
 bool IsProcessFile(const std::string& name) {
-  // The first line needs the rights of NeedsTraceRights(); the rest everybody may read.
-  static constexpr std::array<std::string_view, 25> kNames = {
-      "environ",   "io",       "maps",      "smaps",         "smaps_rollup", "wchan",
-      "exe",       "cwd",      "root",  //
-      "stat",      "statm",    "status",    "cmdline",       "comm",         "mounts",
-      "mountinfo", "cgroup",   "oom_score", "oom_score_adj", "limits",       "sched",
-      "schedstat", "loginuid", "sessionid", "autogroup"};
+  const Detail detail = SplitDetail(name);
+  if (!detail.directory.empty()) {
+    return name.back() != '/' && std::all_of(detail.name.begin(), detail.name.end(), [](char c) {
+             return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '_';
+           });
+  }
+  // The first lines need the rights of NeedsTraceRights(); the rest everybody may read.
+  static constexpr std::array<std::string_view, 34> kNames = {
+      "environ",       "io",      "maps",    "smaps",     "smaps_rollup", "wchan",     "exe",
+      "cwd",           "root",    "auxv",    "numa_maps", "personality",
+      "mountstats",  //
+      "cpuset",        "oom_adj", "uid_map", "gid_map",   "setgroups",    "stat",      "statm",
+      "status",        "cmdline", "comm",    "mounts",    "mountinfo",    "cgroup",    "oom_score",
+      "oom_score_adj", "limits",  "sched",   "schedstat", "loginuid",     "sessionid", "autogroup"};
   return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }
 
@@ -235,6 +288,8 @@ std::vector<ProcReader::NextFile> ProcReader::ReadNextProcessFiles(int32_t pid, 
   std::vector<int32_t> pids;
   if (ListNumbers(root_fd_, ".", &pids) != 0) return files;
   size_t bytes = 0;
+  } else if (IsDirectory(name)) {
+    result.error = ListNames(dir.get(), name.c_str(), kProcessFileBytes, &result.text);
   for (auto next = std::upper_bound(pids.begin(), pids.end(), pid);
        next != pids.end() && files.size() < count; ++next) {
     FileResult file = ReadProcessFile(*next, 0, name, asker);

@@ -40,7 +40,8 @@ class ProcReader {
   absl::StatusOr<proc::NodeSnapshot> Collect(uint16_t node) const;
 
   // PID/NAME, or PID/task/TID/NAME for a tid other than 0, as `asker` would see it; of the
-  // links exe, cwd and root the target. Errors: ENOENT
+  // links exe, cwd, root, fd/N and ns/N the target, of fd, fdinfo and ns the names in them, a line
+  // each. Errors: ENOENT
   // (no such process, thread or file), ESRCH (it exited while being read), EACCES, or what the
   // kernel said to this process.
   FileResult ReadProcessFile(int32_t pid, int32_t tid, const std::string& name,

@@ -57,7 +57,8 @@ class Tools : public ClusterTest {
 };
 
 TEST_F(Tools, Look_into_a_process_of_another_node) {
-  Background sleeper(InShell(2, {"sh", "-c", "cd /usr; echo started; exec sleep 4242"}));
+  Background sleeper(
+      InShell(2, {"sh", "-c", "cd /usr; exec 9</etc/passwd; echo started; exec sleep 4242"}));
   ASSERT_EQ(sleeper.ReadLine(seconds(10)), "started");
   ASSERT_TRUE(Eventually(seconds(5), [&] { return Processes(1, "sleep 4242").size() == 1; }));
   const std::string gpid = absl::StrCat(Processes(1, "sleep 4242")[0]["gpid"].get<int>());
@@ -69,6 +70,11 @@ TEST_F(Tools, Look_into_a_process_of_another_node) {
     ExpectPrints({"pmap", option, gpid}, "sleep");
   }
   ExpectPrints({"lsof", "-w", "-p", gpid}, "/usr/bin/sleep");
+  ExpectPrints({"readlink", absl::StrCat("/proc/", gpid, "/fd/9")}, "/etc/passwd\n");
+  ExpectPrints({"cat", absl::StrCat("/proc/", gpid, "/fdinfo/9")}, "pos:");
+  ExpectPrints({"readlink", absl::StrCat("/proc/", gpid, "/ns/mnt")}, "mnt:[");
+  ExpectPrints({"lsof", "-w", "-p", gpid}, "/etc/passwd");
+  ExpectPrints({"fuser", "/etc/passwd"}, gpid);
   ExpectPrints({"fuser", "/usr/bin/sleep"}, gpid);
   ExpectPrints({"prtstat", gpid}, "Process: sleep");
   ExpectPrints({"ps", "-o", "pid,wchan:30,cgroup,rss,pss,args", "-p", gpid}, "sleep 4242");
@@ -90,6 +96,8 @@ TEST_F(Tools, Look_into_a_process_of_another_node) {
   for (const char* closed : {"maps", "smaps", "smaps_rollup", "environ", "io"}) {
     EXPECT_TRUE(absl::StrContains(as_stranger(closed).errors, "Permission denied")) << closed;
   }
+  EXPECT_TRUE(absl::StrContains(as_stranger("fdinfo/9").errors, "Permission denied"));
+  EXPECT_TRUE(absl::StrContains(as_stranger("ns/mnt").errors, "Permission denied"));
   EXPECT_EQ(as_stranger("wchan").output, "0");
   EXPECT_SUCCESS(as_stranger("limits"));
 }

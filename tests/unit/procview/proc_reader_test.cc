@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/procview/proc_reader.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -134,13 +135,34 @@ TEST(ProcReader, Says_what_is_wrong_with_a_root_that_is_not_there) {
 
 TEST(ProcReader, Refuses_files_outside_the_list) {
   const auto reader = RealProc();
-  for (const std::string name : {"mem", "fd", "stack", "syscall", "../1/stat", "", ".", "task"}) {
+  for (const std::string name : {"mem", "map_files", "stack", "syscall", "../1/stat", "", ".",
+                                 "task", "fd/", "fd/..", "fd/0/..", "ns/../mem", "fdinfo/"}) {
     EXPECT_EQ(reader->ReadProcessFile(getpid(), 0, name, {}).error, ENOENT) << name;
   }
   EXPECT_EQ(reader->ReadProcessFile(0, 0, "stat", {}).error, ENOENT);
   EXPECT_EQ(reader->ReadProcessFile(-1, 0, "stat", {}).error, ENOENT);
   EXPECT_EQ(reader->ReadProcessFile(getpid(), 1 << 30, "stat", {}).error, ENOENT);
   EXPECT_EQ(reader->ListTasks(1 << 30).error, ENOENT);
+}
+
+TEST(ProcReader, Tells_what_a_process_has_open) {
+  const base::UniqueFd file(open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+  const std::string fd = std::to_string(file.get());
+  auto read = [](const std::string& name, const Asker& asker) {
+    return RealProc()->ReadProcessFile(getpid(), 0, name, asker);
+  };
+  const Asker self = {getuid(), getgid()}, stranger = {4711, 4711};
+  EXPECT_NE(("\n" + read("fd", self).text).find("\n" + fd + "\n"), std::string::npos);
+  EXPECT_EQ(read("fd/" + fd, self).text, "/etc/passwd");
+  EXPECT_EQ(read("fdinfo/" + fd, self).text.substr(0, 4), "pos:");
+  EXPECT_NE(read("ns", self).text.find("mnt\n"), std::string::npos);
+  EXPECT_EQ(read("ns/mnt", self).text.substr(0, 5), "mnt:[");
+  EXPECT_EQ(read("fd/999999", self).error, ENOENT);
+  for (const std::string name : {"fd", "fdinfo", "ns", "ns/mnt"}) {
+    EXPECT_EQ(read(name, stranger).error, EACCES) << name;
+  }
+  EXPECT_EQ(read("fd/" + fd, stranger).error, EACCES);
+  EXPECT_EQ(read("fdinfo/" + fd, stranger).error, EACCES);
 }
 
 TEST(ProcReader, Lists_the_threads_of_a_process) {
