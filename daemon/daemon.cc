@@ -51,7 +51,16 @@ absl::Status Daemon::StartParts() {
   ASSIGN_OR_RETURN(runtime_, RuntimeDir::Acquire(options_.runtime_dir));
   RETURN_IF_ERROR(WatchSignals());  // before the first thread is made: they inherit the mask
   ASSIGN_OR_RETURN(reader_, procview::ProcReader::Open("/proc"));
-  local_ = std::make_unique<LocalProc>([this] { return reader_->Collect(options_.self.id); });
+  watch_ = std::make_unique<ProcWatch>(
+      *reader_, WatchBy::kConnectorOrPolling,
+      [this](const std::vector<NodeId>& who, const proc::ProcessChanges& changes) {
+        server_->Tell(who, changes);  // which has asked for it
+      });
+  local_ = std::make_unique<LocalProc>([this] {
+    absl::StatusOr<proc::NodeSnapshot> snapshot = reader_->Collect(options_.self.id);
+    if (snapshot.ok()) snapshot->watch = watch_->how();
+    return snapshot;
+  });
   proc_workers_ = std::make_unique<WorkerPool>(kProcWorkers, kWorkQueueMax);
   admin_workers_ = std::make_unique<WorkerPool>(kAdminWorkers, kWorkQueueMax);
   ASSIGN_OR_RETURN(io_, io::UringIo::Create());
@@ -135,8 +144,8 @@ absl::Status Daemon::StartMessenger() {
   incarnation_ = started->incarnation;
   service_ = std::make_unique<ProcService>(io_->loop(), *messenger_, *nodes_, *local_, *reader_,
                                            ProcServiceOptions{});
-  server_ =
-      std::make_unique<ProcServer>(io_->loop(), *messenger_, *local_, *reader_, *proc_workers_);
+  server_ = std::make_unique<ProcServer>(io_->loop(), *messenger_, *local_, *reader_, *watch_,
+                                         *proc_workers_);
   service_->OnAnswer([this] {
     if (admin_ != nullptr) admin_->OnPeerState();
   });
@@ -211,6 +220,7 @@ Daemon::~Daemon() {
   if (admin_workers_ != nullptr) admin_workers_->Stop();
   if (proc_workers_ != nullptr) proc_workers_->Stop();
   if (local_ != nullptr) local_->Stop();
+  if (watch_ != nullptr) watch_->Stop();
   // 4. Calls that are still open end, and connections are closed.
   messenger_.reset();
   if (io_ != nullptr) AwaitClosed();
@@ -247,6 +257,7 @@ void Daemon::FillStatus(proto::Status::Builder status) const {
   } else {
     status.setProcNote(why.c_str());
   }
+  status.setProcWatch(watch_->how().c_str());
   status.getTransport().setName(transport_.name.c_str());
   status.getTransport().setReason(transport_.reason.c_str());
   FillPeers(status);

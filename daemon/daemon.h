@@ -20,6 +20,7 @@
 #include "daemon/objects/object_service.h"
 #include "daemon/proc_server.h"
 #include "daemon/proc_service.h"
+#include "daemon/proc_watch.h"
 #include "daemon/remote/exec_service.h"
 #include "daemon/runtime_dir.h"
 #include "daemon/transport.h"
@@ -81,6 +82,7 @@ class Daemon {
   std::unique_ptr<RuntimeDir> runtime_;
   std::unique_ptr<member::NodeTable> nodes_;
   std::unique_ptr<procview::ProcReader> reader_;
+  std::unique_ptr<ProcWatch> watch_;
   std::unique_ptr<LocalProc> local_;
   std::unique_ptr<WorkerPool> proc_workers_;   // of server_
   std::unique_ptr<WorkerPool> admin_workers_;  // of admin_

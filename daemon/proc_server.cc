@@ -50,8 +50,13 @@ std::vector<std::byte> EncodeTasks(const procview::TaskList& tasks) {
 }  // namespace
 
 ProcServer::ProcServer(io::Loop& loop, Messenger& messenger, LocalProc& local,
-                       const procview::ProcReader& reader, WorkerPool& workers)
-    : loop_(loop), messenger_(&messenger), local_(local), reader_(reader), workers_(workers) {
+                       const procview::ProcReader& reader, ProcWatch& watch, WorkerPool& workers)
+    : loop_(loop),
+      messenger_(&messenger),
+      local_(local),
+      reader_(reader),
+      watch_(watch),
+      workers_(workers) {
   messenger.Handle(msg::kPortProc, [this](const Incoming& incoming) { OnRequest(incoming); });
 }
 
@@ -80,6 +85,8 @@ absl::Status ProcServer::Dispatch(const Caller& caller, proto::ProcRequest::Read
   switch (request.which()) {
     case proto::ProcRequest::SNAPSHOT: {
       proto::SnapshotRequest::Reader snapshot = request.getSnapshot();
+      const uint32_t lease_ms = std::min<uint32_t>(snapshot.getLeaseMs(), proto::LEASE_MS_MAX);
+      if (lease_ms > 0) watch_.Renew(caller.node, std::chrono::milliseconds(lease_ms));
       ServeSnapshot(caller, snapshot.getAfterPid(), snapshot.getMaxAgeMs());
       return absl::OkStatus();
     }
@@ -120,6 +127,34 @@ void ProcServer::ServeSnapshot(const Caller& caller, int32_t after_pid, uint32_t
                  return EncodeSnapshotPage(*snapshot, after_pid);
                });
              });
+}
+
+void ProcServer::Tell(const std::vector<NodeId>& who, const proc::ProcessChanges& changes) {
+  loop_.Post([this, who, message = proc::EncodeChanges(changes)] {
+    for (NodeId peer : who) SendChanges(peer, message);
+  });
+}
+
+// One at a time to each peer: who is slow gets less news, not a queue of them.
+void ProcServer::SendChanges(NodeId peer, const std::vector<std::byte>& message) {
+  if (messenger_ == nullptr) return;
+  const auto [telling, is_first] = being_told_.try_emplace(peer, false);
+  if (!is_first) {
+    telling->second = true;
+    return;
+  }
+  const Outcome outcome = messenger_->Send(peer, msg::kPortProcChanges, message, Lane::kControl,
+                                           [this, peer](Outcome) { OnChangesSent(peer); });
+  if (outcome != Outcome::kOk) being_told_.erase(telling);  // it will ask anew when it is back
+}
+
+void ProcServer::OnChangesSent(NodeId peer) {
+  const auto telling = being_told_.find(peer);
+  if (telling == being_told_.end()) return;
+  const bool more = telling->second;
+  being_told_.erase(telling);
+  if (more)
+    SendChanges(peer, proc::EncodeChanges({.taken_ns = 0, .changed = {}, .gone = {}, .all = true}));
 }
 
 void ProcServer::ServeFile(const Caller& caller, WantedFile wanted) {

@@ -10,12 +10,14 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "clustix/messenger.h"
 #include "daemon/local_proc.h"
+#include "daemon/proc_watch.h"
 #include "daemon/worker_pool.h"
 #include "lib/io/io.h"
 #include "lib/procview/proc_reader.h"
@@ -28,9 +30,13 @@ class ProcServer {
  public:
   // Registers on kPortProc. All must outlive it, but `messenger` only until Stop().
   ProcServer(io::Loop& loop, Messenger& messenger, LocalProc& local,
-             const procview::ProcReader& reader, WorkerPool& workers);
+             const procview::ProcReader& reader, ProcWatch& watch, WorkerPool& workers);
   // On the loop's thread: answers no more.
   void Stop();
+
+  // Tells peers what has become of processes of this node. Any thread; does not wait. A peer that
+  // takes the last news slowly is next told that there is more.
+  void Tell(const std::vector<NodeId>& who, const proc::ProcessChanges& changes);
 
   // Requests that were no request. Any thread.
   uint64_t bad_requests() const { return bad_requests_; }
@@ -56,6 +62,9 @@ class ProcServer {
   void OnRequest(const Incoming& incoming);
   absl::Status Dispatch(const Caller& caller, proto::ProcRequest::Reader request);
   void ServeSnapshot(const Caller& caller, int32_t after_pid, uint32_t max_age_ms);
+  // The loop's thread.
+  void SendChanges(NodeId peer, const std::vector<std::byte>& message);
+  void OnChangesSent(NodeId peer);
   void ServeFile(const Caller& caller, WantedFile wanted);
   void ServeTasks(const Caller& caller, int32_t pid);
   void ServeSignal(const Caller& caller, const procview::ProcessSignal& signal);
@@ -67,7 +76,10 @@ class ProcServer {
   Messenger* messenger_;  // the loop's thread; nullptr: stopped
   LocalProc& local_;
   const procview::ProcReader& reader_;
+  ProcWatch& watch_;
   WorkerPool& workers_;
+  // Peers with news on their way to them; true: more has happened since. The loop's thread.
+  std::map<NodeId, bool> being_told_;
   std::atomic<uint64_t> bad_requests_ = 0;
   std::atomic<uint64_t> turned_away_ = 0;
 };

@@ -28,11 +28,13 @@ uint64_t CountMs(steady_clock::duration duration) {
       std::max<int64_t>(0, std::chrono::duration_cast<milliseconds>(duration).count()));
 }
 
-std::vector<std::byte> SnapshotRequest(int32_t after_pid, milliseconds max_age) {
+std::vector<std::byte> SnapshotRequest(int32_t after_pid, milliseconds max_age,
+                                       milliseconds lease) {
   capnp::MallocMessageBuilder message;
   auto request = message.initRoot<proto::ProcRequest>().initSnapshot();
   request.setAfterPid(after_pid);
   request.setMaxAgeMs(static_cast<uint32_t>(max_age.count()));
+  request.setLeaseMs(static_cast<uint32_t>(lease.count()));
   return proto::WriteMessage(message);
 }
 
@@ -99,6 +101,7 @@ ProcService::ProcService(io::Loop& loop, Messenger& messenger, const member::Nod
     source.state = entry.state;
     sources_.push_back(std::move(source));
   }
+  messenger.Handle(msg::kPortProcChanges, [this](const Incoming& news) { OnChanges(news); });
 }
 
 ProcService::~ProcService() = default;
@@ -115,6 +118,7 @@ void ProcService::OnPeerState(NodeId node, PeerState state) {
       source->responsive = true;
       source->asked = TimePoint();  // what is known of it may be old: ask the next time
       source->outdated = true;
+      source->changes.Clear();
       if (!source->in_flight && !stopped_) {
         source->in_flight = source->unasked = true;
         source->asked = now;
@@ -128,6 +132,7 @@ void ProcService::OnPeerState(NodeId node, PeerState state) {
 }
 
 void ProcService::Stop() {
+  if (messenger_ != nullptr) messenger_->Handle(msg::kPortProcChanges, nullptr);
   messenger_ = nullptr;
   {
     base::MutexLock lock(mutex_);
@@ -190,8 +195,10 @@ std::vector<size_t> ProcService::BeginRefresh(TimePoint now) {
   if (stopped_) return due;
   for (size_t i = 0; i < sources_.size(); ++i) {
     Source& source = sources_[i];
-    if (source.in_flight || !source.Reachable() || now - source.asked < options_.refresh) continue;
+    if (source.in_flight || !source.Reachable()) continue;
+    if (!source.due && now - source.asked < options_.refresh) continue;
     source.in_flight = true;
+    source.due = false;
     source.asked = now;
     due.push_back(i);
   }
@@ -207,6 +214,7 @@ void ProcService::StartRefresh(size_t index, TimePoint now) {
     base::MutexLock lock(mutex_);
     fetch->node = sources_[index].node.id;
     self = sources_[index].self;
+    if (!sources_[index].unasked) fetch->lease = options_.lease;
   }
   if (!self) {
     fetch->partial.node = fetch->node;
@@ -242,7 +250,8 @@ std::shared_ptr<const proc::ClusterSnapshot> ProcService::Build(TimePoint now) {
   if (built_ != nullptr && now - built_at_ < options_.refresh) return built_;
   auto cluster = std::make_shared<proc::ClusterSnapshot>();
   cluster->self = self_;
-  for (const Source& source : sources_) {
+  for (Source& source : sources_) {
+    source.snapshot = source.changes.Bring(std::move(source.snapshot));
     proc::NodeView view;
     view.node = source.node.id;
     view.name = source.node.name;
@@ -272,6 +281,7 @@ void ProcService::Finish(size_t index, TimePoint taken,
       source.responsive = snapshot != nullptr;
     }
     if (snapshot != nullptr) {
+      source.changes.Rebase(*snapshot);
       source.snapshot = std::move(snapshot);
       source.taken = taken;
       source.outdated = false;
@@ -293,9 +303,9 @@ void ProcService::FetchPage(std::shared_ptr<Fetch> fetch) {
   CallOptions call{.lane = Lane::kBulk,
                    .timeout_ms = std::max<uint64_t>(1, CountMs(options_.deadline - elapsed)),
                    .epoch = 0};
-  Outcome outcome =
-      messenger_->Call(fetch->node, msg::kPortProc, SnapshotRequest(fetch->after_pid, max_age),
-                       call, [this, fetch](const Reply& reply) { OnPage(fetch, reply); });
+  Outcome outcome = messenger_->Call(fetch->node, msg::kPortProc,
+                                     SnapshotRequest(fetch->after_pid, max_age, fetch->lease), call,
+                                     [this, fetch](const Reply& reply) { OnPage(fetch, reply); });
   if (outcome != Outcome::kOk) Finish(fetch->source, TimePoint(), nullptr);
 }
 
@@ -318,6 +328,21 @@ void ProcService::OnPage(const std::shared_ptr<Fetch>& fetch, const Reply& reply
   }
   Finish(fetch->source, fetch->started - options_.shared_age,
          std::make_shared<const proc::NodeSnapshot>(std::move(fetch->partial)));
+}
+
+void ProcService::OnChanges(const Incoming& incoming) {
+  absl::Status status = proto::ReadMessage<proto::ProcessChanges>(
+      incoming.payload, [&](auto message) -> absl::Status {
+        ASSIGN_OR_RETURN(proc::ProcessChanges changes, proc::DecodeChanges(message));
+        base::MutexLock lock(mutex_);
+        Source* source = FindSource(incoming.from);
+        if (source == nullptr || source->self) return absl::OkStatus();
+        if (!source->changes.Add(std::move(changes))) source->due = true;
+        built_ = nullptr;
+        return absl::OkStatus();
+      });
+  if (incoming.wants_reply) status = absl::InvalidArgumentError("news are no question");
+  if (!status.ok()) CountBadReply(incoming.from, status);
 }
 
 // --- files, tasks and signals -------------------------------------------------------------------

@@ -6,7 +6,8 @@
 // Nothing is collected while nobody asks, except once of each node that comes up: should it fail
 // before anybody asks, what ran on it is known. Whoever asks gets snapshots no older than the
 // refresh interval plus what peers may share; if one is older, all nodes that need it are asked at
-// once, and everybody who asks meanwhile shares the answers (single flight).
+// once, and everybody who asks meanwhile shares the answers (single flight). While somebody asks,
+// peers also tell of births and exits by themselves: these show at once, without a question.
 //
 // Waiting. A caller waits for nodes that are expected to answer, up to its deadline. A node is not
 // expected to when the messenger suspects it, or when its last answer did not come in time: then it
@@ -34,6 +35,7 @@
 #include "lib/base/mutex.h"
 #include "lib/io/io.h"
 #include "lib/member/node_table.h"
+#include "lib/proc/process_changes.h"
 #include "lib/proc/signal_outcome.h"
 #include "lib/procview/cluster_view.h"
 #include "lib/procview/proc_reader.h"
@@ -45,6 +47,8 @@ struct ProcServiceOptions {
   // How old a collection may be that a node shares; the least age that Outdate() can ask for.
   std::chrono::milliseconds shared_age{10};
   std::chrono::milliseconds deadline{800};  // the longest that a caller waits
+  // How long after a look peers go on telling of births and exits.
+  std::chrono::milliseconds lease{2000};
 };
 
 class ProcService : public procview::ClusterView {
@@ -74,7 +78,7 @@ class ProcService : public procview::ClusterView {
   // whoever has the pid. Any thread but the loop's; blocks up to the deadline.
   proc::SignalOutcome Signal(int32_t gpid, int signal, uint64_t start_ticks, uid_t uid);
 
-  // Answers of peers that were malformed. Any thread.
+  // Answers and news of peers that were malformed. Any thread.
   uint64_t bad_replies() const;
 
  private:
@@ -88,9 +92,11 @@ class ProcService : public procview::ClusterView {
     bool in_flight = false;  // it is being asked
     bool unasked = false;    // by this node of its own accord: nobody has waited for the answer
     bool outdated = false;   // `snapshot` is of before it came up the last time
+    bool due = false;        // more has changed there than it has told: ask, however lately it was
     TimePoint asked;         // when it was last
     TimePoint taken;         // lower bound of when `snapshot` was
     std::shared_ptr<const proc::NodeSnapshot> snapshot;
+    proc::ChangeLog changes;  // births and exits that it has told of
 
     bool Reachable() const { return self || member::IsReachable(state); }
     bool Expected() const { return Reachable() && responsive; }
@@ -100,6 +106,7 @@ class ProcService : public procview::ClusterView {
     size_t source;  // index of sources_
     NodeId node;
     TimePoint started;
+    std::chrono::milliseconds lease{0};
     proc::NodeSnapshot partial;
     int32_t after_pid = 0;
   };
@@ -125,6 +132,7 @@ class ProcService : public procview::ClusterView {
   // The loop's thread.
   void FetchPage(std::shared_ptr<Fetch> fetch);
   void OnPage(const std::shared_ptr<Fetch>& fetch, const Reply& reply);
+  void OnChanges(const Incoming& incoming);
 
   io::Loop& loop_;
   Messenger* messenger_;             // the loop's thread; nullptr: stopped

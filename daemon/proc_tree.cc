@@ -113,6 +113,7 @@ std::string NodeStatusText(const NodeView& node) {
                      "\naddress:\t" + node.address + "\nstate:\t" + node.state + "\nstale:\t" +
                      (node.stale ? "yes" : "no") + "\nknown:\t" + (node.snapshot ? "yes" : "no") +
                      "\n";
+  if (node.snapshot) text += "watch:\t" + node.snapshot->watch + "\n";
   if (node.snapshot) text += "age_ms:\t" + std::to_string(node.age_ms) + "\n";
   return text;
 }
@@ -182,8 +183,8 @@ ProcTree::Attributes ProcTree::ProcessAttributes(const Moment& moment, const Pro
 
 ProcTree::Attributes ProcTree::AttributesOf(const Moment& moment, const ProcInode& inode) {
   if (inode.IsProcess()) return ProcessAttributes(moment, inode);
-  if (inode.kind == InodeKind::kFixed) {
   if (inode.IsDetail()) return DetailAttributes(moment, inode);
+  if (inode.kind == InodeKind::kFixed) {
     const mode_t mode = FixedMode(inode.entry);
     return mode != 0 ? OwnedByRoot(inode, mode) : Failed(ENOENT);
   }
@@ -214,11 +215,11 @@ ProcTree::Attributes ProcTree::Lookup(uint64_t parent_number, const std::string&
     }
     return Failed(ENOENT);
   }
-  if (parent.IsProcess()) {  // PID/task
   if (parent.IsDetail()) return Failed(ENOTDIR);
   if (parent.IsProcess() && parent.entry >= kFd) {
     return LookupDetail(moment, parent, name, asker);
   }
+  if (parent.IsProcess()) {  // PID/task
     if (parent.entry != kTask || !pid) return Failed(ENOENT);
     child.entry = kItself;
     child.tid = LocalId(parent.kind, parent.node, *pid);
@@ -371,8 +372,8 @@ FileResult ProcTree::Read(uint64_t number, const Asker& asker) {
   const ProcInode inode = ProcInode::Decode(number);
   const Moment moment = Now();
   if (inode.IsProcess()) return ReadProcess(moment, inode, asker);
-  if (inode.kind == InodeKind::kNode) return ReadNodeFile(moment, inode);
   if (inode.IsDetail()) return ReadDetail(moment, inode, false, asker);
+  if (inode.kind == InodeKind::kNode) return ReadNodeFile(moment, inode);
   return ReadFixed(moment, inode);
 }
 
@@ -386,8 +387,8 @@ FileResult ProcTree::ReadProcessLink(const Moment& moment, const ProcInode& inod
     if (inode.tid != 0) target += "/task/" + std::to_string(inode.tid);
     return {0, target + "/" + name};
   }
-  const Process process = FindProcess(moment, inode);
   if (inode.entry >= kFd) return {0, std::string("../../") + name};
+  const Process process = FindProcess(moment, inode);
   if (process.error != 0) return {process.error, {}};
   return ReadLocalText(process, inode, asker);
 }
@@ -399,8 +400,8 @@ FileResult ProcTree::ReadLink(uint64_t number, const Asker& asker, int32_t threa
     if (!HasProcessEntry(inode)) return {ENOENT, {}};
     return ReadProcessLink(moment, inode, asker);
   }
-  if (inode.kind != InodeKind::kFixed) return {EINVAL, {}};
   if (inode.IsDetail()) return ReadDetail(Now(), inode, true, asker);
+  if (inode.kind != InodeKind::kFixed) return {EINVAL, {}};
   if (inode.entry == kMounts) return {0, "self/mounts"};
   if (inode.entry != kSelf && inode.entry != kThreadSelf) return {EINVAL, {}};
   if (thread <= 0) return {ENOENT, {}};  // a caller from outside this node's pid namespace
@@ -467,8 +468,8 @@ int ProcTree::ListProcess(const Moment& moment, const ProcInode& inode, const As
     }
     return 0;
   }
-  if (inode.entry != kTask) return ENOTDIR;
   if (inode.entry >= kFd) return ListDetails(moment, inode, asker, entries);
+  if (inode.entry != kTask) return ENOTDIR;
   procview::TaskList tasks;
   if (process.record != nullptr && HasOneThread(*process.record)) {
     tasks.tids = {inode.pid};

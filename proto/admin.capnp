@@ -83,6 +83,7 @@ struct Status {
   # they count.
   procNote @13 :Text;
   localProc @14 :Text;  # with procMount: where links of the view expect the node's own /proc
+  procWatch @15 :Text;  # how this node learns of births and exits of its processes
 }
 
 struct Transport {

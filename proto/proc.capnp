@@ -3,9 +3,9 @@
 
 # The process view between two nodes.
 #
-# Every node knows its own /proc best, so nothing is pushed: whoever wants to show the cluster asks
-# each node for what it needs. A request is one call of the messenger on port kPortProc
-# (lib/msg/ports.h); its reply is the call's answer.
+# Every node knows its own /proc best: whoever wants to show the cluster asks each node for what it
+# needs. A request is one call of the messenger on port kPortProc (lib/msg/ports.h); its reply is the
+# call's answer. Pushed is one thing only, and only to nodes that look: births and exits.
 #
 # Snapshot. A node with many processes does not fit one message, and a long message delays what
 # stands behind it. So a snapshot is fetched in pages: the asker names the last pid it has
@@ -19,6 +19,17 @@
 # `maxAgeMs` tells how old the collection may be that the page is cut from. Askers allow little on
 # the first page and more on those that follow, so that a node collects once per snapshot, and once
 # for all nodes that ask at the same time.
+#
+# Births and exits. Whoever asks for a snapshot may ask to be told what changes after it, for a time
+# (`leaseMs`); every further request prolongs that, so that a node which nobody looks at any more
+# watches nothing and tells nobody. News go one way, as ProcessChanges on port kPortProcChanges, and
+# say what has become of single processes: a record as in a snapshot, or that the process is gone. They
+# are gathered for a few milliseconds and bounded; when too much happens at once, as when a program
+# forks without end, they only say that there is more (`all`), and the asker fetches a snapshot
+# when somebody looks again. `takenNs`, by the monotonic clock of the node that tells, orders
+# them among each other and against snapshots, for these travel on another lane: what was
+# read before a snapshot was begun is in it. A lost or late piece of news is made good by the next
+# snapshot, so nothing is confirmed.
 #
 # Files and tasks. What a snapshot does not hold (environ, io, a thread's stat) is read when
 # somebody asks, on behalf of a user. The node that runs the process decides, after the kernel's
@@ -57,6 +68,13 @@ const nodeFileBytesMax :UInt32 = 32768;  # each of the others; lists of devices 
 const snapshotBytesMax :UInt32 = 67108864;
 # What an asker keeps of one node, in bytes of text; a node that sends more is not believed.
 
+const leaseMsMax :UInt32 = 10000;
+# A node tells no longer than this without being asked again.
+
+const changesMax :UInt32 = 64;
+const changesBytesMax :UInt32 = 131072;
+# Processes in one piece of news at most, and how large they are together; beyond, it says `all`.
+
 const fileNextMax :UInt32 = 256;
 const fileNextBytesMax :UInt32 = 262144;
 # How many files come along at most, and how large they are together.
@@ -76,6 +94,7 @@ struct ProcRequest {
 struct SnapshotRequest {
   afterPid @0 :Int32;
   maxAgeMs @1 :UInt32;
+  leaseMs @2 :UInt32;  # tell of births and exits for so long; 0: do not
 }
 
 struct FileRequest {
@@ -112,6 +131,15 @@ struct SnapshotPage {
   node @0 :NodeFiles;  # on the first page only
   processes @1 :List(Process);  # ascending pids, all greater than the request's afterPid
   more @2 :Bool;  # there are processes after the last one; then there is at least one
+  takenNs @3 :UInt64;  # when the reading of the collection began
+}
+
+struct ProcessChanges {
+  # On port kPortProcChanges, one way.
+  takenNs @0 :UInt64;  # when their reading began
+  changed @1 :List(Process);  # born or become another program since, or exited and not yet reaped
+  gone @2 :List(Int32);
+  all @3 :Bool;  # more has changed than is told here
 }
 
 struct FileReply {
@@ -156,6 +184,7 @@ struct NodeFiles {
   pressureCpu @15 :Data;  # pressure/cpu, and so on
   pressureIo @16 :Data;
   pressureMemory @17 :Data;
+  watch @18 :Text;  # how it learns of births and exits
 }
 
 struct Process {

@@ -72,6 +72,7 @@ void Print(const client::Status& status, const std::string& socket) {
                         : "user space: " + status.transport_reason);
   line("/proc", status.proc_mount.empty() ? "not mounted: " + status.proc_note
                                           : "mounted at " + status.proc_mount);
+  line("Births", "watched by " + status.proc_watch);
   PrintPeers(status);
   const web::GroupedCounters grouped = web::Group(status.counters);
   // What came in that was wrong, always shown, so that silence means none.

@@ -95,6 +95,7 @@ json StatusToJson(const client::Status& status, const std::string& socket) {
           {"socket", socket},
           {"transport", {{"name", status.transport_name}, {"reason", status.transport_reason}}},
           {"proc_mount", status.proc_mount.empty() ? json(nullptr) : json(status.proc_mount)},
+          {"proc_watch", status.proc_watch},
           {"proc_note", status.proc_note.empty() ? json(nullptr) : json(status.proc_note)},
           {"peers", peers},
           {"refused", grouped.refused},

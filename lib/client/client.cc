@@ -60,6 +60,7 @@ Status DecodeStatus(proto::Status::Reader from) {
   status.uptime_ms = from.getUptimeMs();
   status.proc_mount = from.getProcMount().cStr();
   status.proc_note = from.getProcNote().cStr();
+  status.proc_watch = from.getProcWatch().cStr();
   status.local_proc = from.getLocalProc().cStr();
   status.transport_name = from.getTransport().getName().cStr();
   status.transport_reason = from.getTransport().getReason().cStr();

@@ -48,6 +48,7 @@ struct Status {
   uint64_t uptime_ms = 0;
   std::string proc_mount;  // empty: nothing is mounted
   std::string proc_note;   // why not
+  std::string proc_watch;  // how the node learns of births and exits
   std::string local_proc;  // with proc_mount: where its links expect the node's own /proc
   std::string transport_name, transport_reason;
   std::vector<PeerStatus> peers;

@@ -9,6 +9,7 @@
 namespace clustix::msg {
 
 inline constexpr Port kPortProc = 1;           // proto/proc.capnp: a node's own /proc
+inline constexpr Port kPortProcChanges = 2;    // likewise: births and exits, one way
 inline constexpr Port kPortExec = 3;           // proto/exec.capnp: programs started on other nodes
 inline constexpr Port kPortObjects = 10;       // lib/kddm/wire.h: messages of the coherence engine
 inline constexpr Port kPortObjectValues = 11;  // the values that follow some of them

@@ -36,6 +36,8 @@ struct NodeSnapshot {
   // Empty: the node has no such file.
   std::string diskstats, partitions, swaps, filesystems, net_dev;
   std::string pressure_cpu, pressure_io, pressure_memory;
+  std::string watch;      // how it learns of births and exits: "connector", or "polling" and why
+  uint64_t taken_ns = 0;  // when its reading began, by the node's monotonic clock
   std::vector<ProcessRecord> processes;  // by ascending pid
 };
 

@@ -76,6 +76,7 @@ void EncodeFiles(const NodeSnapshot& from, proto::NodeFiles::Builder to) {
   to.setPressureCpu(ToData(CutLines(from.pressure_cpu, kShortFileBytes)));
   to.setPressureIo(ToData(CutLines(from.pressure_io, kShortFileBytes)));
   to.setPressureMemory(ToData(CutLines(from.pressure_memory, kShortFileBytes)));
+  to.setWatch(from.watch.c_str());
 }
 
 void DecodeFiles(proto::NodeFiles::Reader from, NodeSnapshot& to) {
@@ -97,6 +98,7 @@ void DecodeFiles(proto::NodeFiles::Reader from, NodeSnapshot& to) {
   to.pressure_cpu = ToString(from.getPressureCpu());
   to.pressure_io = ToString(from.getPressureIo());
   to.pressure_memory = ToString(from.getPressureMemory());
+  to.watch = from.getWatch().cStr();
 }
 
 void EncodeProcess(const ProcessRecord& from, proto::Process::Builder to) {
@@ -182,6 +184,7 @@ std::vector<std::byte> EncodeSnapshotPage(const NodeSnapshot& snapshot, int32_t 
     EncodeProcess(*process, processes[static_cast<unsigned>(process - first)]);
   }
   page.setMore(last != snapshot.processes.end());
+  page.setTakenNs(snapshot.taken_ns);
   return proto::WriteMessage(message);
 }
 
@@ -214,6 +217,7 @@ absl::Status AppendSnapshotPage(proto::SnapshotPage::Reader page, NodeSnapshot& 
   }
   if (first_page) {
     fetched.node = snapshot.node;
+    fetched.taken_ns = page.getTakenNs();
     snapshot = std::move(fetched);
     return absl::OkStatus();
   }
@@ -221,6 +225,42 @@ absl::Status AppendSnapshotPage(proto::SnapshotPage::Reader page, NodeSnapshot& 
                             std::make_move_iterator(fetched.processes.begin()),
                             std::make_move_iterator(fetched.processes.end()));
   return absl::OkStatus();
+}
+
+std::vector<std::byte> EncodeChanges(const ProcessChanges& changes) {
+  size_t bytes = 0;
+  for (const ProcessRecord& process : changes.changed) bytes += WireBytes(process);
+  const bool all = changes.all || bytes > proto::CHANGES_BYTES_MAX ||
+                   changes.changed.size() + changes.gone.size() > proto::CHANGES_MAX;
+  capnp::MallocMessageBuilder message;
+  auto to = message.initRoot<proto::ProcessChanges>();
+  to.setTakenNs(changes.taken_ns);
+  to.setAll(all);
+  if (all) return proto::WriteMessage(message);
+  auto changed = to.initChanged(static_cast<unsigned>(changes.changed.size()));
+  for (unsigned i = 0; i < changed.size(); ++i) EncodeProcess(changes.changed[i], changed[i]);
+  auto gone = to.initGone(static_cast<unsigned>(changes.gone.size()));
+  for (unsigned i = 0; i < gone.size(); ++i) gone.set(i, changes.gone[i]);
+  return proto::WriteMessage(message);
+}
+
+absl::StatusOr<ProcessChanges> DecodeChanges(proto::ProcessChanges::Reader from) {
+  ProcessChanges changes;
+  changes.taken_ns = from.getTakenNs();
+  changes.all = from.getAll();
+  if (from.getChanged().size() + from.getGone().size() > proto::CHANGES_MAX) {
+    return absl::InvalidArgumentError("more news than one message may hold");
+  }
+  auto is_pid = [](int32_t pid) { return pid > 0 && pid < 1 << kGlobalPidShift; };
+  for (proto::Process::Reader process : from.getChanged()) {
+    changes.changed.push_back(DecodeProcess(process));
+    if (!is_pid(process.getPid())) return absl::InvalidArgumentError("news of no process");
+  }
+  for (int32_t pid : from.getGone()) {
+    changes.gone.push_back(pid);
+    if (!is_pid(pid)) return absl::InvalidArgumentError("news of no process");
+  }
+  return changes;
 }
 
 std::vector<std::byte> EncodeClusterReply(const ClusterSnapshot& cluster) {

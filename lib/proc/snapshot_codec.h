@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "lib/proc/process_changes.h"
 #include "lib/proc/snapshot.h"
 #include "proto/admin.capnp.h"
 #include "proto/proc.capnp.h"
@@ -25,6 +27,12 @@ std::vector<std::byte> EncodeSnapshotPage(const NodeSnapshot& snapshot, int32_t 
 // (kInvalidArgument) leaves `snapshot` as it was: pids that do not ascend, a first page without
 // node-wide files, more than snapshotBytesMax in all, no progress.
 absl::Status AppendSnapshotPage(proto::SnapshotPage::Reader page, NodeSnapshot& snapshot);
+
+// An encoded proto::ProcessChanges; only `all` if they are more than changesMax or changesBytesMax.
+std::vector<std::byte> EncodeChanges(const ProcessChanges& changes);
+
+// kInvalidArgument if it says more than it may, or of pids that no process can have.
+absl::StatusOr<ProcessChanges> DecodeChanges(proto::ProcessChanges::Reader from);
 
 // --- between a daemon and its clients
 

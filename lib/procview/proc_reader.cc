@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <optional>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "lib/base/status.h"
 #include "lib/base/unique_fd.h"
 #include "lib/procview/node_files.h"
 #include "lib/procview/process_stat.h"
@@ -192,6 +194,10 @@ int MayRead(int dir, const std::string& name, const Asker& asker, FileReader* re
   return status.ok() && MayTrace(asker, *status, info) ? 0 : EACCES;
 }
 
+uint64_t MonotonicNs() {
+  return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+}
+
 }  // namespace
 
 bool IsProcessFile(const std::string& name) {
@@ -224,16 +230,14 @@ absl::StatusOr<proc::NodeSnapshot> ProcReader::Collect(uint16_t node) const {
   FileReader reader;
   proc::NodeSnapshot snapshot;
   snapshot.node = node;
+  snapshot.taken_ns = MonotonicNs();
   snapshot.clock_ticks = static_cast<uint32_t>(sysconf(_SC_CLK_TCK));
   snapshot.page_bytes = static_cast<uint32_t>(sysconf(_SC_PAGESIZE));
   if (reader.ReadAt(root_fd_, "sys/kernel/hostname", 256, &snapshot.hostname) == 0 &&
       !snapshot.hostname.empty() && snapshot.hostname.back() == '\n') {
     snapshot.hostname.pop_back();
   }
-  std::vector<int32_t> pids;
-  if (const int error = ListNumbers(root_fd_, ".", &pids); error != 0) {
-    return absl::ErrnoToStatus(error, "cannot list the processes");
-  }
+  ASSIGN_OR_RETURN(const std::vector<int32_t> pids, ListProcesses());
   snapshot.processes.reserve(pids.size());
   for (int32_t pid : pids) {
     proc::ProcessRecord process;
@@ -246,6 +250,21 @@ absl::StatusOr<proc::NodeSnapshot> ProcReader::Collect(uint16_t node) const {
     reader.ReadAt(root_fd_, NodeFilePath(file).c_str(), kNodeFileBytes, &(snapshot.*file.text));
   }
   return snapshot;
+}
+
+absl::StatusOr<std::vector<int32_t>> ProcReader::ListProcesses() const {
+  std::vector<int32_t> pids;
+  if (const int error = ListNumbers(root_fd_, ".", &pids); error != 0) {
+    return absl::ErrnoToStatus(error, "cannot list the processes");
+  }
+  return pids;
+}
+
+std::optional<proc::ProcessRecord> ProcReader::CollectOne(int32_t pid) const {
+  FileReader reader;
+  proc::ProcessRecord process;
+  if (!CollectProcess(root_fd_, &reader, pid, &process)) return std::nullopt;
+  return process;
 }
 
 FileResult ProcReader::ReadProcessFile(int32_t pid, int32_t tid, const std::string& name,
@@ -269,6 +288,8 @@ FileResult ProcReader::ReadProcessFile(int32_t pid, int32_t tid, const std::stri
   FileResult result;
   if (IsLink(name)) {
     result.error = ReadLink(dir.get(), name.c_str(), &result.text);
+  } else if (IsDirectory(name)) {
+    result.error = ListNames(dir.get(), name.c_str(), kProcessFileBytes, &result.text);
   } else {
     result.error = reader.ReadAt(dir.get(), name.c_str(), kProcessFileBytes, &result.text);
   }
@@ -288,8 +309,6 @@ std::vector<ProcReader::NextFile> ProcReader::ReadNextProcessFiles(int32_t pid, 
   std::vector<int32_t> pids;
   if (ListNumbers(root_fd_, ".", &pids) != 0) return files;
   size_t bytes = 0;
-  } else if (IsDirectory(name)) {
-    result.error = ListNames(dir.get(), name.c_str(), kProcessFileBytes, &result.text);
   for (auto next = std::upper_bound(pids.begin(), pids.end(), pid);
        next != pids.end() && files.size() < count; ++next) {
     FileResult file = ReadProcessFile(*next, 0, name, asker);

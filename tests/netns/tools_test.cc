@@ -102,6 +102,34 @@ TEST_F(Tools, Look_into_a_process_of_another_node) {
   EXPECT_SUCCESS(as_stranger("limits"));
 }
 
+// Is there a process of this number in the view of node 1?
+bool IsListed(const std::string& root, const std::string& gpid) {
+  DIR* directory = opendir(root.c_str());
+  bool found = false;
+  while (const dirent* entry = directory == nullptr ? nullptr : readdir(directory)) {
+    found = found || gpid == entry->d_name;
+  }
+  if (directory != nullptr) closedir(directory);
+  return found;
+}
+
+TEST_F(Tools, See_births_and_exits_on_other_nodes) {
+  const std::string root = layout().ProcMount(1);
+  EXPECT_TRUE(absl::StrContains(Shell(1, {"cat", "/proc/nodes/2/status"}).output,
+                                "watch:\tpolling every 50 ms: "))
+      << "a node made of namespaces has no process connector";
+  Background parent(InShell(2, {"sh", "-c", "sleep 4343 & echo $!; wait; echo over; exec cat"}));
+  const auto pid = parent.ReadLine(seconds(10));
+  ASSERT_TRUE(pid.has_value());
+  int local = 0;
+  ASSERT_TRUE(absl::SimpleAtoi(*pid, &local));
+  const std::string gpid = absl::StrCat(2 * kPidsPerNode + local);
+  EXPECT_TRUE(Eventually(seconds(10), [&] { return IsListed(root, gpid); }));
+  EXPECT_SUCCESS(Ask(1, {"kill", gpid}));
+  EXPECT_EQ(parent.ReadLine(seconds(10)), "over");
+  EXPECT_TRUE(Eventually(seconds(10), [&] { return !IsListed(root, gpid); }));
+}
+
 TEST_F(Tools, Sum_up_the_cluster) {
   ExpectPrints({"free", "-h"}, "Mem:");
   ExpectPrints({"uptime"}, "load average");

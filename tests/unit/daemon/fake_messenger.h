@@ -79,6 +79,12 @@ class FakeMessenger : public Messenger {
     std::vector<std::byte> payload;
     ReplyCallback done;
   };
+  struct Sent {
+    NodeId to;
+    Port port;
+    std::vector<std::byte> payload;
+    SentCallback done;  // for the test to say that the peer has accepted it
+  };
   struct Answered {
     NodeId to;
     uint64_t request;
@@ -89,7 +95,12 @@ class FakeMessenger : public Messenger {
   NodeId self() const override { return 1; }
   size_t max_payload() const override { return 1 << 20; }
   std::string address() const override { return "127.0.0.1:7400"; }
-  Outcome Send(NodeId, Port, Bytes, Lane, SentCallback) override { return Outcome::kNoSuchPeer; }
+  Outcome Send(NodeId to, Port port, Bytes payload, Lane, SentCallback done) override {
+    std::lock_guard lock(mutex_);
+    sends_.push_back({to, port, {payload.begin(), payload.end()}, std::move(done)});
+    changed_.notify_all();
+    return Outcome::kOk;
+  }
   Outcome SendInPlace(NodeId, Port, Bytes, Lane, SentCallback) override {
     return Outcome::kNoSuchPeer;
   }
@@ -123,6 +134,13 @@ class FakeMessenger : public Messenger {
     calls_.pop_front();
     return call;
   }
+  Sent TakeSent() {
+    std::unique_lock lock(mutex_);
+    if (!changed_.wait_for(lock, kTestDeadline, [this] { return !sends_.empty(); })) return {};
+    Sent sent = std::move(sends_.front());
+    sends_.pop_front();
+    return sent;
+  }
   Answered TakeAnswer() {
     std::unique_lock lock(mutex_);
     if (!changed_.wait_for(lock, kTestDeadline, [this] { return !answers_.empty(); })) return {};
@@ -142,6 +160,7 @@ class FakeMessenger : public Messenger {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Called> calls_;
+  std::deque<Sent> sends_;
   std::deque<Answered> answers_;
   size_t call_count_ = 0;
 };

@@ -60,6 +60,26 @@ class ProcServiceTest : public ::testing::Test {
     Reply(call, Outcome::kOk, EncodeSnapshotPage(SampleSnapshot(call.to, processes), 0));
   }
 
+  static uint32_t LeaseMs(const FakeMessenger::Called& call) {
+    uint32_t lease_ms = 0;
+    EXPECT_TRUE(proto::ReadMessage<proto::ProcRequest>(call.payload, [&lease_ms](auto request) {
+                  lease_ms = request.getSnapshot().getLeaseMs();
+                  return absl::OkStatus();
+                }).ok());
+    return lease_ms;
+  }
+  void TellService(NodeId from, const std::vector<std::byte>& news) {
+    loop_.RunAndWait([&] {
+      messenger_.handlers[msg::kPortProcChanges]({.from = from,
+                                                  .port = msg::kPortProcChanges,
+                                                  .lane = Lane::kControl,
+                                                  .epoch = 0,
+                                                  .wants_reply = false,
+                                                  .request = 0,
+                                                  .payload = news});
+    });
+  }
+
   FakeLoop loop_;
   FakeMessenger messenger_;
   LocalProc local_;
@@ -265,6 +285,55 @@ TEST_F(ProcServiceTest, Asks_again_at_once_when_what_it_has_is_called_outdated) 
   EXPECT_EQ(messenger_.call_count(), 2u);
 }
 
+TEST_F(ProcServiceTest, Asks_to_be_told_of_births_and_shows_them_without_asking_again) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  FakeMessenger::Called call = messenger_.TakeCall();
+  EXPECT_EQ(LeaseMs(call), 0u) << "nobody looks";
+  ReplyWithSample(call, 3);
+  service_->Outdate();
+  std::future<SnapshotPtr> asked = AskInBackground();
+  call = messenger_.TakeCall();
+  EXPECT_GT(LeaseMs(call), 0u);
+  ReplyWithSample(call, 3);
+  asked.get();
+
+  proc::ProcessChanges changes;
+  changes.changed.push_back(SampleSnapshot(2, 30).processes.back());
+  changes.gone = {1, 3};
+  TellService(2, proc::EncodeChanges(changes));
+  const SnapshotPtr cluster = service_->Snapshot();
+  ASSERT_EQ(cluster->nodes[1].snapshot->processes.size(), 2u);
+  EXPECT_EQ(cluster->nodes[1].snapshot->processes[1].pid, 59);
+  EXPECT_EQ(messenger_.call_count(), 2u);
+}
+
+TEST_F(ProcServiceTest, Asks_again_when_more_has_changed_than_it_was_told) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  ReplyWithSample(messenger_.TakeCall(), 1);
+  EXPECT_EQ(service_->Snapshot()->nodes[1].snapshot->processes.size(), 1u);
+  TellService(2, proc::EncodeChanges({.taken_ns = 0, .changed = {}, .gone = {}, .all = true}));
+  std::future<SnapshotPtr> asked = AskInBackground();
+  ReplyWithSample(messenger_.TakeCall(), 2);
+  EXPECT_EQ(asked.get()->nodes[1].snapshot->processes.size(), 2u);
+}
+
+TEST_F(ProcServiceTest, Counts_news_that_are_none_and_believes_nobody_about_other_nodes) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  ReplyWithSample(messenger_.TakeCall(), 1);
+  TellService(2, std::vector<std::byte>(24, std::byte{0xff}));
+  TellService(2, proc::EncodeChanges({.taken_ns = 0, .changed = {}, .gone = {-1}}));
+  EXPECT_EQ(service_->bad_replies(), 2u);
+  proc::ProcessChanges exit{.taken_ns = 0, .changed = {}, .gone = {1}};
+  TellService(1, proc::EncodeChanges(exit));
+  TellService(9, proc::EncodeChanges(exit));
+  const SnapshotPtr cluster = service_->Snapshot();
+  EXPECT_EQ(cluster->nodes[0].snapshot->processes.size(), 1u);
+  EXPECT_EQ(cluster->nodes[1].snapshot->processes.size(), 1u);
+}
+
 TEST_F(ProcServiceTest, Lets_callers_go_when_it_stops) {
   Start(kNever, kNever);
   SetState(2, PeerState::kUp);
@@ -460,13 +529,17 @@ TEST_F(RemoteSignalTest, Reaches_processes_of_this_node_and_nobody_who_is_in_no_
 
 class ProcServerTest : public ProcServiceTest {
  protected:
-  ProcServerTest() : workers_(2, 16) {
+  ProcServerTest()
+      : watch_(*reader_, WatchBy::kPolling,
+               [this](const auto& who, const auto& changes) { server_->Tell(who, changes); }),
+        workers_(2, 16) {
     loop_.RunAndWait([this] {
-      server_ = std::make_unique<ProcServer>(loop_, messenger_, local_, *reader_, workers_);
+      server_ = std::make_unique<ProcServer>(loop_, messenger_, local_, *reader_, watch_, workers_);
     });
   }
   ~ProcServerTest() override {
     loop_.RunAndWait([this] { server_->Stop(); });
+    watch_.Stop();
     workers_.Stop();
     local_.Stop();
     loop_.RunAndWait([] {});
@@ -485,6 +558,7 @@ class ProcServerTest : public ProcServiceTest {
     return messenger_.TakeAnswer();
   }
 
+  ProcWatch watch_;
   WorkerPool workers_;
   std::unique_ptr<ProcServer> server_;
 };
@@ -556,6 +630,25 @@ TEST_F(ProcServerTest, Signals_processes_of_this_node_and_no_others) {
   EXPECT_EQ(send(getpid(), SIGKILL, 4711), EPERM);
   EXPECT_EQ(send(getpid(), -SIGKILL, 0), EINVAL);
   for (int32_t pid : {0, -1, -getpid(), 1 << 22}) EXPECT_EQ(send(pid, SIGKILL, 0), ESRCH) << pid;
+}
+
+TEST_F(ProcServerTest, Tells_who_looks_of_births_and_exits_one_message_at_a_time) {
+  capnp::MallocMessageBuilder message;
+  message.initRoot<proto::ProcRequest>().initSnapshot().setLeaseMs(10000);
+  Ask(proto::WriteMessage(message));
+  FakeMessenger::Sent sent = messenger_.TakeSent();  // that the watch has begun
+  EXPECT_EQ(sent.to, 2);
+  EXPECT_EQ(sent.port, msg::kPortProcChanges);
+  const proc::ProcessChanges exit{.taken_ns = 5, .changed = {}, .gone = {42}};
+  server_->Tell({2}, exit);  // while the first is on its way
+  loop_.RunAndWait([&] { sent.done(Outcome::kOk); });
+  sent = messenger_.TakeSent();
+  bool all = false;
+  EXPECT_TRUE(proto::ReadMessage<proto::ProcessChanges>(sent.payload, [&all](auto news) {
+                all = news.getAll();
+                return absl::OkStatus();
+              }).ok());
+  EXPECT_TRUE(all) << "what was held back is not repeated one by one";
 }
 
 TEST_F(ProcServerTest, Counts_garbage_and_says_so_to_the_caller) {

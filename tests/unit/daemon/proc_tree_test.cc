@@ -233,7 +233,7 @@ TEST_F(ProcTreeTest, Shows_a_stale_node_as_stale_and_not_as_empty) {
   MakeStale(1);
   EXPECT_EQ(Read("nodes/2/status").text,
             "node:\t2\nname:\tnode2\nhostname:\tnode2\naddress:\t10.201.0.2:7400\nstate:\tsuspect\n"
-            "stale:\tyes\nknown:\tyes\nage_ms:\t7000\n");
+            "stale:\tyes\nknown:\tyes\nwatch:\t\nage_ms:\t7000\n");
   EXPECT_EQ(Read(Global(2, 3) + "/comm").text, "sleep\n");
   EXPECT_EQ(Read(Global(2, 5) + "/cmdline").text.size(), 4096u);
   // What only the node knows fails at once, and it is not asked.
