@@ -72,6 +72,8 @@ void Program::Act(Client& client) {
            : draw < 75 ? Step::kSet
            : draw < 88 ? Step::kTouch
                        : Step::kRemove;
+  } else if (prng_.Chance(1, 8)) {
+    step = Step::kFind;
   }
   Begin(client, step, object);
 }
@@ -107,6 +109,9 @@ void Program::Begin(Client& client, Step step, size_t object) {
     case Step::kRemove:
       operation.kind = OpKind::kRemove;
       client.call.what = Call::What::kRemove;
+      break;
+    case Step::kFind:
+      operation.kind = OpKind::kFind;
       break;
     default:
       operation.hold = !reading_all_ && prng_.Chance(1, 3);
@@ -187,7 +192,9 @@ void Program::Ended(Client& client, const kddm::Completion& completion) {
   const bool read_first = client.step == Step::kPut;
   const bool done = completion.status == Status::kOk || completion.status == Status::kNotFound ||
                     completion.status == Status::kLost;
-  if (done && !read_first) {
+  const bool found_nothing =
+      client.step == Step::kFind && completion.status == Status::kNotFound;  // here, that is
+  if (done && !read_first && !found_nothing) {
     // A write that is told "lost" has not happened.
     const bool told = completion.status != Status::kOk;
     call.seen = ValueOf(completion);

@@ -52,7 +52,8 @@ class Program final : public Cluster::Listener {
     kPut,
     kSet,
     kTouch,
-    kRemove
+    kRemove,
+    kFind
   };
   struct Client {
     uint32_t id = 0;
