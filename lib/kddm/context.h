@@ -19,6 +19,7 @@ struct Context {
 
   const NodeId self;
   HomeMap homes;
+  bool all_settled = false;  // every member has told so in this view
   Outbox out;
   std::deque<Message> loopback;  // to itself: handled before the event is over
 

@@ -27,7 +27,10 @@ struct Copy {
   State state = State::kInvalid;
   Content content = Content::kAbsent;  // kAbsent and kLost say something in kExclusive alone
   bool active = false;                 // there is an Activity
-  NodeId grantee = kNoNode;            // held for the case that the grant to this node is lost
+  // A readable copy that only this node has a use for: no home counts on it.
+  bool clean = false;
+  bool recent = false;       // clean: used since MakeRoom() came by last
+  NodeId grantee = kNoNode;  // held for the case that the grant to this node is lost
 };
 static_assert(sizeof(Copy) == 40);
 

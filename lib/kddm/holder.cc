@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "lib/kddm/limits.h"
 
@@ -42,7 +43,7 @@ void Holder::Start(Operation operation) {
     const Slot slot = copies_.FindSlot(operation.key);
     if (slot == ObjectTable<Copy>::kNone) return Complete(operation.id, Status::kNotFound);
     const Activity* activity = FindActivity(slot);
-    const Copy& copy = copies_.at(slot);
+    Copy& copy = copies_.at(slot);
     // While a put is under way, the value here is not the committed one any more, or not yet.
     const bool readable =
         copy.state != State::kInvalid && copy.content == Content::kData &&
@@ -203,7 +204,7 @@ void Holder::Commit(Copy& copy, Activity& activity, OpId op, const Data& data) {
   const Data old = store_.Find(copy.key);
   const size_t old_bytes = old == nullptr ? 0 : old->size();
   const size_t bytes = data == nullptr ? 0 : data->size();
-  if (bytes > old_bytes && bytes - old_bytes > store_.Room()) {
+  if (bytes > old_bytes && !MakeRoom(bytes - old_bytes)) {
     return Complete(op, Status::kNoSpace);
   }
   if (IsVolatile(copy.key.set) && data != nullptr) {
@@ -326,6 +327,10 @@ void Holder::FinishRequest(Copy& copy, Activity& activity, const Pending& pendin
 }
 
 void Holder::TakeGrant(Copy& copy, const Message& message) {
+  // What was here before may be counted on as a backup, and what a home holds always is.
+  const bool fresh = copy.content == Content::kAbsent && message.data != nullptr;
+  const bool clean = message.right == Right::kShared &&
+                     context_.homes.HomeOf(copy.key) != context_.self && (fresh || copy.clean);
   if (message.data != nullptr) {
     store_.Keep(copy.key, message.version, message.data);
   } else if (message.content != Content::kData) {
@@ -335,10 +340,14 @@ void Holder::TakeGrant(Copy& copy, const Message& message) {
   copy.content = message.content;
   copy.stamp = std::max(copy.stamp, message.stamp);
   copy.grantee = kNoNode;
+  SetClean(copy, clean);
   SetState(copy, message.right == Right::kShared ? State::kShared : State::kExclusive);
+  // What was asked for is kept even if it does not fit.
+  MakeRoom(1, copies_.FindSlot(copy.key));
 }
 
-void Holder::CompleteWithValue(OpId op, const Copy& copy) {
+void Holder::CompleteWithValue(OpId op, Copy& copy) {
+  copy.recent = true;
   const auto known = ops_.find(op);
   if (known != ops_.end()) {
     const Slot slot = copies_.FindSlot(copy.key);
@@ -381,6 +390,7 @@ void Holder::KeepForHome(const ObjectKey& key, Version version, const Data& data
   copy.version = version;
   copy.content = Content::kData;
   copy.grantee = kNoNode;
+  SetClean(copy, false);
   // An exclusive copy that is being put: the commit turned out to have happened already.
   if (copy.state == State::kExclusive) copy.state = State::kInvalid;
   store_.Keep(key, version, data);
@@ -391,6 +401,30 @@ void Holder::DropValue(Copy& copy) {
   copy.content = Content::kAbsent;
   copy.grantee = kNoNode;
   copy.state = State::kInvalid;
+  SetClean(copy, false);
+}
+
+void Holder::SetClean(Copy& copy, bool clean) {
+  if (copy.clean != clean) clean ? ++clean_ : --clean_;
+  copy.clean = clean;
+}
+
+// The home goes on listing this node as a sharer; no message is worth telling it. After a view
+// change a home may still be about to fetch a value from whoever has it, so nothing is dropped
+// before all have settled. The hand goes round as in a clock (Corbato 1968).
+bool Holder::MakeRoom(size_t bytes, Slot but) {
+  auto enough = [&] { return store_.Room() >= bytes; };
+  if (!context_.all_settled) return enough();
+  for (size_t left = 2 * copies_.slots(); left > 0 && clean_ > 0 && !enough(); --left) {
+    hand_ = static_cast<Slot>((hand_ + 1) % copies_.slots());
+    if (!copies_.in_use(hand_) || hand_ == but) continue;
+    Copy& copy = copies_.at(hand_);
+    if (!copy.clean || copy.active) continue;
+    if (std::exchange(copy.recent, false)) continue;
+    DropValue(copy);
+    ForgetIfIdle(hand_);
+  }
+  return enough();
 }
 
 void Holder::SetState(Copy& copy, State state) {

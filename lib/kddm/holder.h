@@ -23,6 +23,8 @@ namespace clustix::kddm {
 
 class Holder {
  public:
+  using Slot = ObjectTable<Copy>::Slot;
+
   Holder(Context& context, Store& store) : context_(context), store_(store) {}
 
   // Operations of this node; see Engine.
@@ -52,7 +54,9 @@ class Holder {
   Data Peek(const ObjectKey& key, Version version) const;
   // Keeps a committed value for the home, unread.
   void KeepForHome(const ObjectKey& key, Version version, const Data& data);
-  size_t Room() const { return store_.Room(); }
+  // Drops clean copies, those that were not used lately first, until so many bytes fit. False: they
+  // do not. `but` is left alone.
+  bool MakeRoom(size_t bytes, Slot but = ObjectTable<Copy>::kNone);
 
   // What may be done with the copy now: nothing, while it is being put.
   State Access(const ObjectKey& key) const;
@@ -60,8 +64,6 @@ class Holder {
   const ObjectTable<Copy>& copies() const { return copies_; }
 
  private:
-  using Slot = ObjectTable<Copy>::Slot;
-
   Activity& ActivityOf(Slot slot);
   Activity* FindActivity(Slot slot);
 
@@ -74,7 +76,7 @@ class Holder {
   void ForgetIfIdle(Slot slot);
 
   // Ends an operation with the value that is here.
-  void CompleteWithValue(OpId op, const Copy& copy);
+  void CompleteWithValue(OpId op, Copy& copy);
   void Complete(OpId op, Status status);
   void Commit(Copy& copy, Activity& activity, OpId op, const Data& data);
   void SendRequest(const Copy& copy, Pending& pending);
@@ -90,12 +92,15 @@ class Holder {
   void Settle(Copy& copy, Activity& activity);
   void DropValue(Copy& copy);
   void SetState(Copy& copy, State state);
+  void SetClean(Copy& copy, bool clean);
 
   Context& context_;
   Store& store_;
   ObjectTable<Copy> copies_;
   absl::flat_hash_map<Slot, std::unique_ptr<Activity>> activities_;  // never walked
   absl::flat_hash_map<OpId, ObjectKey> ops_;                         // waiting, or holding
+  size_t clean_ = 0;                                                 // clean copies
+  Slot hand_ = 0;                                                    // where MakeRoom() goes on
   RequestId next_request_ = 1;
   uint64_t next_token_ = 1;
 };

@@ -69,6 +69,7 @@ void Holder::HonourInv(Copy& copy, Activity& activity) {
     } else {
       copy.grantee = mode == InvMode::kDemote ? demand.peer : kNoNode;
       SetState(copy, State::kInvalid);
+      SetClean(copy, false);
     }
     copy.stamp = demand.stamp;
   }
@@ -140,7 +141,10 @@ void Holder::OnBackup(NodeId from, const Message& message) {
   Copy& copy = copies_.at(slot);
   Message ack{.kind = Kind::kBackupAck, .key = message.key, .stamp = message.stamp};
   const bool have = copy.content == message.content && copy.version == message.version;
-  ack.got = have || message.data == nullptr || message.data->size() <= store_.Room();
+  const Data old = store_.Find(message.key);
+  const size_t old_bytes = old == nullptr ? 0 : old->size();
+  const size_t bytes = message.data == nullptr ? 0 : message.data->size();
+  ack.got = have || bytes <= old_bytes || MakeRoom(bytes - old_bytes, slot);
   if (ack.got) {
     if (!have) {
       DropValue(copy);
@@ -149,6 +153,7 @@ void Holder::OnBackup(NodeId from, const Message& message) {
       copy.content = message.content;
       SetState(copy, State::kInvalid);
     }
+    SetClean(copy, false);
     copy.grantee = message.peer;
     copy.stamp = message.stamp;
   }

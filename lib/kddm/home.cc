@@ -124,6 +124,7 @@ void Home::Begin(Transaction& transaction, Request request) {
   transaction.phase = Phase::kStart;
   transaction.invalidated = false;
   transaction.exported = false;
+  transaction.refused = transaction.draining = false;
   transaction.arrived = false;
   transaction.holding.clear();
   transaction.assured.clear();

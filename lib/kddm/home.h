@@ -59,7 +59,7 @@ class Home {
   // No bucket is being rebuilt and no object repaired.
   bool settled() const { return rebuilds_.empty() && repairs_ == 0; }
   // Every member has told so in this view: the next failure is the first.
-  bool all_settled() const { return all_settled_ && settled(); }
+  bool all_settled() const { return context_.all_settled && settled(); }
   size_t busy_objects() const { return busy_; }
 
  private:
@@ -94,6 +94,8 @@ class Home {
     bool arrived = false;         // kRecall: the requester has the holder's grant
     NodeId lender = kNoNode;      // kArrive: the holder
     bool exported = false;        // kPut: the linker has it
+    bool refused = false;         // kPut: there is no room for it
+    bool draining = false;        // kPut: backups that had no room drop what they have
     Stamp stamp = 0;              // of what is waited for
     std::vector<NodeId> waiting;  // who has not answered
     std::vector<NodeId> holding;  // kBackup: who has the value now
@@ -146,6 +148,8 @@ class Home {
   bool HasValue(const DirEntry& entry) const;
   void Grant(Slot slot, Right right);
   void Answer(Slot slot, Status status, Right right = Right::kNone);
+  bool DropRefused(Slot slot);
+  void TakeBack(Slot slot);
   void FailPut(Slot slot, Status status);
   void GiveUpUnproven(Slot slot);
   void Commit(Slot slot);
@@ -218,7 +222,6 @@ class Home {
   Epoch settled_epoch_ = 0;             // the view in which they were
   size_t settled_members_ = 0;          // how many there were then
   bool told_settled_ = true;
-  bool all_settled_ = false;
   Stamp last_stamp_ = 0;
   size_t repairs_ = 0;
   size_t busy_ = 0;

@@ -3,6 +3,7 @@
 // Commits, removals, backups, and the IO linker.
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "lib/kddm/home.h"
 #include "lib/kddm/limits.h"
@@ -192,31 +193,71 @@ void Home::AdvancePut(Slot slot) {
     if (Invalidate(slot) || Export(slot)) return;
     return CommitRemoval(slot);
   }
+  if (transaction.refused) return TakeBack(slot);
   if (Reassure(slot)) return;
   const Data old = holder_.Peek(entry.key, entry.version);
   const size_t old_bytes = old == nullptr ? 0 : old->size();
   const size_t bytes = current.data->size();
-  if (bytes > old_bytes && bytes - old_bytes > holder_.Room()) {
-    return FailPut(slot, Status::kNoSpace);
-  }
+  const bool fits = bytes <= old_bytes || holder_.MakeRoom(bytes - old_bytes);
+  // What the linker has been told is committed, whatever it takes.
+  if (!fits && !transaction.exported) return TakeBack(slot);
   if (BackUp(slot, current.from, current.version, current.data)) return;
   if (Backers(slot, current.from, transaction.unable).size() < BackersWanted(entry.key)) {
-    // Who has taken it gets the committed value again.
-    entry.demoted = true;
-    for (const NodeId node : transaction.holding) {
+    return TakeBack(slot);
+  }
+  if (DropRefused(slot) || Export(slot)) return;
+  Commit(slot);
+}
+
+// A backup had no room for the new value. The old one, which it keeps unconditionally, must be gone
+// before that is committed without it: it would vouch for it if all fail that have the new one.
+bool Home::DropRefused(Slot slot) {
+  DirEntry& entry = directory_.table().at(slot);
+  Transaction& transaction = TransactionOf(slot);
+  std::vector<NodeId> refusing;
+  for (const NodeId node : entry.backups.list()) {
+    if (Contains(transaction.unable, node)) refusing.push_back(node);
+  }
+  if (refusing.empty() && !(transaction.draining && entry.dropping.size() > 0)) return false;
+  if (entry.dropping.size() == 0) {  // otherwise it may have no room for them
+    transaction.draining = true;
+    for (const NodeId node : refusing) {
+      entry.backups.Remove(node);
+      DropOld(slot, node);
+    }
+  }
+  Wait(transaction, Phase::kDrops, entry.dropping.list());
+  return true;
+}
+
+// There is no room for the value. Whoever has taken it gets the committed one back, before the
+// writer is told that nothing was written.
+void Home::TakeBack(Slot slot) {
+  DirEntry& entry = directory_.table().at(slot);
+  Transaction& transaction = TransactionOf(slot);
+  if (!transaction.refused) transaction.refused = entry.unsure = true;
+  if (entry.dropping.size() == 0) {
+    for (const NodeId node : std::exchange(transaction.holding, {})) {
       if (!entry.backups.Has(node)) DropOld(slot, node);
     }
-    QueueRepair(slot);
-    return FailPut(slot, Status::kNoSpace);
   }
-  if (Export(slot)) return;
-  Commit(slot);
+  if (entry.dropping.size() > 0) return Wait(transaction, Phase::kDrops, entry.dropping.list());
+  if (Reassure(slot)) return;
+  QueueRepair(slot);
+  FailPut(slot, Status::kNoSpace);
 }
 
 // Nothing is written, and the writer still has the object; but if it asked for the second time, the
 // first may have been granted, and others have seen what it wrote.
 void Home::FailPut(Slot slot, Status status) {
   if (TransactionOf(slot).unproven == Transaction::Unproven::kNo) {
+    DirEntry& entry = directory_.table().at(slot);
+    if (!context_.homes.IsMember(TransactionOf(slot).current.from)) {  // nobody has it any more
+      entry.exclusive = false;
+      entry.owner = kNoNode;
+      entry.demoted = entry.backups.size() > 0;
+      QueueRepair(slot);
+    }
     return Answer(slot, status, Right::kExclusive);
   }
   GiveUpUnproven(slot);

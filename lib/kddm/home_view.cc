@@ -46,7 +46,7 @@ void Home::CountFailures(const HomeMap& before) {
   const HomeMap& now = context_.homes;
   settled_.clear();
   told_settled_ = false;
-  all_settled_ = false;
+  context_.all_settled = false;
   if (doubts_.empty()) {
     // Before the first view of all there was nothing that could have been lost.
     const bool first = now.epoch() == 1;
@@ -320,7 +320,7 @@ void Home::OnSettled(NodeId from, const Message& message) {
   failures_ = 0;
   settled_epoch_ = context_.homes.epoch();
   settled_members_ = settled_.size();
-  all_settled_ = true;
+  context_.all_settled = true;
   doubts_ = told_doubts_;
 }
 

@@ -82,6 +82,10 @@ class ObjectTable {
     --size_;
   }
 
+  // For walks that go on where they stopped: slots are below slots(), and some of them in use.
+  size_t slots() const { return used_.size(); }
+  bool in_use(Slot slot) const { return used_[slot]; }
+
   // Calls `each(slot)` for every record. It may erase the record that it is called with; records
   // inserted meanwhile may or may not be visited.
   template <typename Each>

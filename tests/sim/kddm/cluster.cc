@@ -10,6 +10,16 @@ namespace {
 // Few buckets, so that a view change costs little; the engine does not know the difference.
 constexpr kddm::EngineConfig kConfig = {.hash_buckets = 16, .placed_nodes = 8};
 
+std::string BusyObjects(const kddm::Engine& engine) {
+  const auto& table = engine.home().directory().table();
+  std::string names;
+  for (uint32_t slot = 0; slot < table.slots(); ++slot) {
+    if (!table.in_use(slot) || !table.at(slot).busy) continue;
+    names += " object " + std::to_string(table.at(slot).key.object & 255);
+  }
+  return names;
+}
+
 }  // namespace
 
 Cluster::Cluster(const Profile& profile, uint64_t seed, Scheduler& scheduler, Trace& trace,
@@ -36,7 +46,7 @@ kddm::Engine* Cluster::engine(NodeId node) { return nodes_.at(node).engine.get()
 
 void Cluster::Boot(NodeId id) {
   Node& node = nodes_.at(id);
-  node.store = std::make_unique<kddm::HeapStore>();
+  node.store = std::make_unique<kddm::HeapStore>(profile_.budget_bytes);
   node.engine = std::make_unique<kddm::Engine>(id, kConfig, *node.store);
   node.isolated = false;
   node.views.clear();
@@ -273,7 +283,7 @@ std::string Cluster::CheckAtRest(const std::vector<kddm::ObjectKey>& keys) const
   for (const auto& [id, node] : nodes_) {
     if (node.engine == nullptr) continue;
     if (node.engine->home().busy_objects() > 0) {
-      return "node " + std::to_string(id) + " is busy with an object for ever";
+      return "node " + std::to_string(id) + " is busy for ever with" + BusyObjects(*node.engine);
     }
   }
   for (const kddm::ObjectKey& key : keys) {

@@ -43,6 +43,7 @@ Profile LitmusProfile(const Litmus& litmus, kddm::Durability durability, base::P
   profile.nodes = static_cast<NodeId>(litmus.threads.size() + 2);
   profile.joins = false;
   profile.fault_interval = 0;
+  profile.budget_bytes = SIZE_MAX;
   profile.objects.clear();
   for (size_t i = 0; i < ObjectsOf(litmus); ++i) {
     const NodeId home = static_cast<NodeId>(prng.Between(1, profile.nodes));

@@ -27,8 +27,10 @@ struct Profile {
   TimeNs max_hold = 0;  // after which they are revoked
   uint64_t cancel_in_100 = 0;
   uint64_t write_in_100 = 50;
-  uint64_t large_in_100 = 0;  // values that travel on the bulk lane
-  bool short_story = false;   // few enough calls in all to be judged as a whole
+  uint64_t large_in_100 = 0;       // values that travel on the bulk lane
+  size_t budget_bytes = SIZE_MAX;  // of a node's store; if it may not do, nothing fails
+  TimeNs pressure_interval = 0;    // at which some node drops what it can; 0: never
+  bool short_story = false;        // few enough calls in all to be judged as a whole
   TimeNs faults_end = 0;
   TimeNs fault_interval = 0;   // 0: no faults
   TimeNs down_min = 0;         // of a node that failed

@@ -35,6 +35,7 @@ class World {
     }
     cluster_.Start();
     if (profile_.fault_interval != 0) NextFault();
+    if (profile_.pressure_interval != 0) NextPressure();
     Step(profile_.faults_end);
     healing_ = true;
     Heal();
@@ -67,6 +68,16 @@ class World {
       if (healing_) return;
       Fault();
       NextFault();
+    });
+  }
+
+  void NextPressure() {
+    scheduler_.After(prng_.Between(1, profile_.pressure_interval), [this] {
+      if (healing_) return;
+      const NodeId node = static_cast<NodeId>(prng_.Between(1, profile_.nodes));
+      trace_.Note(node, "lacks memory");
+      cluster_.Feed(node, {}, [](kddm::Engine& engine) { engine.MakeRoom(SIZE_MAX); });
+      NextPressure();
     });
   }
 

@@ -362,5 +362,59 @@ TEST(Engine, What_a_home_knows_survives_two_moves_of_the_bucket_at_once) {
   EXPECT_GT(stories, 0u);
 }
 
+TEST(Engine, A_backup_without_room_keeps_no_old_value_beyond_the_commit_of_the_next) {
+  size_t stories = 0;
+  for (NodeId full = 3; full <= 5; ++full) {
+    Mesh mesh(5, {{full, 4}});
+    const ObjectKey key = Mesh::PlacedAt(1, kReplicas3);
+    mesh.Set(2, key, "old");
+    if (mesh.engine(full).holder().Find(key) == nullptr) continue;
+    ++stories;
+    const OpId put = mesh.Begin(2, OpKind::kSet, key, "much longer");
+    while (mesh.DeliverOne()) {
+      const Copy* old = mesh.engine(full).holder().Find(key);
+      const DirEntry* entry = mesh.engine(1).home().directory().table().Find(key);
+      EXPECT_FALSE(old != nullptr && old->version < entry->version) << "it would vouch for it";
+    }
+    EXPECT_EQ(mesh.Result(put), "much longer");
+    EXPECT_EQ(mesh.Copies(key), 3u);
+  }
+  EXPECT_GT(stories, 0u);
+}
+
+TEST(Engine, A_put_that_finds_no_room_leaves_the_value_and_its_copies_as_they_were) {
+  Mesh mesh(3, {{3, 4}});
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas3);
+  ASSERT_EQ(mesh.Set(2, key, "old"), "old");
+  EXPECT_EQ(mesh.Set(2, key, "much longer"), "no space");
+  EXPECT_EQ(mesh.Copies(key), 3u);
+  EXPECT_EQ(mesh.Get(3, key), "old");
+}
+
+TEST(Engine, A_full_node_drops_what_it_has_only_read_and_stays_usable) {
+  Mesh mesh(3, {{3, 10}});
+  constexpr uint64_t kObjects = 20;
+  for (uint64_t i = 1; i <= kObjects; ++i) {
+    mesh.Set(2, Mesh::PlacedAt(1, kReplicas2, i), "12345");
+  }
+  for (uint64_t i = 1; i <= kObjects; ++i) {
+    EXPECT_EQ(mesh.Get(3, Mesh::PlacedAt(1, kReplicas2, i)), "12345");
+    EXPECT_LE(mesh.engine(3).holder().copies().size(), 2u);
+  }
+  EXPECT_EQ(mesh.Set(3, Mesh::PlacedAt(3, kVolatile, 1), "1234567890"), "1234567890");
+  EXPECT_EQ(mesh.Get(3, Mesh::PlacedAt(1, kReplicas2, 1)), "12345");
+}
+
+TEST(Engine, A_copy_that_a_home_counts_on_is_not_dropped_for_room) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  mesh.Set(2, key, "x");
+  mesh.Get(3, key);
+  for (const NodeId node : {1, 2, 3}) mesh.engine(node).MakeRoom(SIZE_MAX);
+  EXPECT_EQ(mesh.Copies(key), 2u);
+  mesh.Crash({1});
+  EXPECT_EQ(mesh.Get(3, key), "x");
+}
+
 }  // namespace
 }  // namespace clustix::kddm

@@ -24,7 +24,9 @@ namespace clustix::kddm {
 class Mesh {
  public:
   // Nodes 1 to `nodes`, all in view 1.
-  explicit Mesh(NodeId nodes) {
+  // `budgets`: bytes that a node's store takes, if not any number.
+  explicit Mesh(NodeId nodes, std::map<NodeId, size_t> budgets = {})
+      : budgets_(std::move(budgets)) {
     for (NodeId node = 1; node <= nodes; ++node) {
       members_.push_back(node);
       Boot(node);
@@ -195,7 +197,9 @@ class Mesh {
   }
   void Boot(NodeId node) {
     Node& booted = nodes_[node];
-    booted.store = std::make_unique<HeapStore>();
+    const auto budget = budgets_.find(node);
+    booted.store = budget == budgets_.end() ? std::make_unique<HeapStore>()
+                                            : std::make_unique<HeapStore>(budget->second);
     booted.engine = std::make_unique<Engine>(
         node, EngineConfig{.hash_buckets = 16, .placed_nodes = 32}, *booted.store);
   }
@@ -217,6 +221,7 @@ class Mesh {
     }
   }
 
+  const std::map<NodeId, size_t> budgets_;
   std::map<NodeId, Node> nodes_;
   std::vector<NodeId> members_;
   uint32_t epoch_ = 0;
