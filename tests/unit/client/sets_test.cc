@@ -430,16 +430,16 @@ TEST(Watcher, Runs_a_callback_that_may_use_the_set) {
     seen = Text(guard.data());
     changed.notify_all();
   }));
-  world.daemon.AwaitAsked(SetRequestKind::kWatch, 1);
+  uint64_t asked = 0;
   for (const char* value : {"first", "second"}) {
+    // This daemon forgets what changes while nobody watches.
+    world.daemon.AwaitAsked(SetRequestKind::kWatch, ++asked);
     world.daemon.Change(1, value);
     std::unique_lock lock(mutex);
     EXPECT_TRUE(changed.wait_until(lock,
                                    std::chrono::system_clock::now() + std::chrono::seconds(60),
                                    [&] { return seen == value; }))
         << seen;
-    lock.unlock();
-    // Asked again before the callback ran.
   }
 }
 
