@@ -46,15 +46,19 @@ void AddExecCommand(CLI::App& app, Context& context);
 void AddInitCommand(CLI::App& app, Context& context);
 void AddKillCommand(CLI::App& app, Context& context);
 void AddKmodCommand(CLI::App& app, Context& context);
+void AddNiceCommand(CLI::App& app, Context& context);
 void AddNodeInitCommand(CLI::App& app, Context& context);
 void AddNodesCommand(CLI::App& app, Context& context);
 void AddPgrepCommand(CLI::App& app, Context& context);
 void AddPkillCommand(CLI::App& app, Context& context);
 void AddPsCommand(CLI::App& app, Context& context);
+void AddPstreeCommand(CLI::App& app, Context& context);
+void AddRunCommand(CLI::App& app, Context& context);
 void AddShellCommand(CLI::App& app, Context& context);
 void AddStatusCommand(CLI::App& app, Context& context);
 void AddUpCommand(CLI::App& app, Context& context);
 void AddVersionCommand(CLI::App& app, Context& context);
+void AddWaitCommand(CLI::App& app, Context& context);
 void AddWebCommand(CLI::App& app, Context& context);
 
 }  // namespace clustix::command

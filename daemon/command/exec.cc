@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // `clustix exec`: a program on another node, as if it ran here.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -48,6 +49,14 @@ std::vector<std::string> Environment(const std::vector<std::string>& asked) {
   return environment;
 }
 
+// Or what is opened next would pass for the input or the output.
+void OpenStandardDescriptors() {
+  int fd;
+  while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO) {
+  }
+  if (fd >= 0) close(fd);
+}
+
 std::string WorkingDirectory() {
   std::error_code error;
   const std::filesystem::path path = std::filesystem::current_path(error);
@@ -74,6 +83,7 @@ void DeclareRemoteOptions(CLI::App& command, RemoteArguments& arguments) {
 }
 
 int RunRemote(const Context& context, const std::string& node, const RemoteArguments& arguments) {
+  OpenStandardDescriptors();
   remote::RemoteCommand command;
   command.node = node;
   command.argv = arguments.argv;

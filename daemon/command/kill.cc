@@ -11,7 +11,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "daemon/command/signals.h"
-#include "lib/procview/global_pid.h"
 
 namespace clustix::command {
 namespace {
@@ -31,23 +30,24 @@ int NoSuchSignal(const std::string& text) {
   return Misuse(absl::StrCat("no such signal: ", text, " (clustix kill -l lists them)"));
 }
 
+// A signal, or the exit status of a program that one has killed, as of POSIX.
+std::optional<int> ParseSignalOrStatus(const std::string& word) {
+  constexpr int kKilled = 128;
+  int status;
+  const bool is_status = absl::SimpleAtoi(word, &status) && status > kKilled;
+  return ParseSignal(is_status ? absl::StrCat(status - kKilled) : word);
+}
+
 // Names for numbers and numbers for names; all without any.
 int ListSignals(const std::vector<std::string>& words) {
   if (words.empty()) std::fputs(SignalList().c_str(), stdout);
   for (const std::string& word : words) {
-    const std::optional<int> signal = ParseSignal(word);
+    const std::optional<int> signal = ParseSignalOrStatus(word);
     if (!signal) return NoSuchSignal(word);
     const bool is_number = word[0] >= '0' && word[0] <= '9';
     std::printf("%s\n", is_number ? SignalName(*signal).c_str() : absl::StrCat(*signal).c_str());
   }
   return kExitOk;
-}
-
-// 0: it is none.
-int32_t ParseGlobalPid(const std::string& word) {
-  int32_t gpid;
-  if (!absl::SimpleAtoi(word, &gpid) || gpid <= procview::kLocalPidMask) return 0;
-  return procview::LocalPid(gpid) == 0 ? 0 : gpid;
 }
 
 int RunKill(const Context& context, const KillArguments& arguments) {
@@ -60,8 +60,7 @@ int RunKill(const Context& context, const KillArguments& arguments) {
   for (const std::string& word : arguments.words) {
     gpids.push_back(ParseGlobalPid(word));
     if (gpids.back() != 0) continue;
-    return Misuse(absl::StrCat("not a global pid: ", word,
-                               " (node * 4194304 + the node's own pid, as clustix ps shows)"));
+    return NotGlobalPid(word);
   }
   int exit_code = kExitOk;
   for (int32_t gpid : gpids) {

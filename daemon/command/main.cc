@@ -7,12 +7,14 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_join.h"
 #include "daemon/command/command.h"
 #include "daemon/command/signals.h"
+#include "daemon/spelling.h"
 
 namespace clustix::command {
 namespace {
@@ -21,11 +23,21 @@ using AddCommand = void (*)(CLI::App&, Context&);
 
 // In the order in which --help shows them.
 constexpr AddCommand kCommands[] = {
-    AddUpCommand,      AddDownCommand,       AddShellCommand, AddNodeInitCommand, AddStatusCommand,
-    AddNodesCommand,   AddPsCommand,         AddPgrepCommand, AddPkillCommand,    AddKillCommand,
-    AddExecCommand,    AddWebCommand,        AddKmodCommand,  AddInitCommand,     AddBenchCommand,
-    AddVersionCommand, AddCompletionCommand,
+    AddUpCommand,         AddDownCommand, AddShellCommand,  AddNodeInitCommand, AddStatusCommand,
+    AddNodesCommand,      AddPsCommand,   AddPstreeCommand, AddPgrepCommand,    AddPkillCommand,
+    AddKillCommand,       AddWaitCommand, AddNiceCommand,   AddExecCommand,     AddRunCommand,
+    AddWebCommand,        AddKmodCommand, AddInitCommand,   AddBenchCommand,    AddVersionCommand,
+    AddCompletionCommand,
 };
+
+// "; did you mean status?", or nothing.
+std::string DidYouMeanCommand(const CLI::App& app, const std::string& typed) {
+  std::vector<std::string_view> known;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (!command->get_group().empty()) known.push_back(command->get_name());
+  }
+  return daemon::DidYouMean(typed, known);
+}
 
 // Usage errors have their own exit code; --help is no error.
 int ReportParse(const CLI::App& app, const CLI::ParseError& error) {
@@ -44,6 +56,7 @@ int ReportParse(const CLI::App& app, const CLI::ParseError& error) {
     // CLI11 would name all, last first, or only say that there is no command.
     const char* kind = !has_command && extra[0][0] != '-' ? "no such command" : "not expected";
     what = std::string(kind) + ": " + extra[0];
+    if (!has_command && extra[0][0] != '-') what += DidYouMeanCommand(app, extra[0]);
   }
   std::fprintf(stderr, "clustix: %s (see: %s --help)\n", what.c_str(), help.c_str());
   return kExitUsage;

@@ -96,6 +96,18 @@ std::string SignalList() {
   return list;
 }
 
+int32_t ParseGlobalPid(const std::string& word) {
+  int32_t gpid;
+  if (!absl::SimpleAtoi(word, &gpid) || gpid <= procview::kLocalPidMask) return 0;
+  return procview::LocalPid(gpid) == 0 ? 0 : gpid;
+}
+
+int NotGlobalPid(const std::string& word) {
+  Fail(absl::StrCat("not a global pid: ", word,
+                    " (node * 4194304 + the node's own pid, as clustix ps shows)"));
+  return kExitUsage;
+}
+
 std::vector<std::string> SpellOutSignals(std::vector<std::string> arguments) {
   size_t at = 0;
   while (at < arguments.size() && arguments[at].starts_with("-")) {

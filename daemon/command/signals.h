@@ -28,6 +28,11 @@ std::string SignalName(int signal);
 // Every signal that has a name, with its number, as `kill -l` lists them.
 std::string SignalList();
 
+// 0: it is no global pid.
+int32_t ParseGlobalPid(const std::string& word);
+// Says so, and what one is; returns kExitUsage.
+int NotGlobalPid(const std::string& word);
+
 // kill and pkill take "-9" and "-TERM", which no parser of options understands: writes them as
 // "--signal=9". Arguments of other commands, and what follows "--", stay as they are.
 std::vector<std::string> SpellOutSignals(std::vector<std::string> arguments);

@@ -224,6 +224,7 @@ std::string ExecService::WhyNot(uid_t uid, proto::SessionKind kind) const {
 void ExecService::OnOpen(const TunnelKey& key, proto::Open::Reader open) {
   const uid_t uid = open.getBegin().getUid();
   const proto::SessionKind kind = open.getBegin().getKind();
+  Frame start = ToFrame(open.getStart());
   std::string why = WhyNot(uid, kind);
   if (why.empty() && !HasRoomFor(uid)) {
     ++turned_away_;
@@ -243,7 +244,7 @@ void ExecService::OnOpen(const TunnelKey& key, proto::Open::Reader open) {
   }
   Log(LogLevel::kInfo, "exec", "session", {{"peer", key.peer}, {"uid", uid}});
   tunnel->Write(BeginFrame(uid, kind));
-  tunnel->Write(ToFrame(open.getStart()));
+  tunnel->Write(std::move(start));
   by_key_[key] = tunnel.get();
   tunnels_.emplace(tunnel->stream(), std::move(tunnel));
 }

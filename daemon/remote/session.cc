@@ -12,6 +12,7 @@
 #include "daemon/remote/account.h"
 #include "daemon/remote/command_session.h"
 #include "daemon/remote/frame_socket.h"
+#include "daemon/remote/process_session.h"
 #include "lib/base/status.h"
 
 namespace clustix::remote {
@@ -69,6 +70,14 @@ absl::Status Serve(FrameSocket& socket) {
     const proto::Start::Reader start = frame.getStart();
     if (start.isCommand() && beginning.kind == proto::SessionKind::COMMAND) {
       CommandSession(socket, account).Run(start.getCommand());
+      return absl::OkStatus();
+    }
+    if (start.isWait() && beginning.kind == proto::SessionKind::PROCESS) {
+      WaitForProcesses(socket, start.getWait());
+      return absl::OkStatus();
+    }
+    if (start.isRenice() && beginning.kind == proto::SessionKind::PROCESS) {
+      ReniceProcesses(socket, start.getRenice());
       return absl::OkStatus();
     }
     return absl::InvalidArgumentError("the node there does not know what is asked of it");

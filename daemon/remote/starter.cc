@@ -133,7 +133,7 @@ absl::Status Starter::Spawn() {
 }
 
 int RunStarter() {
-  prctl(PR_SET_NAME, "clustixd-starter");
+  prctl(PR_SET_NAME, "clustix-starter");
   const int listener = kListenerFd, lifeline = kLifelineFd;
   sigset_t child;
   sigemptyset(&child);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A connected unix stream socket. Private to the layer; any thread.
+// A connected unix stream socket, for those who speak to a daemon. Any thread.
 #ifndef CLUSTIX_LIB_CLIENT_UNIX_SOCKET_H_
 #define CLUSTIX_LIB_CLIENT_UNIX_SOCKET_H_
 

@@ -379,6 +379,94 @@ TEST_F(Exec, Serves_many_at_once_and_leaves_nothing_behind) {
       << before << " " << Descriptors(2);
 }
 
+TEST_F(Exec, Runs_on_the_least_loaded_node_that_answers) {
+  EXPECT_EQ(Ask(1, {"run", "--on", "local", "--", "hostname"}).output, "node1\n");
+  EXPECT_EQ(Ask(1, {"run", "--on", "node3", "--", "hostname"}).output, "node3\n");
+  // All nodes share the machine, so all loads are about the same: any that answers will do.
+  Signal(Daemon(2), SIGSTOP);
+  ASSERT_TRUE(AwaitPeerState(1, 2, {"suspect", "dead"}));
+  const ToolResult result = Ask(1, {"run", "-v", "--", "hostname"});
+  EXPECT_EQ(result.status, 0) << result.errors;
+  EXPECT_TRUE(result.output == "node1\n" || result.output == "node3\n") << result.output;
+  EXPECT_EQ(result.errors.find("clustix: runs on node"), 0u) << result.errors;
+  EXPECT_EQ(cluster::ExitCode(Ask(1, {"run", "--on", "nowhere", "--", "true"}).status), 126);
+  Signal(Daemon(2), SIGCONT);
+}
+
+TEST_F(Exec, Waits_for_processes_of_other_nodes_and_changes_their_niceness) {
+  Background first(ExecArguments("2", {"bash", "-c", "echo $$; read -r l"}));
+  Background second(ExecArguments("3", {"bash", "-c", "echo $$; read -r l"}));
+  auto gpid_of = [](Background& program, int node) {
+    return absl::StrCat(node * (1 << 22) + std::atoi(program.ReadLine(seconds(10))->c_str()));
+  };
+  const std::string on_2 = gpid_of(first, 2), on_3 = gpid_of(second, 3);
+  EXPECT_SUCCESS(Ask(1, {"nice", "-n", "12", on_2, on_3}));
+  EXPECT_SUCCESS(Ask(1, {"nice", "--relative", "-n", "3", on_2}));
+  EXPECT_TRUE(Eventually(seconds(10), [&] {
+    std::string found;
+    for (const nlohmann::json& row : Processes(1)) {
+      const std::string gpid = absl::StrCat(row["gpid"].get<int>());
+      if (gpid == on_2 || gpid == on_3) absl::StrAppend(&found, row["nice"].get<int>(), " ");
+    }
+    return found == "15 12 ";
+  }));
+  // By the kernel's rules for the user.
+  auto as_nobody = [&](const std::vector<std::string>& arguments) {
+    std::vector<std::string> all = {"setpriv",         "--reuid=65534",  "--regid=65534",
+                                    "--clear-groups",  ClustixProgram(), "--socket",
+                                    layout().Socket(1)};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return *cluster::RunTool(all, "");
+  };
+  const ToolResult denied = as_nobody({"nice", "-n", "19", on_2});
+  EXPECT_EQ(cluster::ExitCode(denied.status), 3) << denied.errors;
+  EXPECT_EQ(cluster::ExitCode(as_nobody({"wait", "--timeout", "0.2", on_2}).status), 124);
+
+  const std::string nobody = absl::StrCat(2 * (1 << 22) + 4000000);
+  EXPECT_EQ(cluster::ExitCode(Ask(1, {"wait", nobody}).status), 1);
+  EXPECT_EQ(cluster::ExitCode(Ask(1, {"nice", nobody}).status), 1);
+  EXPECT_EQ(cluster::ExitCode(Ask(1, {"wait", "12"}).status), 2);
+
+  Background waiting({ClustixProgram(), "--socket", layout().Socket(1), "wait", "-v", on_2, on_3});
+  EXPECT_TRUE(Eventually(seconds(10), [&] {
+    return Ask(1, {"pgrep", "-c", "-x", "clustix-session"}).output == "4\n";
+  }));
+  first.CloseStdin();
+  EXPECT_EQ(waiting.ReadLine(seconds(10)), on_2 + " has ended");
+  second.CloseStdin();
+  EXPECT_EQ(waiting.ReadLine(seconds(10)), on_3 + " has ended");
+  EXPECT_EQ(waiting.Wait(seconds(10)), 0);
+  EXPECT_TRUE(first.Wait(seconds(10)).has_value());
+  EXPECT_TRUE(second.Wait(seconds(10)).has_value());
+  ExpectNothingLeft();
+}
+
+TEST_F(Exec, Of_a_node_that_fails_nobody_waits_for_ever) {
+  Background program(ExecArguments("2", {"bash", "-c", "echo $$; read -r l"}));
+  const std::string gpid =
+      absl::StrCat(2 * (1 << 22) + std::atoi(program.ReadLine(seconds(10))->c_str()));
+  Background waiting({ClustixProgram(), "--socket", layout().Socket(1), "wait", gpid});
+  ASSERT_TRUE(Eventually(seconds(10), [&] {
+    return Ask(1, {"pgrep", "-c", "-x", "clustix-session"}).output == "2\n";
+  }));
+  Signal(Daemon(2), SIGKILL);
+  EXPECT_EQ(cluster::ExitCode(waiting.Wait(seconds(30)).value_or(0)), 5);
+  EXPECT_EQ(cluster::ExitCode(program.Wait(seconds(30)).value_or(0)), 125);
+  ASSERT_TRUE(AwaitAllUp(3));
+  ExpectNothingLeft();
+}
+
+TEST_F(Exec, Tells_trees_and_near_misses) {
+  const ToolResult tree = Ask(1, {"pstree", "--ascii", "-p", "--node", "2"});
+  EXPECT_EQ(tree.output.find("node2\n`-clustix(8388609)\n"), 0u) << tree.output;
+  EXPECT_NE(tree.output.find("-clustixd("), std::string::npos) << tree.output;
+  EXPECT_NE(Ask(1, {"pstree", "--unicode"}).output.find("└─"), std::string::npos);
+  const ToolResult near = Clustix({"stauts"});
+  EXPECT_EQ(cluster::ExitCode(near.status), 2);
+  EXPECT_NE(near.errors.find("did you mean status?"), std::string::npos) << near.errors;
+  EXPECT_EQ(Ask(1, {"kill", "-l", "143"}).output, "TERM\n");
+}
+
 TEST_F(Exec, Garbage_from_a_caller_is_counted_and_harms_nobody) {
   const std::string path = absl::StrCat(layout().NodeDir(1), "/exec.sock");
   const uint64_t before = Counter(1, "counters", "exec_bad_requests");
