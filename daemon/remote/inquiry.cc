@@ -92,9 +92,10 @@ absl::StatusOr<std::vector<Question>> Ask(const Inquiry& inquiry) {
     }
     ASSIGN_OR_RETURN(FrameSocket socket, ConnectForExec(inquiry.admin_socket));
     const std::vector<int32_t> list(pids.begin(), pids.end());
+    const std::string name = std::to_string(node);
     socket.Send([&](proto::ExecFrame::Builder frame) {
       auto start = frame.initStart();
-      start.setNode(std::to_string(node).c_str());
+      start.setNode(name.c_str());
       inquiry.ask(start, list);
     });
     questions.push_back({node, std::move(socket), std::move(pids)});
