@@ -118,7 +118,9 @@ void ObjectService::ForgetSet(kddm::SetId set) {
 std::vector<std::pair<std::string, uint64_t>> ObjectService::Counters() const {
   const Channel::Counters& channel = driver_.channel_counters();
   const SetsService::Counters& sets = sets_->counters();
-  return {{"sets_programs", programs_},
+  return {{"sets_in_service", driver_.view().state() == StaticView::State::kIn ? 1 : 0},
+          {"sets_nodes_out", driver_.view().out()},
+          {"sets_programs", programs_},
           {"sets_operations", driver_.operations()},
           {"sets_objects_held", driver_.engine().holder().copies().size()},
           {"sets_objects_homed", driver_.engine().home().directory().table().size()},

@@ -127,6 +127,12 @@ bool StaticView::IsIn(NodeId node) const {
   return found != peers_.end() && !found->second.out;
 }
 
+size_t StaticView::out() const {
+  const auto others = std::count_if(peers_.begin(), peers_.end(),
+                                    [](const auto& entry) { return entry.second.out; });
+  return static_cast<size_t>(others) + (state_ == State::kOut ? 1 : 0);
+}
+
 std::string StaticView::Explain() const {
   std::string nodes;
   if (state_ == State::kOut) {

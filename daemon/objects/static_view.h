@@ -17,6 +17,7 @@
 #ifndef CLUSTIX_DAEMON_OBJECTS_STATIC_VIEW_H_
 #define CLUSTIX_DAEMON_OBJECTS_STATIC_VIEW_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -49,7 +50,9 @@ class StaticView {
   const member::View& view() const { return view_; }
   // Whether what the peer says about objects counts.
   bool IsIn(NodeId peer) const;
-  // How it stands, in words; for `clustix status` and for errors.
+  // Nodes that have fallen out of it, this one included.
+  size_t out() const;
+  // How it stands, in words; for errors and the log.
   std::string Explain() const;
 
  private:

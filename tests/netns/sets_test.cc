@@ -237,7 +237,7 @@ TEST_F(SetsOfCluster, Serve_nothing_from_the_cache_of_a_stopped_daemon) {
   const auto here = two->Open("test/stopped"), there = one->Open("test/stopped");
   ASSERT_EQ(one->Set(there.handle, 1, "old").status, Status::kOk);
   ASSERT_EQ(two->Get(here.handle, 1).value, "old");
-  ASSERT_EQ(two->Hit(*here.view, 1), "old");
+  ASSERT_EQ(two->AwaitHit(*here.view, 1), "old");
   const cluster::ProcessId stopped = Daemon(2);
   Signal(stopped, SIGSTOP);
   EXPECT_TRUE(Eventually(seconds(10), [&] { return !two->Hit(*here.view, 1); }))

@@ -25,7 +25,7 @@ TEST_F(Programs, Set_and_get_an_object_on_one_node) {
   const RawProgram::Answer got = program->Get(set.handle, 7);
   EXPECT_EQ(got.status, Status::kOk);
   EXPECT_EQ(got.value, "hello");
-  EXPECT_EQ(program->Hit(*set.view, 7), "hello") << "it stands in shared memory";
+  EXPECT_EQ(program->AwaitHit(*set.view, 7), "hello") << "it stands in shared memory";
 }
 
 TEST_F(Programs, See_what_was_set_on_another_node) {
@@ -39,7 +39,7 @@ TEST_F(Programs, See_what_was_set_on_another_node) {
     const std::string value = "value " + std::to_string(object);
     ASSERT_EQ(one->Set(there.handle, object, value).status, Status::kOk);
     EXPECT_EQ(three->Get(here.handle, object).value, value);
-    EXPECT_EQ(three->Hit(*here.view, object), value);
+    EXPECT_EQ(three->AwaitHit(*here.view, object), value);
     ASSERT_EQ(one->Set(there.handle, object, value + "!").status, Status::kOk);
     EXPECT_NE(three->Hit(*here.view, object), value) << "a copy that is not current is not read";
     EXPECT_EQ(three->Read(here.handle, *here.view, object).value, value + "!");
@@ -175,7 +175,7 @@ TEST_F(Programs, Read_nothing_from_a_set_that_they_have_closed) {
   const auto program = Program(1);
   const auto set = program->Open("test/a");
   program->Set(set.handle, 1, "there");
-  ASSERT_EQ(program->Hit(*set.view, 1), "there");
+  ASSERT_EQ(program->AwaitHit(*set.view, 1), "there");
   EXPECT_EQ(program->CloseSet(set.handle), "");
   EXPECT_EQ(program->Hit(*set.view, 1), std::nullopt);
   EXPECT_EQ(program->Get(set.handle, 1).status, Status::kBadRequest);

@@ -266,6 +266,15 @@ std::optional<std::string> RawProgram::Hit(const cache::SetView& view, uint64_t 
   return std::string(reinterpret_cast<const char*>(bytes.data()), info.bytes);
 }
 
+std::optional<std::string> RawProgram::AwaitHit(const cache::SetView& view, uint64_t object) {
+  const uint64_t deadline = cache::MonotonicNs() + kPatienceNs;
+  while (!node_->LeaseHolds() && cache::MonotonicNs() < deadline) {
+    // Renewed by the daemon's loop: who answers has turned it.
+    List("no/such");
+  }
+  return Hit(view, object);
+}
+
 RawProgram::Answer RawProgram::Read(uint32_t set, const cache::SetView& view, uint64_t object) {
   if (std::optional<std::string> hit = Hit(view, object)) {
     return {.status = Status::kOk, .version = 0, .argument = 0, .value = *std::move(hit)};

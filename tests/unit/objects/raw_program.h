@@ -79,6 +79,8 @@ class RawProgram {
   std::optional<uint64_t> Increment(uint32_t set, uint64_t object);
   // From shared memory alone; nothing: it is not there, or not to be served.
   std::optional<std::string> Hit(const cache::SetView& view, uint64_t object);
+  // The same, but waits while the lease has run out, as when the daemon did not get the core.
+  std::optional<std::string> AwaitHit(const cache::SetView& view, uint64_t object);
   // The value by a hit, or else by asking.
   Answer Read(uint32_t set, const cache::SetView& view, uint64_t object);
 
