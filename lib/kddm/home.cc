@@ -99,15 +99,29 @@ void Home::OnRequest(NodeId from, const Message& message) {
       break;
   }
   // A put gives the exclusive copy back, for which others may be waiting: it never queues up behind
-  // them, and it answers a recall.
+  // them, and it answers a recall. One that is asked again is awaited as well by an invalidation of
+  // what its node may have: that node answers only when it knows of its commit.
   const bool put = request.want == Want::kPut;
-  Transaction* transaction = FindTransaction(slot);
-  const bool awaited =
-      transaction != nullptr && directory_.table().at(slot).owner == from &&
-      (transaction->phase == Phase::kRecall || transaction->phase == Phase::kOwnerPut);
+  const bool awaited = put && AwaitsPutOf(slot, from);
   Enqueue(slot, std::move(request), put);
-  if (put && awaited) return Restart(slot);  // PutOfOwnerFirst() finds it
+  if (awaited) return Restart(slot);  // PutFirst() finds it
   Serve(slot);
+}
+
+bool Home::AwaitsPutOf(Slot slot, NodeId node) {
+  const Transaction* transaction = FindTransaction(slot);
+  if (transaction == nullptr) return false;
+  const bool owner = directory_.table().at(slot).owner == node;
+  switch (transaction->phase) {
+    case Phase::kRecall:
+    case Phase::kOwnerPut:
+      return owner;
+    case Phase::kInv:
+      return transaction->unproven == Transaction::Unproven::kNo &&
+             Contains(transaction->waiting, node);
+    default:
+      return false;
+  }
 }
 
 void Home::Enqueue(Slot slot, Request request, bool first) {
@@ -206,6 +220,7 @@ void Home::Advance(Slot slot) {
 
 void Home::AdvanceRead(Slot slot) {
   const DirEntry& entry = directory_.table().at(slot);
+  if (PutFirst(slot)) return;
   if (CallBack(slot, RecallMode::kShare) || Import(slot) || PullValue(slot)) return;
   if (entry.content == Content::kLost) return Answer(slot, Status::kLost);
   if (entry.content == Content::kAbsent) return Answer(slot, Status::kNotFound);
@@ -217,6 +232,7 @@ void Home::AdvanceRead(Slot slot) {
 
 void Home::AdvanceWrite(Slot slot) {
   DirEntry& entry = directory_.table().at(slot);
+  if (PutFirst(slot)) return;
   const bool blind = TransactionOf(slot).current.blind;
   if (CallBack(slot, RecallMode::kTransfer) || Import(slot) || PullValue(slot)) return;
   if (entry.content == Content::kLost && !blind) return Answer(slot, Status::kLost);
@@ -238,13 +254,13 @@ bool Home::HasValue(const DirEntry& entry) const {
   return holder_.Peek(entry.key, entry.version) != nullptr;
 }
 
-// If the exclusive owner's put is waiting: serves that before the request at hand.
-bool Home::PutOfOwnerFirst(Slot slot) {
-  const DirEntry& entry = directory_.table().at(slot);
+// If a put is waiting, the owner's or one that is asked again: serves that before the request at
+// hand. A node whose copy was taken for another writer while it waits for the reply to its put
+// would be told that it has nothing any more, and drop what it may be a backup of.
+bool Home::PutFirst(Slot slot) {
   Transaction& transaction = TransactionOf(slot);
-  const auto put =
-      std::find_if(transaction.queue.begin(), transaction.queue.end(),
-                   [&](const Request& r) { return r.want == Want::kPut && r.from == entry.owner; });
+  const auto put = std::find_if(transaction.queue.begin(), transaction.queue.end(),
+                                [](const Request& r) { return r.want == Want::kPut; });
   if (put == transaction.queue.end()) return false;
   Request first = std::move(*put);
   transaction.queue.erase(put);
@@ -257,7 +273,6 @@ bool Home::PutOfOwnerFirst(Slot slot) {
 bool Home::CallBack(Slot slot, RecallMode mode) {
   DirEntry& entry = directory_.table().at(slot);
   if (!entry.exclusive) return false;
-  if (PutOfOwnerFirst(slot)) return true;
   Transaction& transaction = TransactionOf(slot);
   // A volatile object passes on without its home. No demoted copy of it may be left that speaks for
   // a grant before the last: should all later owners fail, its grantee would still live.

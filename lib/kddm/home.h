@@ -116,6 +116,7 @@ class Home {
   Transaction* FindTransaction(Slot slot);
 
   void OnRequest(NodeId from, const Message& message);
+  bool AwaitsPutOf(Slot slot, NodeId node);
   void Enqueue(Slot slot, Request request, bool first);
   void Serve(Slot slot);
   void Begin(Transaction& transaction, Request request);
@@ -139,7 +140,7 @@ class Home {
   bool BackUp(Slot slot, NodeId writer, Version version, const Data& data);
 
   void SetBackups(Slot slot, const std::vector<NodeId>& backers);
-  bool PutOfOwnerFirst(Slot slot);
+  bool PutFirst(Slot slot);
   void AwaitOwnerPut(Slot slot);
   bool Reassure(Slot slot);
   bool BackUpHeld(Slot slot);

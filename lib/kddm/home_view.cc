@@ -118,6 +118,7 @@ void Home::AdvanceRepair(Slot slot) {
     if (!Invalidate(slot)) AwaitOwnerPut(slot);
     return;
   }
+  if (PutFirst(slot)) return;
   if (!at_owner && PullValue(slot)) return;
   const bool its_own = entry.exclusive && entry.owner == context_.self;
   if (!at_owner && !its_own && entry.content == Content::kData && HasValue(entry)) {
@@ -147,7 +148,7 @@ void Home::AwaitOwnerPut(Slot slot) {
   Transaction& transaction = TransactionOf(slot);
   transaction.leftover.clear();
   const NodeId owner = directory_.table().at(slot).owner;
-  if (!PutOfOwnerFirst(slot)) Wait(transaction, Phase::kOwnerPut, {owner});
+  if (!PutFirst(slot)) Wait(transaction, Phase::kOwnerPut, {owner});
 }
 
 // The commit will not be asked for again. It counts as having happened where that is no lie: of a

@@ -235,6 +235,29 @@ TEST(Engine, A_backup_that_overtakes_the_dropping_of_an_old_copy_stays) {
   EXPECT_TRUE(mesh.Get(2, key) == large);
 }
 
+// tests/model/kddm.pml found it: the new home waited for the writer's answer to an invalidation,
+// and the writer for the answer to its put.
+TEST(Engine, A_put_that_is_asked_again_is_served_before_its_value_is_invalidated) {
+  Mesh mesh(3);
+  ObjectKey key = {.object = 1, .set = MakeSetId(kReplicas2, Placement::kHash, 1, 1)};
+  const HomeMap& homes = mesh.engine(1).homes();
+  const std::vector<NodeId> home_after_home = {1, 2, 3};
+  while (homes.Rank(homes.BucketOf(key)) != home_after_home) ASSERT_LT(++key.object, 10'000u);
+  const std::string large(64 * 1024, 'x');  // on the other lane than small messages
+  const OpId set = mesh.Begin(3, OpKind::kSet, key, large);
+  ASSERT_TRUE(mesh.DeliverUntilTold(Kind::kPut));
+  mesh.Begin(2, OpKind::kGet, key);
+  ASSERT_TRUE(mesh.DeliverFirst(Kind::kRead, 1));
+  ASSERT_TRUE(mesh.DeliverFirst(Kind::kReply, 2));
+  mesh.Change({1}, {});
+  const OpId grab = mesh.Begin(2, OpKind::kGrab, key);
+  mesh.DeliverAllBut(Kind::kPut);
+  mesh.Deliver();
+  EXPECT_TRUE(mesh.Result(set) == large);
+  EXPECT_TRUE(mesh.Result(grab) == large);
+  EXPECT_EQ(mesh.Copies(key), 2u);
+}
+
 TEST(Engine, A_volatile_value_is_lost_with_the_node_that_wrote_it) {
   Mesh mesh(3);
   const ObjectKey key = Mesh::PlacedAt(1, kVolatile);

@@ -117,6 +117,19 @@ class Mesh {
       return std::get<Message>(queued).kind == kind;
     }));
   }
+  // The same of one to this node.
+  bool DeliverFirst(Kind kind, NodeId to) {
+    return DeliverAt(std::find_if(queue_.begin(), queue_.end(), [&](const Queued& queued) {
+      return std::get<Message>(queued).kind == kind && std::get<1>(queued) == to;
+    }));
+  }
+  // Delivers all but what is of this kind.
+  void DeliverAllBut(Kind kind) {
+    while (DeliverAt(std::find_if(queue_.begin(), queue_.end(), [kind](const Queued& queued) {
+      return std::get<Message>(queued).kind != kind;
+    }))) {
+    }
+  }
   // Delivers in order, up to and with the next message of this kind.
   bool DeliverUntilTold(Kind kind) {
     told_.clear();
