@@ -170,13 +170,14 @@ proc::ProcessChanges ProcWatch::Look(const Touched& touched) {
   for (int32_t pid : touched.pids) {
     const auto exited = exited_.find(pid);
     std::optional<proc::ProcessRecord> record = reader_.CollectOne(pid);
-    if (!record) {
+    const bool gone = !record;
+    if (gone) {
       changes.gone.push_back(pid);
     } else if (exited == exited_.end() || !std::exchange(exited->second.told, true)) {
       changes.changed.push_back(*std::move(record));
     }
     const bool watched = exited != exited_.end();
-    if (watched && (!record || now - exited->second.first_seen > kZombieMax)) exited_.erase(exited);
+    if (watched && (gone || now - exited->second.first_seen > kZombieMax)) exited_.erase(exited);
   }
   if (touched.all) exited_.clear();
   return changes;
