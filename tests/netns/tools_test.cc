@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -168,6 +169,56 @@ TEST_F(Tools, Draw_the_cluster_on_a_terminal) {
         << screen;
     tmux({"kill-server"});
   }
+}
+
+TEST_F(Tools, Watch_the_cluster_with_top_on_any_terminal) {
+  const std::string once = absl::StrCat(ClustixProgram(), " --socket ", layout().Socket(1), " top");
+  const ToolResult batch = *cluster::RunTool({"sh", "-c", once + " -b -n 2 -d 0.1"}, "");
+  EXPECT_SUCCESS(batch);
+  for (int node = 1; node <= 3; ++node) {
+    EXPECT_TRUE(absl::StrContains(batch.output, absl::StrCat(node * kPidsPerNode + 1)));
+  }
+  const ToolResult elsewhere = *cluster::RunTool({"sh", "-c", once}, "");
+  EXPECT_EQ(WEXITSTATUS(elsewhere.status), 1);
+  EXPECT_TRUE(absl::StrContains(elsewhere.errors, "needs a terminal")) << elsewhere.errors;
+
+  const std::string server = absl::StrCat(layout().base(), "/tmux-clustix-top");
+  auto tmux = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"tmux", "-f", "/dev/null", "-S", server});
+    return *cluster::RunTool(arguments, "");
+  };
+  std::string screen;
+  auto shows = [&](const std::string& text, const std::string& first = "") {
+    const bool shown = Eventually(seconds(20), [&] {
+      screen = tmux({"capture-pane", "-p"}).output;
+      return absl::StrContains(screen, text) && absl::StartsWith(screen, first);
+    });
+    EXPECT_TRUE(shown) << first << " ... " << text << " is not on:\n" << screen;
+  };
+  auto press = [&](const std::vector<std::string>& keys) {
+    std::vector<std::string> send = {"send-keys"};
+    send.insert(send.end(), keys.begin(), keys.end());
+    EXPECT_SUCCESS(tmux(send));
+  };
+  const std::string twice = "trap : INT; " + once + "; echo left with $?; read -r line; " + once +
+                            "; echo then $?; stty -a | grep -o ' icanon'; exec cat";
+  ASSERT_SUCCESS(tmux({"new-session", "-d", "-x", "100", "-y", "30", "sh", "-c", twice}));
+  shows("q Quit", "clustix top: 3 nodes");
+  press({"h"});
+  shows("this help");
+  press({"x", "N", "2"});
+  shows("node 2 shown");
+  shows(absl::StrCat(2 * kPidsPerNode + 1));
+  EXPECT_SUCCESS(tmux({"resize-window", "-x", "40", "-y", "10"}));
+  shows("F9 Kill q Qu\n", "clustix top: 3 nodes");
+  press({"q"});
+  shows("left with 0");
+  press({"Enter"});
+  shows("q Qu", "clustix top: 3 nodes");
+  press({"C-c"});
+  shows("then 130");
+  shows(" icanon");
+  tmux({"kill-server"});
 }
 
 // One look at every process that the view lists.
