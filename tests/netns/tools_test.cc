@@ -155,7 +155,8 @@ TEST_F(Tools, Draw_the_cluster_on_a_terminal) {
       arguments.insert(arguments.begin(), {"tmux", "-f", "/dev/null", "-S", server});
       return *cluster::RunTool(arguments, "");
     };
-    std::vector<std::string> start = {"new-session", "-d", "-x", "180", "-y", "60"};
+    // htop lists threads too, of which each daemon has more than twenty.
+    std::vector<std::string> start = {"new-session", "-d", "-x", "180", "-y", "250"};
     for (const std::string& word : InShell(1, {tool})) start.push_back(word);
     ASSERT_SUCCESS(tmux(start));
     std::string screen;
