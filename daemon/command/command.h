@@ -54,6 +54,7 @@ void AddPkillCommand(CLI::App& app, Context& context);
 void AddPsCommand(CLI::App& app, Context& context);
 void AddPstreeCommand(CLI::App& app, Context& context);
 void AddRunCommand(CLI::App& app, Context& context);
+void AddSetCommand(CLI::App& app, Context& context);
 void AddShellCommand(CLI::App& app, Context& context);
 void AddStatusCommand(CLI::App& app, Context& context);
 void AddTopCommand(CLI::App& app, Context& context);
