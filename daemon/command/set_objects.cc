@@ -142,6 +142,7 @@ int RunWatch(const Context& context, const Arguments& arguments) {
     for (uint64_t seen = 0; arguments.count == 0 || seen < arguments.count; ++seen) {
       WatchEvent event;
       const SetOutcome outcome = watcher->Next(&event);
+      if (outcome == SetOutcome::kInvalid) return Fail("the daemon here cannot watch objects");
       if (outcome != SetOutcome::kOk) {
         return Fail(
             absl::StrCat(arguments.set, ": the watch has ended: ", SetOutcomeName(outcome)));
