@@ -117,8 +117,7 @@ bool Home::AwaitsPutOf(Slot slot, NodeId node) {
     case Phase::kOwnerPut:
       return owner;
     case Phase::kInv:
-      return transaction->unproven == Transaction::Unproven::kNo &&
-             Contains(transaction->waiting, node);
+      return transaction->current.want == Want::kWrite && Contains(transaction->waiting, node);
     default:
       return false;
   }

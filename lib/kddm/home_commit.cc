@@ -190,7 +190,7 @@ void Home::AdvancePut(Slot slot) {
     return Answer(slot, Status::kOk, still ? Right::kShared : Right::kNone);
   }
   if (current.data == nullptr) {
-    if (PutFirst(slot) || Invalidate(slot) || Export(slot)) return;
+    if (Invalidate(slot) || Export(slot)) return;
     return CommitRemoval(slot);
   }
   if (transaction.refused) return TakeBack(slot);

@@ -118,7 +118,6 @@ void Home::AdvanceRepair(Slot slot) {
     if (!Invalidate(slot)) AwaitOwnerPut(slot);
     return;
   }
-  if (PutFirst(slot)) return;
   if (!at_owner && PullValue(slot)) return;
   const bool its_own = entry.exclusive && entry.owner == context_.self;
   if (!at_owner && !its_own && entry.content == Content::kData && HasValue(entry)) {

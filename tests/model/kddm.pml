@@ -763,9 +763,7 @@ inline advance_repair() {
      :: else
      fi
   :: else ->
-     put_first();
-     wait_ = yes;
-     if :: !wait_ -> pull_value() :: else fi;
+     pull_value();
      if
      :: !wait_ && !(e_exclusive && e_owner == home) && HOME_HAS_VALUE -> keep_for_home(e_version)
      :: else
@@ -821,7 +819,7 @@ inline on_request() {
 #ifndef MUTATE_PUT_ANSWERS_NO_RECALL
      yes = (phase == AWAIT_RECALL || phase == AWAIT_OWNER_PUT) && e_owner == src;
 #ifndef MUTATE_INVALIDATED_PUT_WAITS
-     yes = yes || (phase == AWAIT_INV && !unproven && HAS(waiting, src));
+     yes = yes || (phase == AWAIT_INV && t.want == WRITE && HAS(waiting, src));
 #endif
 #else
      yes = 0;
