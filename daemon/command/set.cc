@@ -284,7 +284,7 @@ void AddCreateCommand(CLI::App& set, Context& context) {
   });
 }
 
-void AddTopCommand(CLI::App& set, Context& context) {
+void AddTopOfSetsCommand(CLI::App& set, Context& context) {
   auto arguments = std::make_shared<TopArguments>();
   CLI::App* top = set.add_subcommand("top", "Show the objects for which nodes contend");
   top->add_option("prefix", arguments->prefix, "Only of sets whose names begin so");
@@ -312,7 +312,7 @@ void AddSetCommand(CLI::App& app, Context& context) {
   AddListCommands(*set, context);
   AddCreateCommand(*set, context);
   AddObjectCommands(*set, context);
-  AddTopCommand(*set, context);
+  AddTopOfSetsCommand(*set, context);
   AddDestroyCommand(*set, context);
 }
 
