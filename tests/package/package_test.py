@@ -84,7 +84,10 @@ class Contents(unittest.TestCase):
             self.skipTest("not installed: lintian")
         found = subprocess.run(["lintian", "--allow-root", *map(str, (_build / "packages").glob("*.deb"))],
                                capture_output=True, text=True)
-        self.assertEqual(set(found.stdout.splitlines()), LINTIAN_KNOWN, found.stderr)
+        # Whoever builds a package here need not have an address that mail reaches.
+        builder = output("dpkg-deb", "-f", package("clustix"), "Maintainer").rpartition("<")[2].rstrip(">\n")
+        self.assertEqual({line for line in found.stdout.splitlines() if builder not in line}, LINTIAN_KNOWN,
+                         found.stderr)
 
     def test_the_units_are_ones_that_systemd_understands(self):
         if not shutil.which("systemd-analyze"):
