@@ -125,7 +125,8 @@ TEST_F(Lifecycle, Up_restarts_a_cluster_of_another_build_when_asked_to) {
 TEST_F(Lifecycle, A_wrong_command_line_is_told_what_is_wrong_with_it) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
       {{}, "clustix: A subcommand is required (see: clustix --help)\n"},
-      {{"pss"}, "clustix: no such command: pss (see: clustix --help)\n"},
+      {{"pss"}, "clustix: no such command: pss; did you mean ps? (see: clustix --help)\n"},
+      {{"defenestrate"}, "clustix: no such command: defenestrate (see: clustix --help)\n"},
       {{"--pss"}, "clustix: not expected: --pss (see: clustix --help)\n"},
       {{"bench", "msg", "--modes", "rpc"},
        "clustix: --modes: unknown mode \"rpc\" (valid: sync, async, oneway) (see: clustix bench "
