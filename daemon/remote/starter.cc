@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -122,9 +123,13 @@ absl::Status Starter::Spawn() {
       static_cast<int16_t>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID));
   std::string name = "clustixd-starter", how = kStarterArgument;
   std::array<char*, 3> argv = {name.data(), how.data(), nullptr};
-  // The very program that runs, whatever an upgrade has put in its place.
-  const int error =
-      posix_spawn(&pid_, "/proc/self/exe", &actions, &attributes, argv.data(), environ);
+  // The very program that runs, whatever an upgrade has put in its place; by its name where /proc
+  // is that of other processes.
+  int error = posix_spawn(&pid_, "/proc/self/exe", &actions, &attributes, argv.data(), environ);
+  if (error == ENOENT) {
+    const auto* path = reinterpret_cast<const char*>(getauxval(AT_EXECFN));
+    error = posix_spawn(&pid_, path, &actions, &attributes, argv.data(), environ);
+  }
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (error == 0) return absl::OkStatus();
