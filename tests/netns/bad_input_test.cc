@@ -96,7 +96,7 @@ class BadInput : public ClusterTest {
 
   void ExpectRefused(const std::vector<std::string>& daemon, int by, const std::string& reason) {
     const uint64_t before = Refusals(by, reason);
-    Background intruder(daemon, EnterNode(1));
+    Background intruder(daemon, EnterNetworkOf(1));
     EXPECT_TRUE(Eventually(seconds(15), [&] { return Refusals(by, reason) > before; }))
         << AskJson(by, {"status"})["refused"];
     intruder.Kill(SIGTERM);

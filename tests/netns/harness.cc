@@ -182,11 +182,15 @@ ToolResult ClusterTest::Shell(int node, const std::vector<std::string>& argv) {
   return Clustix(ShellArguments(node, argv));
 }
 
-std::function<int()> ClusterTest::EnterNode(int node) {
+std::function<int()> ClusterTest::EnterNode(int node) { return Enter(node, kNodeNamespaces); }
+
+std::function<int()> ClusterTest::EnterNetworkOf(int node) { return Enter(node, CLONE_NEWNET); }
+
+std::function<int()> ClusterTest::Enter(int node, int namespaces) {
   absl::StatusOr<base::UniqueFd> pidfd = cluster::OpenProcess(NodeInit(node));
   if (!pidfd.ok()) return [] { return ESRCH; };
   auto shared = std::make_shared<base::UniqueFd>(*std::move(pidfd));
-  return [shared] { return setns(shared->get(), kNodeNamespaces) == 0 ? 0 : errno; };
+  return [shared, namespaces] { return setns(shared->get(), namespaces) == 0 ? 0 : errno; };
 }
 
 ToolResult ClusterTest::RunOn(int node, const std::vector<std::string>& argv,

@@ -78,6 +78,8 @@ class ClusterTest : public testing::Test {
   // A program in the node's network, mount, UTS and IPC namespaces, with its own /proc.
   ToolResult RunOn(int node, const std::vector<std::string>& argv, const std::string& input = "");
   std::function<int()> EnterNode(int node);
+  // The same, but only its network: for what looks into its own /proc.
+  std::function<int()> EnterNetworkOf(int node);
   // nft, with its commands on stdin.
   void Filter(int node, const std::string& rules);
 
@@ -100,6 +102,8 @@ class ClusterTest : public testing::Test {
   const cluster::Layout& layout() const { return layout_; }
 
  private:
+  std::function<int()> Enter(int node, int namespaces);
+
   cluster::Layout layout_{"/run/clustix-test-" + std::to_string(getpid())};
 };
 
