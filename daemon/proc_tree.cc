@@ -208,6 +208,7 @@ ProcTree::Attributes ProcTree::Lookup(uint64_t parent_number, const std::string&
   const auto pid = ParsePid(name);
   ProcInode child = parent;
 
+  if (parent.IsProcess() && !HasProcessEntry(parent)) return Failed(ENOENT);
   if (parent.IsProcess() && parent.entry == kItself) {
     for (size_t i = 0; i < kProcessEntries.size(); ++i) {
       child.entry = static_cast<uint8_t>(i + 1);
@@ -347,7 +348,7 @@ FileResult ProcTree::ReadLocalText(const Process& process, const ProcInode& inod
 
 FileResult ProcTree::ReadProcess(const Moment& moment, const ProcInode& inode, const Asker& asker) {
   if (inode.entry == kItself || inode.entry == kTask) return {EISDIR, {}};
-  if (inode.entry > kProcessEntries.size()) return {ENOENT, {}};
+  if (!HasProcessEntry(inode)) return {ENOENT, {}};
   const mode_t mode = EntryMode(inode, moment.cluster->self);
   if (!S_ISREG(mode)) return {S_ISLNK(mode) ? ELOOP : EISDIR, {}};
   const Process process = FindProcess(moment, inode);
@@ -456,6 +457,7 @@ int ProcTree::ListNode(const Moment& moment, const ProcInode& inode, std::vector
 
 int ProcTree::ListProcess(const Moment& moment, const ProcInode& inode, const Asker& asker,
                           std::vector<Entry>* entries) {
+  if (!HasProcessEntry(inode)) return ENOENT;
   const Process process = FindProcess(moment, inode);
   if (process.error != 0) return process.error;
   ProcInode child = inode;

@@ -175,6 +175,16 @@ TEST_F(ProcTreeTest, Answers_for_any_inode_number_without_harm) {
       (void)tree_.Lookup(number, "stat", Asker{});
     }
   }
+  // Every entry of a process that is there, those beyond the known ones too.
+  ProcInode process = ProcInode::Decode(Walk(Global(2, 4)).inode);
+  for (uint8_t entry = kNs + 1; entry <= kEntryMax; ++entry) {
+    process.entry = entry;
+    EXPECT_EQ(tree_.GetAttributes(process.Encode()).error, ENOENT) << int{entry};
+    EXPECT_EQ(tree_.Read(process.Encode(), Asker{}).error, ENOENT) << int{entry};
+    EXPECT_EQ(tree_.ReadLink(process.Encode(), Asker{}, 1).error, ENOENT) << int{entry};
+    EXPECT_EQ(tree_.List(process.Encode(), Asker{}).error, ENOENT) << int{entry};
+    EXPECT_EQ(tree_.Lookup(process.Encode(), "stat", Asker{}).error, ENOENT) << int{entry};
+  }
   EXPECT_EQ(tree_.Read(kRoot, Asker{}).error, EISDIR);
   EXPECT_EQ(tree_.ReadLink(kRoot, Asker{}, 1).error, EINVAL);
   EXPECT_EQ(tree_.List(Walk("stat").inode, Asker{}).error, ENOTDIR);
