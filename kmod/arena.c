@@ -22,8 +22,10 @@ bool kccm_arena_find(struct kccm_arena *arena, u32 bytes, u32 *offset)
 	if (arena->produced - arena->consumed == arena->entries)
 		return false;
 	/* All is free: a program that keeps up sees the same part of the arena again and again. */
-	if (arena->produced == arena->consumed)
-		arena->begin = arena->end = 0;
+	if (arena->produced == arena->consumed) {
+		arena->begin = 0;
+		arena->end = 0;
+	}
 	*offset = arena->end % arena->bytes;
 	at = arena->end;
 	if (*offset + bytes > arena->bytes) {

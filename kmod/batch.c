@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * SEND_MANY: one-way messages by one io_uring command. They, and their payloads, are copied in one go, into
- * memory that the channel keeps, and are queued under one lock of the node: what is left for each is what
- * the session does with it.
+ * SEND_MANY: one-way messages by one io_uring command. They, and their payloads, are copied in one
+ * go, into memory that the channel keeps, and are queued under one lock of the node: what is left
+ * for each is what the session does with it.
  */
 #include <linux/mm.h>
 #include <linux/uaccess.h>
@@ -117,7 +117,7 @@ int kccm_batch_issue(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 	mutex_unlock(&channel->batch_lock);
 	if (error)
 		return error;
-	/* The result says the same of the first; of others, it would be found when they are sent again. */
+	/* The result says the same of the first; others would fail again when sent again. */
 	if (why && put_user(why, &user_args->error) && !sent)
 		return -EFAULT;
 	return sent ?: why;

@@ -36,7 +36,7 @@ static void take_reply(struct kccm_call *call, const struct kccm_message *reply)
 		call->error = -EREMOTEIO; /* it was answered, and nobody will know how */
 }
 
-/* Under the lock, because kccm_call_cancel() may be there before us: it takes a reference of what it finds. */
+/* Under the lock, because kccm_call_cancel() takes a reference of what it finds. */
 static void set_node(struct kccm_net *home, struct kccm_call *call, struct kccm_node *node)
 {
 	spin_lock(&home->finished_lock);

@@ -18,8 +18,8 @@ void kccm_finish_init(struct kccm_net *home);
 void kccm_call_settle(struct kccm_call *call, int error, const struct kccm_message *reply);
 
 /*
- * As kccm_send() with KCCM_NOWAIT for each, in order, up to the first that is refused: 0, or why that is.
- * *sent: how many are queued.
+ * As kccm_send() with KCCM_NOWAIT for each, in order, up to the first that is refused: 0, or why
+ * that is. *sent: how many are queued.
  */
 int kccm_send_many(struct net *net, const struct kccm_uring_message *messages, u32 count,
 		   const u8 *payloads, unsigned int flags, u32 *sent);

@@ -46,19 +46,20 @@ struct kccm_channel {
 
 /* channel.c. Of the namespace of who opens the file. An error pointer. */
 struct kccm_channel *kccm_channel_open(void);
-/* (1) No message comes in. (2) No news come. (3) The namespace may end. (4) Messages whose outcome is not
- * known yet keep the channel.
+/*
+ * (1) No message comes in. (2) No news come. (3) The namespace may end. (4) Messages whose outcome
+ * is not known yet keep the channel.
  */
 void kccm_channel_close(struct kccm_channel *channel);
 void kccm_channel_put(struct kccm_channel *channel);
 
 /*
- * Whether an ordered message has to be refused, because one before it was. `flags` are its own: with
- * KCCM_URING_RESUME the program begins again there.
+ * Whether an ordered message has to be refused, because one before it was. `flags` are its own:
+ * with KCCM_URING_RESUME the program begins again there.
  */
 bool kccm_channel_refuses(struct kccm_channel *channel, u16 node, u8 lane, u8 flags);
 void kccm_channel_note_refusal(struct kccm_channel *channel, u16 node, u8 lane);
-/* A queue is full: poll tells when to try again. `writable` is what channel->writable was before. */
+/* A queue is full: poll tells when to try again. `writable`: channel->writable before that. */
 void kccm_channel_note_congestion(struct kccm_channel *channel, u32 writable);
 
 /* command.c: fops->uring_cmd, and the end of the commands that files_struct `owner` has submitted.

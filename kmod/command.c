@@ -202,7 +202,7 @@ static void free_payload(void *payload, const u8 *small)
 		kvfree(payload);
 }
 
-/* The payload in memory of ours, from kvmalloc() or, if it is small, in `small`, if that is not NULL. */
+/* The payload in memory of ours: in `small`, if that is not NULL, or from kvmalloc(). */
 static int copy_payload(struct io_uring_cmd *cmd, u64 from, u32 length, u8 *small, void **payload)
 {
 	int error;
@@ -260,11 +260,12 @@ static void command_init(struct command *command, struct kccm_channel *channel, 
 }
 
 /*
- * Parks the command and submits its message. io_uring may ask to cancel it from the first line on, and
- * asks again until it has ended; it could not be told of a command that has ended already, so that it
- * comes first. Once the command is in the list, others may end it, by unpark(): its time limit runs from
- * that moment, so that whoever does finds it to be cancelled, and before the message exists. Since a
- * command that can be cancelled has to end through unpark(), so do failures.
+ * Parks the command and submits its message. io_uring may ask to cancel it from the first line on,
+ * and asks again until it has ended; it could not be told of a command that has ended already, so
+ * that it comes first. Once the command is in the list, others may end it, by unpark(): its time
+ * limit runs from that moment, so that whoever does finds it to be cancelled, and before the
+ * message exists. Since a command that can be cancelled has to end through unpark(), so do
+ * failures.
  */
 static int park(struct command *command, struct io_uring_cmd *cmd, unsigned int how,
 		unsigned int issue_flags)

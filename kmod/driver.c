@@ -117,8 +117,8 @@ static void driver_event(void *ctx, struct kccm_peer *peer, enum kccm_event even
 }
 
 /*
- * Once a minute at most for each peer and reason, and for all who are no peers together; and not of many
- * at once, because it is not proven who they are.
+ * Once a minute at most for each peer and reason, and for all who are no peers together; and not of
+ * many at once, because it is not proven who they are.
  */
 static void driver_refused(void *ctx, struct kccm_conn *conn, u16 id, enum kccm_refusal reason,
 			   bool by_peer)

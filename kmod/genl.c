@@ -333,8 +333,7 @@ static int dump_peers(struct sk_buff *skb, struct netlink_callback *cb, u8 comma
 	}
 	mutex_unlock(&home->config);
 	cb->args[0] = id;
-	return skb->len
-		       ?: error; /* what did not fit begins the next message, unless it never fits */
+	return skb->len ?: error; /* what did not fit begins the next message */
 }
 
 static int dump_peer_states(struct sk_buff *skb, struct netlink_callback *cb)
@@ -383,7 +382,7 @@ void kccm_genl_event(const struct kccm_remote *remote, enum kccm_event event)
 
 /* --- the family ------------------------------------------------------------------------------- */
 
-/* Memory for messages is charged to nobody: who may make nodes and peers is not a user's namespace. */
+/* Memory for messages is charged to nobody: no user's namespace may make nodes and peers. */
 static const struct genl_ops ops[] = {
 	{ .cmd = KCCM_CMD_NODE_SET, .doit = set_node, .flags = GENL_ADMIN_PERM },
 	{ .cmd = KCCM_CMD_NODE_DEL, .doit = del_node, .flags = GENL_UNS_ADMIN_PERM },

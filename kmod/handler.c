@@ -51,9 +51,9 @@ int kccm_register_handler(struct net *net, struct kccm_handler *handler)
 EXPORT_SYMBOL_GPL(kccm_register_handler);
 
 /*
- * (1) Nobody finds it any more; who has found it has taken a reference under the same lock. Not under
- * RCU, for whose grace periods the end of a namespace would wait, one for each port. (2) Who has a
- * reference has put it.
+ * (1) Nobody finds it any more; who has found it has taken a reference under the same lock. Not
+ * under RCU, for whose grace periods the end of a namespace would wait, one for each port. (2) Who
+ * has a reference has put it.
  */
 void kccm_unregister_handler(struct net *net, struct kccm_handler *handler)
 {

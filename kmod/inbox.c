@@ -312,8 +312,9 @@ static void grant(struct kccm_remote *remote, unsigned int lane)
 }
 
 /*
- * By a direct handler, for the peer to hear of when all are done, or before too much comes together. Not by
- * one that may wait: it could be for an answer that the peer has no credit to send. Takes the delivery.
+ * By a direct handler, for the peer to hear of when all are done, or before too much comes
+ * together. Not by one that may wait: it could be for an answer that the peer has no credit to
+ * send. Takes the delivery.
  */
 static void note_given_back(struct delivery *delivery)
 {
@@ -375,8 +376,9 @@ static void leave_handler(struct kccm_handler *handler)
 }
 
 /*
- * Hands over what is in the list, in order, as far as we may. A direct handler is kept from one message to
- * the next of its port; one that may wait is looked up each time, so that who unregisters it waits for one.
+ * Hands over what is in the list, in order, as far as we may. A direct handler is kept from one
+ * message to the next of its port; one that may wait is looked up each time, so that who
+ * unregisters it waits for one.
  */
 static void hand_over(struct kccm_inbox *inbox, struct list_head *messages)
 {
@@ -412,7 +414,7 @@ static void take_all(struct kccm_inbox *inbox, struct list_head *messages)
 	spin_unlock(&inbox->lock);
 }
 
-/* Puts back what is not for us; of an inbox that has ended, drops it. False: there is more that is. */
+/* Puts back what is not for us, or drops it if the inbox has ended. False: there is more for us. */
 static bool let_go(struct kccm_inbox *inbox, struct list_head *messages)
 {
 	struct delivery *first;
@@ -434,7 +436,7 @@ static bool let_go(struct kccm_inbox *inbox, struct list_head *messages)
 	return done;
 }
 
-/* By who has made the inbox busy: hands over, and then lets the peer have its answers and credit. */
+/* By who has made the inbox busy: hands over; then the peer gets its answers and credit. */
 static void run(struct kccm_inbox *inbox, bool direct)
 {
 	struct kccm_remote *remote = remote_of(inbox);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What has come from a peer on a lane, in order, and who hands it to the services: one at a time, the
- * inbox's work or, as long as all of it is for direct handlers, the link that has received it. It is
- * bounded by the window: the peer gets its credit back only when a message is given back.
+ * What has come from a peer on a lane, in order, and who hands it to the services: one at a time,
+ * the inbox's work or, as long as all of it is for direct handlers, the link that has received it.
+ * It is bounded by the window: the peer gets its credit back only when a message is given back.
  */
 #ifndef KCCM_KMOD_INBOX_H
 #define KCCM_KMOD_INBOX_H
@@ -25,7 +25,7 @@ enum kccm_inbox_state {
 
 struct kccm_inbox {
 	u8 lane;
-	spinlock_t lock;
+	spinlock_t lock; /* of the next two */
 	struct list_head messages;
 	enum kccm_inbox_state state;
 	unsigned int came, handed_over; /* messages: for who looks at what is waiting */
@@ -47,8 +47,8 @@ void kccm_inbox_init(struct kccm_inbox *inbox, u8 lane);
 /* Takes a copy; -ENOMEM. Under the node's lock. */
 int kccm_inbox_put(struct kccm_remote *remote, const struct kccm_message *message);
 /*
- * Whether the caller has to call kccm_inbox_serve() once it has let go of the node's lock, under which
- * it has put what is in the inbox.
+ * Whether the caller has to call kccm_inbox_serve() once it has let go of the node's lock, under
+ * which it has put what is in the inbox.
  */
 bool kccm_inbox_claim(struct kccm_inbox *inbox);
 /* Hands over what is for direct handlers, up to the first message that is not. */
@@ -60,8 +60,8 @@ void kccm_inbox_end(struct kccm_inbox *inbox);
 
 /*
  * As kccm_reply(), without ever waiting: where that would, the answer is kept until there is room.
- * 0 or -ESTALE; the message is gone. `payload` is from kvmalloc() or NULL, and belongs to it. `more`:
- * as KCCM_MORE.
+ * 0 or -ESTALE; the message is gone. `payload` is from kvmalloc() or NULL, and belongs to it.
+ * `more`: as KCCM_MORE.
  */
 int kccm_reply_later(struct kccm_incoming *incoming, u16 status, void *payload, u32 length,
 		     bool more);

@@ -146,8 +146,8 @@ struct kccm_handler {
 	 */
 	void (*receive)(struct kccm_incoming *message, void *context);
 	/*
-	 * NULL, or called after receive(), in the same way, when for the moment there is nothing more
-	 * for it from that peer and lane: after one message or many.
+	 * NULL, or called after receive(), in the same way, when for the moment there is nothing
+	 * more for it from that peer and lane: after one message or many.
 	 */
 	void (*caught_up)(void *context);
 	void *context;
@@ -177,7 +177,7 @@ void kccm_unregister_handler(struct net *net, struct kccm_handler *handler);
  */
 int kccm_reply(struct kccm_incoming *message, u16 status, const void *payload, u32 length,
 	       unsigned int flags);
-/* Gives a message back; a call is answered with KCCM_STATUS_GIVEN_UP. Does not wait for the peer. */
+/* Gives a message back; a call is answered with KCCM_STATUS_GIVEN_UP. Does not wait. */
 void kccm_release(struct kccm_incoming *message);
 
 /* --- peers ------------------------------------------------------------------------------------ */

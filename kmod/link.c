@@ -386,12 +386,13 @@ static void release_socket(struct kccm_link *link)
  * but only by that socket's callbacks, or by itself. Nobody else writes: who did has reported it,
  * and leaves the link alone before it releases the lock. (2) The callbacks are the socket's own
  * again: none of them finds the link. (3) rx_work has ended; it was queued by callbacks and by
- * itself, and by tx_work before `closing`. tx_work has ended. (4) If it was the session that closed, and if it
- * can be written at once, its last word is. The socket goes. Its lock waits for a callback that was
- * running; there is no linger, so nothing of it stays behind, in the namespace or elsewhere. (5)
- * The session hears that the connection, or the dial, has ended: nothing reads its memory. Out of
- * the list, so that nobody finds the link under the node's lock. (6) Only now may the node's end go
- * on, which waits for the count; the reference keeps the node's memory until our last touch.
+ * itself, and by tx_work before `closing`. tx_work has ended. (4) If it was the session that
+ * closed, and if it can be written at once, its last word is. The socket goes. Its lock waits for a
+ * callback that was running; there is no linger, so nothing of it stays behind, in the namespace or
+ * elsewhere. (5) The session hears that the connection, or the dial, has ended: nothing reads its
+ * memory. Out of the list, so that nobody finds the link under the node's lock. (6) Only now may
+ * the node's end go on, which waits for the count; the reference keeps the node's memory until our
+ * last touch.
  */
 static void close_work(struct work_struct *work)
 {

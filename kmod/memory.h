@@ -14,8 +14,8 @@
 struct kccm_node;
 
 /*
- * What an allocation may do: reclaim what needs no I/O, and then fail. Without __GFP_RETRY_MAYFAIL a
- * small one never does, but tries again for ever, since the OOM killer does nothing for GFP_NOIO.
+ * What an allocation may do: reclaim what needs no I/O, and then fail. Without __GFP_RETRY_MAYFAIL
+ * a small one never does, but tries again for ever, since the OOM killer does nothing for GFP_NOIO.
  */
 #define KCCM_GFP (GFP_NOIO | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 

@@ -74,9 +74,9 @@ struct kccm_node *kccm_node_get(const struct net *net);
 void kccm_node_put(struct kccm_node *node);
 
 void kccm_node_lock(struct kccm_node *node);
-/* Writes what has become ready meanwhile, as far as sockets take it at once, and releases the lock. */
+/* Writes what has become ready, as far as sockets take it at once, and releases the lock. */
 void kccm_node_unlock(struct kccm_node *node);
-/* Leaves that to the next who does; if nobody comes within a tick of the kernel's clock, to tx_work. */
+/* Leaves that to the next who does; to tx_work, if nobody comes within a tick of the clock. */
 void kccm_node_unlock_more(struct kccm_node *node);
 /* Releases the lock for a while, within something that goes on under it. */
 void kccm_node_pause(struct kccm_node *node);

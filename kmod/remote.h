@@ -35,8 +35,7 @@ struct kccm_remote {
 	u32 room[KCCM_LANES];	   /* counts how often a full queue has room again */
 	u32 progress;		   /* counts what may have made room for an answer ... */
 	wait_queue_head_t answers; /* ... which waits here */
-	unsigned int
-		failed_dials; /* dials to be answered: a bit for each lane, and one for knocks */
+	unsigned int failed_dials; /* not told yet: a bit for each lane, and one for knocks */
 	bool logged_up;
 	struct ratelimit_state log; /* of what happens to it */
 	u64 refusal_logged_ns[2][KCCM_REFUSALS];

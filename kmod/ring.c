@@ -206,8 +206,8 @@ __poll_t kccm_ring_poll(const struct kccm_ring *ring)
 }
 
 /*
- * Not remap_vmalloc_range(), which wants memory that is charged to nobody. A child of fork() gets no
- * copy: it would keep the port, and its senders' credit, when the program has long ended.
+ * Not remap_vmalloc_range(), which wants memory that is charged to nobody. A child of fork() gets
+ * no copy: it would keep the port, and its senders' credit, when the program has long ended.
  */
 static int map_pages(struct vm_area_struct *vma, const void *from)
 {

@@ -6,8 +6,8 @@
  *
  * Everything belongs to a network namespace: a namespace has no node or one, sees nothing of the
  * others, and takes its node along when it ends. All commands want CAP_NET_ADMIN in the user
- * namespace that owns it, and NODE_SET and PEER_ADD, which take memory that is charged to nobody, in
- * the initial one; the cluster key can be set and never be read back.
+ * namespace that owns it, and NODE_SET and PEER_ADD, which take memory that is charged to nobody,
+ * in the initial one; the cluster key can be set and never be read back.
  *
  *   NODE_SET   makes this namespace a node of a cluster: NODE, CLUSTER, KEY, ADDRESS, and any of
  *              TOLERANCE_MS, WINDOW_MESSAGES, WINDOW_BYTES, QUEUE_MESSAGES, QUEUE_BYTES and
@@ -110,8 +110,9 @@ enum kccm_attribute {
  *              a port.
  *   SEND       struct kccm_uring_send: a one-way message. The result is 0 once it is queued or,
  *              with KCCM_URING_CONFIRM, once the peer has accepted it; then the time limit holds.
- *   SEND_MANY  struct kccm_uring_send_many: one-way messages, as many SENDs without KCCM_URING_CONFIRM
- *              would do, at a small part of their cost; see below. KCCM_URING_F_SEND_MANY.
+ *   SEND_MANY  struct kccm_uring_send_many: one-way messages, as many SENDs without
+ *              KCCM_URING_CONFIRM would do, at a small part of their cost; see below.
+ *              KCCM_URING_F_SEND_MANY.
  *   CALL       struct kccm_uring_call: the result is the length of the answer, which lies in
  *              `reply`; `status` and `reply_length` are filled in.
  *   REPLY      struct kccm_uring_reply: answers a call that has come through the ring. The result
@@ -129,29 +130,31 @@ enum kccm_attribute {
  * file to that peer and lane are refused, too, with -EAGAIN, until one has KCCM_URING_RESUME
  * besides. Refusals are completed in the order of submission.
  *
- * SEND_MANY takes up to KCCM_URING_MANY_MAX messages, to any nodes, lanes and ports. They are queued in
- * their order, up to the first that cannot be: the result is how many are queued, and if that is not all
- * of them, `error` says why the next one is not, in the words of SEND; -EFAULT and -EINVAL besides, if it
- * is described wrongly. If that is the first one, `error` is the result, too, so that a result above 0 is
- * success, in part. With a result that is negative otherwise, because the arguments or the messages
- * cannot be read, nothing was looked at, and `error` is as it was. What is not queued has not been looked at,
- * either, and is the program's to submit again. With KCCM_URING_ORDERED it counts as refused, every message
- * of it for its own peer and lane, but for the one that `error` is about unless that is -EAGAIN or -ENOMEM:
- * what is behind it in other commands is refused until a message has KCCM_URING_RESUME.
+ * SEND_MANY takes up to KCCM_URING_MANY_MAX messages, to any nodes, lanes and ports. They are
+ * queued in their order, up to the first that cannot be: the result is how many are queued, and if
+ * that is not all of them, `error` says why the next one is not, in the words of SEND; -EFAULT and
+ * -EINVAL besides, if it is described wrongly. If that is the first one, `error` is the result,
+ * too, so that a result above 0 is success, in part. With a result that is negative otherwise,
+ * because the arguments or the messages cannot be read, nothing was looked at, and `error` is as it
+ * was. What is not queued has not been looked at, either, and is the program's to submit again.
+ * With KCCM_URING_ORDERED it counts as refused, every message of it for its own peer and lane, but
+ * for the one that `error` is about unless that is -EAGAIN or -ENOMEM: what is behind it in other
+ * commands is refused until a message has KCCM_URING_RESUME.
  *
  * No command stays in the kernel longer than its time limit, of at most KCCM_URING_TIMEOUT_MAX_MS:
  * before Linux 6.7, a process that ends or calls execve() waits for its commands. Since then they
  * are cancelled at once; so are, on all kernels, those of a process that closes the file. A
  * cancelled command ends with -ECANCELED and as -EREMOTEIO.
  *
- * Payloads, and the messages of a SEND_MANY, are copied when a command is submitted, from any memory, or,
- * with IORING_URING_CMD_FIXED, from a registered buffer. Arguments, and the memory for an answer, belong
- * to the kernel until the completion.
+ * Payloads, and the messages of a SEND_MANY, are copied when a command is submitted, from any
+ * memory, or, with IORING_URING_CMD_FIXED, from a registered buffer. Arguments, and the memory for
+ * an answer, belong to the kernel until the completion.
  *
  * The ring. mmap() of `ring_bytes` at offset KCCM_MMAP_RING, read-only, shows a struct
  * kccm_uring_ring, `entries` descriptors and the arena with the payloads. mmap() of a page at
  * KCCM_MMAP_CONSUMED, writable, has one u32: how many messages the program is done with. A child of
- * fork() does not inherit the mappings. Their memory is charged to the memory cgroup of the program.
+ * fork() does not inherit the mappings. Their memory is charged to the memory cgroup of the
+ * program.
  *
  *   while (consumed != load_acquire(&ring->produced)) {
  *           descriptor = &descriptors[consumed % entries];
@@ -209,8 +212,8 @@ struct kccm_uring_bind {
 #define KCCM_URING_ORDERED (1u << 1)
 #define KCCM_URING_RESUME (1u << 2) /* with ORDERED: again from here on */
 /*
- * More follows in the same submission, and may leave together with this. The last command should not
- * say so: what was held back is written some milliseconds later otherwise.
+ * More follows in the same submission, and may leave together with this. The last command should
+ * not say so: what was held back is written some milliseconds later otherwise.
  */
 #define KCCM_URING_MORE (1u << 3)
 
@@ -231,8 +234,8 @@ struct kccm_uring_send {
 #define KCCM_URING_MANY_BYTES_MAX 65536
 
 struct kccm_uring_send_many {
-	__u64 messages; /* address of as many struct kccm_uring_message as `count` says */
-	__u64 payloads; /* of the memory that all their payloads lie in, in any order, or the same */
+	__u64 messages;	     /* address of as many struct kccm_uring_message as `count` says */
+	__u64 payloads;	     /* the memory that all their payloads lie in, in any order */
 	__u32 payload_bytes; /* of that memory, up to KCCM_URING_MANY_BYTES_MAX */
 	__u32 count;	     /* 1 to KCCM_URING_MANY_MAX */
 	__u32 flags;	     /* KCCM_URING_ORDERED, _MORE */

@@ -23,7 +23,7 @@
 
 #define PORT_ECHO 7
 #define PORT_COUNTER 8
-/* Longer than any machine takes to boot: a call to one that does learns that its outcome is unknown. */
+/* Longer than any machine boots: a call to one that does hears that its outcome is unknown. */
 #define CALL_TIMEOUT_MS 600000
 
 /* What has come from a peer on a lane. Its messages come one after the other: no lock. */

@@ -48,7 +48,7 @@ struct exercise {
 	struct kccm_handler handlers[4];
 	struct notifier_block notifier;
 	struct completion writable[KCCM_LANES];
-	struct mutex lock;
+	struct mutex lock; /* of what is held */
 	wait_queue_head_t more_held;
 	struct kccm_incoming *held[HELD_MAX];
 	unsigned int held_count;

@@ -61,8 +61,7 @@ void kccm_lane_detach(struct kccm_conn *conn, uint64_t now_ns)
 {
 	struct kccm_peer *peer = conn->peer;
 	struct kccm_lane *lane = &peer->lanes[conn->lane];
-	/* A connection that lasted a moment only counts as failed, or two nodes could redial for
-	 * ever. */
+	/* One that lasted a moment only has failed, or two nodes could redial for ever. */
 	bool failed = now_ns - conn->opened_ns < KCCM_BACKOFF_FIRST_MS * KCCM_MS;
 
 	if (conn->in_flight && conn->batch_seq != KCCM_NEVER) {

@@ -277,8 +277,7 @@ void kccm_queue_reap(struct kccm_queue *queue, uint64_t flight)
 		struct kccm_block *block = queue->head;
 
 		if (block == queue->tail) {
-			/* Everything is accepted: start the block anew, unless it is of an odd
-			 * size. */
+			/* Everything is accepted: start the block anew, if it is ordinary. */
 			if (!is_ordinary(block)) {
 				queue->head = NULL;
 				queue->tail = NULL;

@@ -82,8 +82,7 @@ struct kccm_vec {
 };
 
 struct kccm_ops {
-	/* Memory. alloc may return NULL; the session then refuses or drops the connection, never
-	 * data. */
+	/* alloc may return NULL: the session refuses, or drops the connection, never data. */
 	void *(*alloc)(void *ctx, size_t bytes);
 	void (*free)(void *ctx, void *memory, size_t bytes);
 	/* Unpredictable bytes (nonces, session ids, jitter). */
@@ -184,8 +183,7 @@ struct kccm_endpoint_counters {
 
 /* --- the endpoint ------------------------------------------------------------------------- */
 
-/* Returns 0, -EINVAL (a limit out of range, node or incarnation 0) or -ENOMEM. `ops` must outlive
- * it. */
+/* 0, -EINVAL (a limit out of range, node or incarnation 0) or -ENOMEM. `ops` must outlive it. */
 int kccm_endpoint_create(const struct kccm_config *config, const struct kccm_ops *ops, void *ctx,
 			 uint64_t now_ns, struct kccm_endpoint **out);
 

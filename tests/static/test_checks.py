@@ -12,6 +12,8 @@ import sys
 import tempfile
 import unittest
 
+import checkpatch
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 C_LICENCE = "// SPDX-License-Identifier: Apache-2.0\n"
 SESSION_LICENCE = "/* SPDX-License-Identifier: GPL-2.0 OR MIT */\n"
@@ -34,7 +36,7 @@ CLEAN_TREE = {
     ".ci/packages": "# SPDX-License-Identifier: Apache-2.0\nbuild gcc compiles\n",
     "lib/session/types.h": SESSION_LICENCE +
                            "#ifdef __KERNEL__\n#include <linux/types.h>\n#else\n#include <stdint.h>\n#endif\n",
-    "lib/session/sum.c": SESSION_LICENCE + """#include "types.h"
+    "lib/session/sum.c": "// SPDX-License-Identifier: GPL-2.0 OR MIT\n" + """#include "types.h"
 
 int kccm_sum(int a, int b);
 
@@ -234,6 +236,14 @@ class Checks(unittest.TestCase):
         self.write("lib/session/more.c", SESSION_LICENCE)
         self.assert_reports("Kbuild: does not build lib/session/more.c", "kernel_build", "--build",
                             os.path.join(self.root, "build"))
+
+    # --- checkpatch
+    @unittest.skipUnless(glob.glob(checkpatch.SCRIPTS), "no checkpatch.pl")
+    def test_checkpatch_reports_what_is_not_explained(self):
+        arguments = ("--scripts", checkpatch.SCRIPTS)
+        self.assert_clean("checkpatch", *arguments)
+        self.append("lib/session/sum.c", "int f(void)\n{\n\treturn (0);\n}\n")
+        self.assert_reports("lib/session/sum.c:12: RETURN_PARENTHESES", "checkpatch", *arguments)
 
 
 if __name__ == "__main__":
