@@ -7,6 +7,7 @@
  *	kccm-config peer ID ADDRESS PORT
  *	kccm-config peer-del ID
  *	kccm-config show node|peers|queues
+ *	kccm-config COMMAND , COMMAND ...			one after the other
  *
  * Ends with 0, or with 1 and what the kernel said.
  */
@@ -194,30 +195,44 @@ static void show_all(const char* what) {
     fail(what, EINVAL);
 }
 
-int main(int argc, char** argv) {
-  const char* command = argc > 1 ? argv[1] : "";
+/* Whether there is such a command. */
+static bool run(int argc, char** argv) {
+  const char* command = argc > 0 ? argv[0] : "";
   struct nlmsghdr* head;
 
-  open_netlink();
-  if (!strcmp(command, "node") && argc >= 5) {
-    set_node(argc - 2, argv + 2);
-  } else if (!strcmp(command, "node-del") && argc == 2) {
+  if (!strcmp(command, "node") && argc >= 4) {
+    set_node(argc - 1, argv + 1);
+  } else if (!strcmp(command, "node-del") && argc == 1) {
     exchange(begin(KCCM_CMD_NODE_DEL, 0), command, NULL);
-  } else if (!strcmp(command, "peer") && argc == 5) {
+  } else if (!strcmp(command, "peer") && argc == 4) {
     head = begin(KCCM_CMD_PEER_ADD, 0);
-    put_id(head, argv[2]);
-    put_address(head, argv[3], argv[4]);
+    put_id(head, argv[1]);
+    put_address(head, argv[2], argv[3]);
     exchange(head, command, NULL);
-  } else if (!strcmp(command, "peer-del") && argc == 3) {
+  } else if (!strcmp(command, "peer-del") && argc == 2) {
     head = begin(KCCM_CMD_PEER_DEL, 0);
-    put_id(head, argv[2]);
+    put_id(head, argv[1]);
     exchange(head, command, NULL);
-  } else if (!strcmp(command, "show") && argc == 3) {
-    show_all(argv[2]);
+  } else if (!strcmp(command, "show") && argc == 2) {
+    show_all(argv[1]);
   } else {
-    fprintf(stderr, "kccm-config: see kccm_config.c for what it takes\n");
-    return 2;
+    return false;
   }
+  return true;
+}
+
+int main(int argc, char** argv) {
+  int begin = 1, end;
+
+  open_netlink();
+  do {
+    for (end = begin; end < argc && strcmp(argv[end], ",") != 0;) end++;
+    if (!run(end - begin, argv + begin)) {
+      fprintf(stderr, "kccm-config: see kccm_config.c for what it takes\n");
+      return 2;
+    }
+    begin = end + 1;
+  } while (end < argc);
   close(netlink);
   return 0;
 }
