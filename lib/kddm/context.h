@@ -7,11 +7,19 @@
 
 #include <deque>
 #include <utility>
+#include <vector>
 
 #include "lib/kddm/home_map.h"
 #include "lib/kddm/outbox.h"
 
 namespace clustix::kddm {
+
+// A commit that may be watched.
+struct Changed {
+  ObjectKey key = {};
+  Version version = 0;
+  bool removed = false;
+};
 
 struct Context {
   Context(NodeId self_id, size_t hash_buckets, size_t placed_nodes)
@@ -22,6 +30,13 @@ struct Context {
   bool all_settled = false;  // every member has told so in this view
   Outbox out;
   std::deque<Message> loopback;  // to itself: handled before the event is over
+  bool watched = false;          // somebody is to be told of commits of this node
+  std::vector<Changed> changed;  // who is told before the event is over
+
+  // Others may see the value from here on.
+  void NoteChange(const ObjectKey& key, Version version, bool removed) {
+    if (watched) changed.push_back({.key = key, .version = version, .removed = removed});
+  }
 
   // To a node that is not a member it goes nowhere: the view change has dealt with it.
   void Send(NodeId to, Message message) {

@@ -10,7 +10,9 @@ namespace clustix::kddm {
 Engine::Engine(NodeId self, const EngineConfig& config, Store& store)
     : context_(self, config.hash_buckets, config.placed_nodes),
       holder_(context_, store),
-      home_(context_, holder_) {}
+      home_(context_, holder_),
+      watches_(context_),
+      watchers_(context_) {}
 
 void Engine::InstallView(const member::View& view) {
   const HomeMap before = context_.homes;
@@ -36,6 +38,8 @@ void Engine::InstallView(const member::View& view) {
     reports[now.HomeOf(entry.key)]->entries.push_back(entry);
   });
   for (auto& [node, report] : reports) home_.SendReport(node, std::move(report));
+  watchers_.InstallView();
+  watches_.InstallView(before);
   Settle();
   // Messages of this view that came before it did.
   std::deque<std::pair<NodeId, Message>> early = std::exchange(future_, {});
@@ -51,7 +55,8 @@ bool Engine::Counts(NodeId from, const Message& message) const {
   const HomeMap& homes = context_.homes;
   const Epoch since = homes.MemberSince(from);
   if (since == 0 || message.epoch < since) return false;
-  if (message.kind == Kind::kReport || message.kind == Kind::kSettled) return true;
+  // What is not about a bucket.
+  if (message.kind >= Kind::kReport) return true;
   return message.epoch >= homes.HomeSince(homes.BucketOf(message.key));
 }
 
@@ -83,6 +88,16 @@ void Engine::Handle(NodeId from, const Message& message) {
       return home_.OnReport(from, message);
     case Kind::kSettled:
       return home_.OnSettled(from, message);
+    case Kind::kWatch:
+      return watchers_.OnWatch(from, message);
+    case Kind::kUnwatch:
+      return watchers_.OnUnwatch(from, message);
+    case Kind::kChangedAck:
+      return watchers_.OnChangedAck(from);
+    case Kind::kWatchAck:
+      return watches_.OnWatchAck(from, message);
+    case Kind::kChanged:
+      return watches_.OnChanged(from, message);
     default:
       return home_.OnMessage(from, message);
   }
@@ -96,6 +111,7 @@ void Engine::Settle() {
       Handle(context_.self, message);
     }
     if (context_.homes.epoch() != 0) home_.TellWhenSettled();
+    watchers_.Tell();
   } while (!context_.loopback.empty());
 }
 
@@ -125,7 +141,17 @@ void Engine::Cancel(OpId op) {
     context_.out.completions.push_back({.op = op, .status = Status::kCancelled});
     return;
   }
-  holder_.Cancel(op);
+  if (!watches_.Cancel(op)) holder_.Cancel(op);
+  Settle();
+}
+
+void Engine::Watch(OpId watch, const WatchRange& range) {
+  watches_.Start(watch, range);
+  Settle();
+}
+
+void Engine::Unwatch(OpId watch) {
+  watches_.Stop(watch);
   Settle();
 }
 
@@ -144,6 +170,7 @@ void Engine::CutOff() {
     context_.out.completions.push_back({.op = operation.id, .status = Status::kUnavailable});
   }
   unstarted_.clear();
+  watches_.CutOff();
   holder_.CutOff();
 }
 

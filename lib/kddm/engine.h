@@ -21,6 +21,8 @@
 #include "lib/kddm/limits.h"
 #include "lib/kddm/outbox.h"
 #include "lib/kddm/store.h"
+#include "lib/kddm/watch.h"
+#include "lib/kddm/watchers.h"
 #include "lib/member/node_table.h"
 
 namespace clustix::kddm {
@@ -60,7 +62,17 @@ class Engine {
   // The answer to an Outbox::LinkerWork; `data` is of an import, nullptr if there is no such
   // object.
   void LinkerDone(const ObjectKey& key, uint64_t token, bool ok, const Data& data);
-  // The node is not in the cluster any more: all operations end. The engine is of no use after.
+  // Watching. The watch is named like an operation, and begins with a Completion under its id: kOk,
+  // or kNoSpace (this node has kWatchesMax). From then on Outbox::changes has the commits of its
+  // range: of each at least one Change that names the object with that version or a later one, or
+  // one with `any`. It comes after the commit, so who reads when it comes sees that commit or a
+  // later one. `any` says that changes may have been missed (a view change) or were too many to
+  // name.
+  void Watch(OpId watch, const WatchRange& range);
+  // Ends a watch. Nothing comes of it any more, but what the outbox has already.
+  void Unwatch(OpId watch);
+  // The node is not in the cluster any more: all operations and watches end. The engine is of no
+  // use after.
   void CutOff();
 
   Outbox TakeOutbox() { return std::exchange(context_.out, {}); }
@@ -70,6 +82,8 @@ class Engine {
   const HomeMap& homes() const { return context_.homes; }
   const Home& home() const { return home_; }
   const Holder& holder() const { return holder_; }
+  const Watches& watches() const { return watches_; }
+  const Watchers& watchers() const { return watchers_; }
 
  private:
   // Whether the message still counts: not what a node said before it came back, nor what was said
@@ -82,6 +96,8 @@ class Engine {
   Context context_;
   Holder holder_;
   Home home_;
+  Watches watches_;
+  Watchers watchers_;
   std::deque<std::pair<NodeId, Message>> future_;  // of views that are not installed yet
   std::deque<Operation> unstarted_;                // before the first view
 };

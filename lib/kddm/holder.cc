@@ -211,6 +211,7 @@ void Holder::Commit(Copy& copy, Activity& activity, OpId op, const Data& data) {
     ++copy.version;
     copy.content = Content::kData;
     store_.Keep(copy.key, copy.version, data);
+    context_.NoteChange(copy.key, copy.version, false);
     return CompleteWithValue(op, copy);
   }
   if (op != 0) ops_[op] = copy.key;

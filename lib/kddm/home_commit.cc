@@ -280,6 +280,7 @@ void Home::Commit(Slot slot) {
   directory_.ClearSharers(slot);
   if (context_.homes.IsMember(writer)) directory_.AddSharer(slot, writer);
   SetBackups(slot, backers);
+  context_.NoteChange(entry.key, entry.version, false);
   Answer(slot, Status::kOk, Right::kShared);
 }
 
@@ -297,6 +298,7 @@ void Home::CommitRemoval(Slot slot) {
   directory_.ClearSharers(slot);
   if (!entry.removed) tombstones_.push_back(entry.key);
   entry.removed = true;
+  context_.NoteChange(entry.key, entry.version, true);
   Answer(slot, Status::kOk);
   // Until the writer knows, nothing may follow the removal: should the home and whoever wrote next
   // fail, the writer would ask for it again, and the loss of what was written would not show.

@@ -167,6 +167,7 @@ void Home::GiveUpUnproven(Slot slot) {
   if (holder_.Find(entry.key) != nullptr) transaction.leftover.push_back(context_.self);
   entry.backups = {};
   entry.demoted = entry.unsure = false;
+  context_.NoteChange(entry.key, entry.version, entry.content == Content::kAbsent);
   if (transaction.current.want == Want::kRepair) transaction.invalidated = false;
   QueueRepair(slot);
 }

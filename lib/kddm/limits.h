@@ -10,11 +10,14 @@ namespace clustix::kddm {
 
 inline constexpr size_t kObjectBytesMax = 1u << 20;  // and at least one byte
 inline constexpr size_t kHashBuckets = 4096;
-inline constexpr size_t kNodesMax = 1024;    // what the home map is sized for; ids are below it
-inline constexpr size_t kPlacedNodes = 511;  // nodes that objects can be placed at
-inline constexpr size_t kBackupsMax = 2;     // beside the home
-inline constexpr size_t kTombstones = 1024;  // removed objects that a home remembers
-inline constexpr size_t kSmallBytes = 4096;  // data up to here travels on the control lane
+inline constexpr size_t kNodesMax = 1024;       // what the home map is sized for; ids are below it
+inline constexpr size_t kPlacedNodes = 511;     // nodes that objects can be placed at
+inline constexpr size_t kBackupsMax = 2;        // beside the home
+inline constexpr size_t kTombstones = 1024;     // removed objects that a home remembers
+inline constexpr size_t kWatchesMax = 4096;     // of a node
+inline constexpr size_t kWatchObjectsMax = 16;  // told one by one of a watch, while it is not heard
+inline constexpr size_t kChangesMax = 1024;     // in one message
+inline constexpr size_t kSmallBytes = 4096;     // data up to here travels on the control lane
 
 }  // namespace clustix::kddm
 

@@ -40,6 +40,16 @@ const char* KindName(Kind kind) {
       return "report";
     case Kind::kSettled:
       return "settled";
+    case Kind::kWatch:
+      return "watch";
+    case Kind::kUnwatch:
+      return "unwatch";
+    case Kind::kChangedAck:
+      return "changed-ack";
+    case Kind::kWatchAck:
+      return "watch-ack";
+    case Kind::kChanged:
+      return "changed";
   }
   return "?";
 }
@@ -75,6 +85,7 @@ size_t WireBytes(const Message& message) {
     bytes += kWireReportBytes + message.report->entries.size() * kWireEntryBytes;
     bytes += message.report->doubts.size() * kWireDoubtBytes;
   }
+  if (message.changes != nullptr) bytes += message.changes->size() * kWireChangeBytes;
   return bytes;
 }
 

@@ -36,6 +36,14 @@ enum class Kind : uint8_t {
   // Between all.
   kReport,   // what the sender holds in the buckets that the receiver is now home of
   kSettled,  // the sender has as many copies of everything as the sets' policies want
+  // Watching (see watch.h). `request` names the watch. From a node that watches, to one that
+  // commits.
+  kWatch,    // tell me of commits in `key.set`, from `key.object` to `stamp`. Answered by kWatchAck
+  kUnwatch,  // do not any more
+  kChangedAck,  // answers kChanged
+  // And back.
+  kWatchAck,
+  kChanged,  // `changes`; not more than one that is unanswered
 };
 const char* KindName(Kind kind);
 
@@ -111,12 +119,33 @@ struct Report {
   size_t settled_members = 0;
 };
 
+// What a watch covers: the objects from `first` to `last`, both included.
+struct WatchRange {
+  SetId set = 0;
+  ObjectId first = 0, last = 0;
+
+  bool Covers(const ObjectKey& key) const {
+    return key.set == set && first <= key.object && key.object <= last;
+  }
+};
+
+// What a node that watches is told.
+struct Change {
+  OpId watch = 0;
+  bool any = false;      // any object of the range may have changed; the rest says nothing
+  bool removed = false;  // there is no such object any more
+  ObjectId object = 0;
+  Version version = 0;  // that was committed. The higher one is the later
+};
+using Changes = std::vector<Change>;
+
 struct Message {
   Kind kind = Kind::kRead;
   Epoch epoch = 0;  // of the sender's view
   ObjectKey key = {};
   RequestId request = 0;  // of the requester, also in what is said on its behalf
-  Stamp stamp = 0;        // of the home; kReport: the epoch of the view that it is about
+  // Of the home; kReport: the epoch of the view that it is about; kWatch: the last object.
+  Stamp stamp = 0;
   Version version = 0;
   NodeId peer = kNoNode;  // kRecall: who wants it; kInv, kBackup: who is granted it
   Status status = Status::kOk;
@@ -127,6 +156,7 @@ struct Message {
   bool got = false;     // kUnblock, kBackupAck: yes
   Data data = nullptr;  // kReply may come without: the copy that is there is current
   std::shared_ptr<const Report> report = nullptr;
+  std::shared_ptr<const Changes> changes = nullptr;
 };
 
 // Bytes of the message on the wire.

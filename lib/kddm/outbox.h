@@ -50,10 +50,12 @@ struct Outbox {
   std::vector<LinkerWork> linker_works;
   // Holds that ended by force: their puts will fail with kRevoked.
   std::vector<OpId> revoked;
+  // Of watches of this node, in the order in which it was told. See Engine::Watch().
+  Changes changes;
 
   bool empty() const {
     return sendings.empty() && completions.empty() && hold_timers.empty() && linker_works.empty() &&
-           revoked.empty();
+           revoked.empty() && changes.empty();
   }
 };
 

@@ -17,12 +17,16 @@ enum Flag : uint8_t {
   kHasData = 4,
   kHasReport = 8,
   kDetached = 16,
+  kHasChanges = 32,
 };
-constexpr uint8_t kAllFlags = kBlind | kGot | kHasData | kHasReport | kDetached;
+constexpr uint8_t kAllFlags = kBlind | kGot | kHasData | kHasReport | kDetached | kHasChanges;
 
 // Of an entry of a report.
 enum EntryFlag : uint8_t { kGranteeLives = 1, kRemoving = 2 };
 constexpr uint8_t kAllEntryFlags = kGranteeLives | kRemoving;
+
+enum ChangeFlag : uint8_t { kAny = 1, kRemoved = 2 };
+constexpr uint8_t kAllChangeFlags = kAny | kRemoved;
 
 // Plain stores and loads on the machines that we know; right on any.
 template <typename T>
@@ -127,6 +131,36 @@ absl::StatusOr<std::shared_ptr<const Report>> DecodeReport(Bytes bytes) {
   return std::shared_ptr<const Report>(std::move(report));
 }
 
+void EncodeChanges(const Changes& changes, std::byte* at) {
+  for (const Change& change : changes) {
+    Store(at, change.watch);
+    Store(at + 8, change.object);
+    Store(at + 16, change.version);
+    at[24] = static_cast<std::byte>((change.any ? kAny : 0) | (change.removed ? kRemoved : 0));
+    at += kWireChangeBytes;
+  }
+}
+
+absl::StatusOr<std::shared_ptr<const Changes>> DecodeChanges(Bytes bytes) {
+  const size_t count = bytes.size() / kWireChangeBytes;
+  if (count == 0 || count > kChangesMax || bytes.size() % kWireChangeBytes != 0) {
+    return Bad("changes of bytes", bytes.size());
+  }
+  auto changes = std::make_shared<Changes>(count);
+  const std::byte* at = bytes.data();
+  for (Change& change : *changes) {
+    const auto flags = static_cast<uint8_t>(at[24]);
+    if ((flags & ~kAllChangeFlags) != 0) return Bad("a change's flags", flags);
+    change = {.watch = Load<uint64_t>(at),
+              .any = (flags & kAny) != 0,
+              .removed = (flags & kRemoved) != 0,
+              .object = Load<uint64_t>(at + 8),
+              .version = Load<uint64_t>(at + 16)};
+    at += kWireChangeBytes;
+  }
+  return std::shared_ptr<const Changes>(std::move(changes));
+}
+
 // The last mode that a message of this kind may have.
 uint8_t ModeMax(Kind kind) {
   if (kind == Kind::kInv) return static_cast<uint8_t>(InvMode::kDemote);
@@ -138,7 +172,7 @@ absl::Status DecodeEnums(const std::byte* at, Message* message) {
   const auto kind = static_cast<uint8_t>(at[1]), status = static_cast<uint8_t>(at[2]);
   const auto right = static_cast<uint8_t>(at[3]), content = static_cast<uint8_t>(at[4]);
   const auto mode = static_cast<uint8_t>(at[5]);
-  if (kind < static_cast<uint8_t>(Kind::kRead) || kind > static_cast<uint8_t>(Kind::kSettled)) {
+  if (kind < static_cast<uint8_t>(Kind::kRead) || kind > static_cast<uint8_t>(Kind::kChanged)) {
     return Bad("a kind", kind);
   }
   if (status > static_cast<uint8_t>(Status::kUnavailable)) return Bad("a status", status);
@@ -156,7 +190,9 @@ absl::Status DecodeEnums(const std::byte* at, Message* message) {
 // What stands behind the header, or will follow.
 absl::Status DecodeBody(Bytes body, uint8_t flags, size_t announced, Decoded* to) {
   const bool reports = to->message.kind == Kind::kReport || to->message.kind == Kind::kSettled;
-  if (((flags & kHasReport) != 0) != reports || (reports && (flags & kHasData) != 0)) {
+  const bool tells = to->message.kind == Kind::kChanged;
+  if (((flags & kHasReport) != 0) != reports || ((flags & kHasChanges) != 0) != tells ||
+      ((reports || tells) && (flags & kHasData) != 0)) {
     return Bad("a body for this kind, flags", flags);
   }
   const bool detached = (flags & kDetached) != 0;
@@ -168,6 +204,12 @@ absl::Status DecodeBody(Bytes body, uint8_t flags, size_t announced, Decoded* to
     absl::StatusOr<std::shared_ptr<const Report>> report = DecodeReport(body);
     if (!report.ok()) return report.status();
     to->message.report = *std::move(report);
+    return absl::OkStatus();
+  }
+  if (tells) {
+    absl::StatusOr<std::shared_ptr<const Changes>> changes = DecodeChanges(body);
+    if (!changes.ok()) return changes.status();
+    to->message.changes = *std::move(changes);
     return absl::OkStatus();
   }
   if ((flags & kHasData) == 0) {
@@ -188,6 +230,7 @@ void EncodeMessage(const Message& message, std::vector<std::byte>* to) {
   size_t announced = 0;
   if (message.data != nullptr) announced = message.data->size();
   if (message.report != nullptr) announced = ReportBytes(*message.report);
+  if (message.changes != nullptr) announced = message.changes->size() * kWireChangeBytes;
   to->assign(kWireHeaderBytes, std::byte{0});
   std::byte* at = to->data();
   uint8_t flags = 0;
@@ -195,6 +238,7 @@ void EncodeMessage(const Message& message, std::vector<std::byte>* to) {
   if (message.got) flags |= kGot;
   if (message.data != nullptr) flags |= kHasData;
   if (message.report != nullptr) flags |= kHasReport;
+  if (message.changes != nullptr) flags |= kHasChanges;
   if (detached) flags |= kDetached;
   at[0] = std::byte{kWireLayout};
   at[1] = static_cast<std::byte>(message.kind);
@@ -214,6 +258,9 @@ void EncodeMessage(const Message& message, std::vector<std::byte>* to) {
   if (message.report != nullptr) {
     to->resize(kWireHeaderBytes + announced);
     EncodeReport(*message.report, to->data() + kWireHeaderBytes);
+  } else if (message.changes != nullptr) {
+    to->resize(kWireHeaderBytes + announced);
+    EncodeChanges(*message.changes, to->data() + kWireHeaderBytes);
   } else if (announced != 0 && !detached) {
     to->insert(to->end(), message.data->begin(), message.data->end());
   }

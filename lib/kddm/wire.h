@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Messages of the engine as bytes between nodes: a fixed header, little endian, and behind it the
-// object's value or a report.
+// object's value, a report, or changes.
 //
 //    0  u8   layout (kWireLayout)    1  u8   kind        2  u8   status    3  u8   right
 //    4  u8   content                 5  u8   mode        6  u8   flags     7  u8   0
@@ -33,6 +33,7 @@ inline constexpr size_t kWireHeaderBytes = 56;
 inline constexpr size_t kWireReportBytes = 16;  // a report's own header
 inline constexpr size_t kWireEntryBytes = 36;
 inline constexpr size_t kWireDoubtBytes = 4;
+inline constexpr size_t kWireChangeBytes = 25;
 // A value from here on is sent in place, behind its header.
 inline constexpr size_t kDetachedBytesMin = 16 * 1024;
 

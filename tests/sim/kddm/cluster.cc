@@ -103,6 +103,7 @@ void Cluster::Flush(NodeId id) {
   for (const kddm::Completion& completion : out.completions) {
     listener_.OnCompletion(id, completion);
   }
+  for (const kddm::Change& change : out.changes) listener_.OnChange(id, change);
 }
 
 TimeNs Cluster::Delay() {
@@ -261,6 +262,11 @@ bool Cluster::Settled() const {
     if (!node.engine->home().all_settled()) return false;
   }
   return true;
+}
+
+bool Cluster::Quiet() const {
+  return std::all_of(channels_.begin(), channels_.end(),
+                     [](const auto& channel) { return channel.second.queue.empty(); });
 }
 
 std::string Cluster::CheckExclusion(const kddm::ObjectKey& key) const {

@@ -35,6 +35,7 @@ class Cluster {
     virtual ~Listener() = default;
     virtual void OnCompletion(NodeId node, const kddm::Completion& completion) = 0;
     virtual void OnRevoked(NodeId node, kddm::OpId hold) = 0;
+    virtual void OnChange(NodeId node, const kddm::Change& change) = 0;
     // Its engine is gone, and with it whatever had not completed.
     virtual void OnDown(NodeId node) = 0;
     virtual void OnUp(NodeId node) = 0;
@@ -69,6 +70,8 @@ class Cluster {
 
   // Everybody is up, in the last view, and has repaired what had to be repaired.
   bool Settled() const;
+  // No message is under way.
+  bool Quiet() const;
   // In no run of failures, before the copies that the first ones cost had been made again, have as
   // many nodes failed as there were copies of an object of this set.
   bool Lossless(kddm::SetId set) const;

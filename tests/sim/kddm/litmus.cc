@@ -96,6 +96,7 @@ class LitmusRun final : public Cluster::Listener {
   void OnRevoked(NodeId, kddm::OpId) override {}
   void OnDown(NodeId) override {}
   void OnUp(NodeId) override {}
+  void OnChange(NodeId, const kddm::Change&) override {}
   void OnTouched(const kddm::ObjectKey&) override {}
 
  private:

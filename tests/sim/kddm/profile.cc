@@ -55,6 +55,7 @@ Profile::Profile(base::Prng prng) {
   }
   if (prng.Chance(1, 3)) pressure_interval = prng.Between(50, 3000) * kUs;
   if (short_story) calls_per_object = prng.Between(3, kSequentialCallsMax / count);
+  if (prng.Chance(1, 4)) watches_per_node = prng.Between(1, 3);
 }
 
 }  // namespace clustix::sim

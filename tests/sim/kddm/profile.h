@@ -36,6 +36,7 @@ struct Profile {
   TimeNs down_min = 0;         // of a node that failed
   bool one_at_a_time = false;  // the next fault waits until the last one's damage is repaired
   bool joins = false;          // some nodes come late
+  size_t watches_per_node = 0;
 };
 
 }  // namespace clustix::sim

@@ -32,7 +32,11 @@ Value ValueOf(const kddm::Completion& completion) {
 }
 
 Program::Program(const Profile& profile, uint64_t seed, Scheduler& scheduler, Trace& trace)
-    : profile_(profile), prng_(seed), scheduler_(scheduler), trace_(trace) {
+    : profile_(profile),
+      prng_(seed),
+      scheduler_(scheduler),
+      trace_(trace),
+      watching_(profile, base::Prng(~seed), scheduler) {
   for (NodeId node = 1; node <= profile.nodes; ++node) {
     for (size_t i = 0; i < profile.clients_per_node; ++i) {
       Client client;
@@ -49,6 +53,12 @@ void Program::OnUp(NodeId node) {
   for (Client& client : clients_) {
     if (client.node == node) ThinkThenAct(client);
   }
+  watching_.OnUp(node);
+}
+
+void Program::OnChange(NodeId node, const kddm::Change& change) {
+  trace_.Note(node, change.any ? "any changed" : "changed", change.object & 255, change.version);
+  watching_.OnChange(node, change, ++now_);
 }
 
 void Program::ThinkThenAct(Client& client) {
@@ -117,6 +127,7 @@ void Program::Begin(Client& client, Step step, size_t object) {
       operation.hold = !reading_all_ && prng_.Chance(1, 3);
       break;
   }
+  client.began = client.call.invoked;
   client.op = operation.id;
   client.hold = step == Step::kGrab || operation.hold ? operation.id : 0;
   ops_[operation.id] = client.id;
@@ -137,6 +148,7 @@ void Program::GiveUpLater(Client& client) {
 }
 
 void Program::OnCompletion(NodeId node, const kddm::Completion& completion) {
+  if (Watching::Owns(completion.op)) return watching_.OnBegun(completion, ++now_);
   const auto found = ops_.find(completion.op);
   if (found == ops_.end()) return Fail("an operation completed twice, or was never begun");
   Client& client = clients_[found->second];
@@ -175,6 +187,7 @@ void Program::EndHold(Client& client) {
     return;
   }
   client.step = Step::kPut;
+  client.began = ++now_;
   const kddm::OpId op = client.op = next_op_++;
   ops_[op] = client.id;
   ops_.erase(hold);
@@ -192,6 +205,11 @@ void Program::Ended(Client& client, const kddm::Completion& completion) {
   const bool read_first = client.step == Step::kPut;
   const bool done = completion.status == Status::kOk || completion.status == Status::kNotFound ||
                     completion.status == Status::kLost;
+  const bool wrote =
+      client.step == Step::kPut || client.step == Step::kSet || client.step == Step::kRemove;
+  if (wrote && completion.status == Status::kOk) {
+    watching_.OnCommit(profile_.objects[call.object], client.began, completion.version);
+  }
   const bool found_nothing =
       client.step == Step::kFind && completion.status == Status::kNotFound;  // here, that is
   if (done && !read_first && !found_nothing) {
@@ -239,6 +257,7 @@ void Program::OnRevoked(NodeId node, kddm::OpId hold) {
 
 // What had not ended may have happened, as far as it writes.
 void Program::OnDown(NodeId node) {
+  watching_.OnDown(node);
   for (Client& client : clients_) {
     if (client.node != node) continue;
     Call& call = client.call;
@@ -319,6 +338,8 @@ std::string Program::Judge() const {
     const Judgement judgement = JudgeLinearizable(history_[object], may_be_lost);
     if (!judgement.ok) return "object " + std::to_string(object) + " is " + judgement.why;
   }
+  const std::string missed = watching_.Judge();
+  if (!missed.empty()) return missed;
   return profile_.short_story ? JudgeWhole() : "";
 }
 

@@ -14,6 +14,7 @@
 #include "tests/sim/kddm/cluster.h"
 #include "tests/sim/kddm/history.h"
 #include "tests/sim/kddm/profile.h"
+#include "tests/sim/kddm/watching.h"
 
 namespace clustix::sim {
 
@@ -24,7 +25,10 @@ Value ValueOf(const kddm::Completion& completion);
 class Program final : public Cluster::Listener {
  public:
   Program(const Profile& profile, uint64_t seed, Scheduler& scheduler, Trace& trace);
-  void Attach(Cluster& cluster) { cluster_ = &cluster; }
+  void Attach(Cluster& cluster) {
+    cluster_ = &cluster;
+    watching_.Attach(cluster);
+  }
 
   // No new operations from here on; those under way end.
   void Stop() { stopped_ = true; }
@@ -38,6 +42,7 @@ class Program final : public Cluster::Listener {
 
   void OnCompletion(NodeId node, const kddm::Completion& completion) override;
   void OnRevoked(NodeId node, kddm::OpId hold) override;
+  void OnChange(NodeId node, const kddm::Change& change) override;
   void OnDown(NodeId node) override;
   void OnUp(NodeId node) override;
   void OnTouched(const kddm::ObjectKey& key) override;
@@ -63,6 +68,7 @@ class Program final : public Cluster::Listener {
     kddm::OpId hold = 0;  // of a get or a grab
     kddm::Version held = 0;
     bool revoked = false;
+    uint64_t began = 0;  // the operation under way
     uint64_t round = 0;  // tells a timer whether it is still about this operation
     Call call;
   };
@@ -86,6 +92,7 @@ class Program final : public Cluster::Listener {
   Scheduler& scheduler_;
   Trace& trace_;
   Cluster* cluster_ = nullptr;
+  Watching watching_;
   std::deque<Client> clients_;
   std::map<kddm::OpId, uint32_t> ops_;      // under way, or holding
   std::vector<std::vector<Call>> history_;  // by object

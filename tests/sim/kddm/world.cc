@@ -123,7 +123,7 @@ class World {
         all_up = all_up && cluster_.engine(node) != nullptr;
         if (cluster_.engine(node) == nullptr) cluster_.Restart(node);
       }
-      if (all_up && program_.idle() && cluster_.Settled() &&
+      if (all_up && program_.idle() && cluster_.Settled() && cluster_.Quiet() &&
           cluster_.CheckAtRest(profile_.objects).empty()) {
         return program_.violation();
       }

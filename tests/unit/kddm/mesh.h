@@ -73,6 +73,22 @@ class Mesh {
     Collect(node);
     return op;
   }
+  // Watches from `first` to `last`, and delivers all that follows.
+  OpId Watch(NodeId node, const ObjectKey& first, ObjectId last) {
+    const OpId watch = next_op_++;
+    engine(node).Watch(watch, {.set = first.set, .first = first.object, .last = last});
+    Collect(node);
+    Deliver();
+    return watch;
+  }
+  OpId Watch(NodeId node, const ObjectKey& key) { return Watch(node, key, key.object); }
+  void Unwatch(NodeId node, OpId watch) {
+    engine(node).Unwatch(watch);
+    Collect(node);
+    Deliver();
+  }
+  // What nodes were told of their watches since this was asked last.
+  Changes TakeChanges() { return std::exchange(changes_, {}); }
   void Release(NodeId node, OpId hold) {
     engine(node).Release(hold);
     Collect(node);
@@ -232,6 +248,7 @@ class Mesh {
       EXPECT_TRUE(completions_.emplace(completion.op, completion).second)
           << "operation " << completion.op << " ended twice";
     }
+    changes_.insert(changes_.end(), out.changes.begin(), out.changes.end());
   }
 
   const std::map<NodeId, size_t> budgets_;
@@ -240,6 +257,7 @@ class Mesh {
   uint32_t epoch_ = 0;
   std::deque<Queued> queue_;
   std::map<OpId, Completion> completions_;
+  Changes changes_;
   std::vector<std::string> told_;
   OpId next_op_ = 1;
 };

@@ -52,8 +52,20 @@ std::shared_ptr<const Report> RandomReport(base::Prng& prng) {
   return report;
 }
 
+std::shared_ptr<const Changes> RandomChanges(base::Prng& prng) {
+  auto changes = std::make_shared<Changes>(prng.Between(1, prng.Chance(1, 8) ? kChangesMax : 20));
+  for (Change& change : *changes) {
+    change = {.watch = prng.Next(),
+              .any = prng.Chance(1, 2),
+              .removed = prng.Chance(1, 2),
+              .object = prng.Next(),
+              .version = prng.Next()};
+  }
+  return changes;
+}
+
 Message RandomMessage(base::Prng& prng) {
-  Message message{.kind = static_cast<Kind>(1 + prng.Below(16))};
+  Message message{.kind = static_cast<Kind>(1 + prng.Below(21))};
   message.epoch = 1 + static_cast<Epoch>(prng.Below(UINT32_MAX));
   message.key = RandomKey(prng);
   message.request = prng.Next();
@@ -69,6 +81,8 @@ Message RandomMessage(base::Prng& prng) {
   message.got = prng.Chance(1, 2);
   if (message.kind == Kind::kReport || message.kind == Kind::kSettled) {
     message.report = RandomReport(prng);
+  } else if (message.kind == Kind::kChanged) {
+    message.changes = RandomChanges(prng);
   } else if (prng.Chance(1, 2)) {
     const size_t most = prng.Chance(1, 8) ? kObjectBytesMax : 2 * kSmallBytes;
     message.data = RandomData(prng, 1 + prng.Below(most));
@@ -100,6 +114,17 @@ void ExpectSame(const Report& a, const Report& b) {
   }
 }
 
+void ExpectSame(const Changes& a, const Changes& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].watch, b[i].watch);
+    EXPECT_EQ(a[i].any, b[i].any);
+    EXPECT_EQ(a[i].removed, b[i].removed);
+    EXPECT_EQ(a[i].object, b[i].object);
+    EXPECT_EQ(a[i].version, b[i].version);
+  }
+}
+
 void ExpectSame(const Message& a, const Message& b) {
   EXPECT_EQ(a.kind, b.kind);
   EXPECT_EQ(a.epoch, b.epoch);
@@ -120,6 +145,8 @@ void ExpectSame(const Message& a, const Message& b) {
   }
   ASSERT_EQ(a.report == nullptr, b.report == nullptr);
   if (a.report != nullptr) ExpectSame(*a.report, *b.report);
+  ASSERT_EQ(a.changes == nullptr, b.changes == nullptr);
+  if (a.changes != nullptr) ExpectSame(*a.changes, *b.changes);
 }
 
 Message PutOf(size_t bytes) {
@@ -209,6 +236,20 @@ TEST(Wire, Refuses_a_report_without_a_body_and_a_body_without_a_report) {
   Message report{.kind = Kind::kReport, .epoch = 1};
   report.report = std::make_shared<Report>();
   EXPECT_NE(ErrorWith(Encoded(report), 1, static_cast<uint8_t>(Kind::kRead)), "");
+}
+
+TEST(Wire, Refuses_changes_without_a_body_and_more_of_them_than_the_limit) {
+  Message message{.kind = Kind::kChanged, .epoch = 1};
+  EXPECT_FALSE(DecodeMessage(Encoded(message)).ok());
+  auto changes = std::make_shared<Changes>(1);
+  message.changes = changes;
+  EXPECT_TRUE(DecodeMessage(Encoded(message)).ok());
+  EXPECT_EQ(ErrorWith(Encoded(message), kWireHeaderBytes + 24, 4), "a change's flags 4");
+  EXPECT_NE(ErrorWith(Encoded(message), 1, static_cast<uint8_t>(Kind::kRead)), "");
+  changes->resize(kChangesMax);
+  EXPECT_TRUE(DecodeMessage(Encoded(message)).ok());
+  changes->resize(kChangesMax + 1);
+  EXPECT_FALSE(DecodeMessage(Encoded(message)).ok());
 }
 
 TEST(Wire, Refuses_a_report_that_counts_more_than_it_has) {
