@@ -27,6 +27,7 @@
 #include "daemon/bench/run_file.h"
 #include "daemon/bench/runner.h"
 #include "daemon/command/bench_plot.h"
+#include "daemon/command/bench_proc.h"
 #include "daemon/command/bench_soak.h"
 #include "daemon/command/command.h"
 #include "daemon/command/table.h"
@@ -425,6 +426,7 @@ void AddBenchCommand(CLI::App& app, Context& context) {
   bench->require_subcommand(1);
   AddBenchMsgCommand(*bench, context);
   AddBenchPlotCommand(*bench, context);
+  AddBenchProcCommand(*bench, context);
   AddBenchShowCommand(*bench, context);
 }
 
