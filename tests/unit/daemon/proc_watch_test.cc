@@ -96,6 +96,11 @@ class ProcWatchTest : public ::testing::TestWithParam<WatchBy> {
     std::lock_guard lock(mutex_);
     return floods_;
   }
+  std::vector<NodeId> Who() {
+    std::lock_guard lock(mutex_);
+    return who_;
+  }
+  // With the lock, as IsGone().
   bool HasChanged(pid_t pid, const std::string& state) {
     return std::any_of(changed_.begin(), changed_.end(), [&](const proc::ProcessRecord& process) {
       return process.pid == pid && process.stat.find(") " + state) != std::string::npos;
@@ -119,7 +124,7 @@ TEST_P(ProcWatchTest, Tells_of_births_and_exits) {
       IsTold({{[this](const Child& child) { return HasChanged(child.pid(), ""); },
                [](Child& child) { child.End(); }},
               {[this](const Child& child) { return IsGone(child.pid()); }, [](Child&) {}}}));
-  EXPECT_EQ(who_, std::vector<NodeId>{7});
+  EXPECT_EQ(Who(), std::vector<NodeId>{7});
 }
 
 TEST_P(ProcWatchTest, Notices_when_an_exited_process_is_reaped) {
@@ -135,7 +140,7 @@ TEST_P(ProcWatchTest, Notices_when_an_exited_process_is_reaped) {
 
 TEST_P(ProcWatchTest, Says_only_that_much_has_happened_when_it_is_too_much) {
   Begin(7);
-  const int before = floods_;
+  const int before = Floods();
   bool flooded = false;
   for (int round = 0; round < 100 && !flooded; ++round) {
     std::vector<std::unique_ptr<Child>> children;
