@@ -52,7 +52,12 @@ class Result {
     assert(ok());
     return std::move(*std::get_if<T>(&value_));
   }
+  const T& operator*() const& {
+    assert(ok());
+    return *std::get_if<T>(&value_);
+  }
   T* operator->() { return &**this; }
+  const T* operator->() const { return &**this; }
   // Only when not ok().
   const Error& error() const {
     assert(!ok());
