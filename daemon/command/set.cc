@@ -17,6 +17,7 @@
 #include "daemon/command/set_command.h"
 #include "daemon/command/table.h"
 #include "daemon/user_names.h"
+#include "daemon/web/set_json.h"
 
 namespace clustix::command {
 namespace {
@@ -27,54 +28,7 @@ const std::map<std::string, Durability> kDurabilities = {{"volatile", Durability
 const std::map<std::string, Placement> kPlacements = {
     {"hash", Placement::kHash}, {"creator", Placement::kCreator}, {"id-bits", Placement::kIdBits}};
 
-std::string DurabilityName(const SetPolicy& policy) {
-  switch (policy.durability) {
-    case Durability::kVolatile:
-      return "volatile";
-    case Durability::kReplicas2:
-      return "replicas=2";
-    case Durability::kReplicas3:
-      return "replicas=3";
-    case Durability::kLinked:
-      return "linked=" + policy.linker;
-  }
-  return "?";
-}
-
-std::string PlacementName(Placement placement) {
-  for (const auto& [name, value] : kPlacements) {
-    if (value == placement) return name;
-  }
-  return "?";
-}
-
-std::string ModeName(uint16_t mode) { return absl::StrFormat("%04o", mode); }
-
-nlohmann::ordered_json ToJson(const SetInfo& set) {
-  nlohmann::ordered_json counters = nlohmann::ordered_json::object();
-  for (const auto& [name, value] : set.counters) counters[name] = value;
-  return {{"name", set.name},
-          {"set", set.id},
-          {"policy", DurabilityName(set.policy)},
-          {"placement", PlacementName(set.policy.placement)},
-          {"mode", ModeName(set.policy.mode)},
-          {"quota_bytes", set.policy.quota_bytes},
-          {"uid", set.uid},
-          {"gid", set.gid},
-          {"creator", set.creator},
-          {"objects", set.objects},
-          {"readable", set.readable},
-          {"homed", set.homed},
-          {"bytes", set.bytes},
-          {"clients", set.clients},
-          {"counters", counters}};
-}
-
-void PrintJson(const nlohmann::ordered_json& json) {
-  // What is no UTF-8 was never a name: it is shown as what it is not.
-  constexpr auto kReplace = nlohmann::ordered_json::error_handler_t::replace;
-  std::printf("%s\n", json.dump(2, ' ', false, kReplace).c_str());
-}
+void PrintJson(const nlohmann::ordered_json& json) { std::fputs(web::Print(json).c_str(), stdout); }
 
 // --- ls and stat -----------------------------------------------------------------------------
 
@@ -86,9 +40,7 @@ int RunList(const Context& context, const std::string& prefix, bool as_json) {
   std::sort(sets->begin(), sets->end(),
             [](const SetInfo& a, const SetInfo& b) { return a.name < b.name; });
   if (as_json) {
-    nlohmann::ordered_json list = nlohmann::ordered_json::array();
-    for (const SetInfo& set : *sets) list.push_back(ToJson(set));
-    PrintJson(list);
+    PrintJson(web::SetsToJson(*sets));
     return kExitOk;
   }
   constexpr auto kRight = Table::Align::kRight;
@@ -101,7 +53,7 @@ int RunList(const Context& context, const std::string& prefix, bool as_json) {
                {"BYTES HERE", kRight},
                {"CLIENTS", kRight}});
   for (const SetInfo& set : *sets) {
-    table.Add({set.name, DurabilityName(set.policy), ModeName(set.policy.mode),
+    table.Add({set.name, web::DurabilityText(set.policy), web::ModeText(set.policy.mode),
                daemon::UserName(set.uid), std::to_string(set.objects), std::to_string(set.homed),
                FormatBytes(set.bytes), std::to_string(set.clients)});
   }
@@ -115,16 +67,16 @@ int RunStat(const Context& context, const std::string& name, bool as_json) {
   Result<SetInfo> set = client->StatSet(name);
   if (!set) return FailOnSet(*client, name, set.error());
   if (as_json) {
-    PrintJson(ToJson(*set));
+    PrintJson(web::SetToJson(*set));
     return kExitOk;
   }
   const SetPolicy& policy = set->policy;
   Table table({{"SET"}, {set->name}});
   table.Add({"id", std::to_string(set->id)});
-  table.Add({"policy", DurabilityName(policy)});
-  table.Add({"placement", PlacementName(policy.placement)});
+  table.Add({"policy", web::DurabilityText(policy)});
+  table.Add({"placement", web::PlacementText(policy.placement)});
   table.Add({"owner", absl::StrCat(daemon::UserName(set->uid), ":", daemon::GroupName(set->gid),
-                                   ", mode ", ModeName(policy.mode))});
+                                   ", mode ", web::ModeText(policy.mode))});
   table.Add({"made on node", std::to_string(set->creator)});
   table.Add({"quota per node",
              policy.quota_bytes == 0 ? "the node's limit" : FormatBytes(policy.quota_bytes)});

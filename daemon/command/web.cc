@@ -70,8 +70,11 @@ void AddWebCommand(CLI::App& app, Context& context) {
   CLI::App* command =
       app.add_subcommand("web", "Serve a page that shows the cluster, and metrics for Prometheus");
   command->footer(
-      "Paths: / the page; /metrics; /api/nodes, /api/processes and /api/status, what the commands\n"
-      "nodes, ps and status print with --json. Runs until it is ended; any user may run it.\n"
+      "Paths: / the page; /metrics; /api/nodes, /api/processes, /api/sets and /api/status, what "
+      "the\n"
+      "commands nodes, ps, set ls and status print with --json. Runs until it is ended; any user "
+      "may\n"
+      "run it.\n"
       "Examples:\n"
       "  clustix web\n"
       "  clustix web --listen 127.0.0.1:8080 &\n"

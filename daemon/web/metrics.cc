@@ -143,9 +143,24 @@ void WritePeers(Writer& writer, const std::vector<client::PeerStatus>& peers) {
   }
 }
 
+void WriteSets(Writer& writer, const std::vector<SetInfo>& sets) {
+  const auto each = [&](const char* name, const char* help, auto figure) {
+    writer.Family(name, "gauge", help);
+    for (const SetInfo& set : sets) writer.Sample({{"set", set.name}}, set.*figure);
+  };
+  each("clustix_set_objects", "Objects of the set that this node holds.", &SetInfo::objects);
+  each("clustix_set_readable_objects", "Of these, in reach without asking other nodes.",
+       &SetInfo::readable);
+  each("clustix_set_home_objects", "Objects of the set that this node keeps track of.",
+       &SetInfo::homed);
+  each("clustix_set_bytes", "Values of the set that this node holds.", &SetInfo::bytes);
+  each("clustix_set_clients", "Programs on this node that have the set open.", &SetInfo::clients);
+}
+
 }  // namespace
 
-std::string MetricsText(const client::Status& status, const std::vector<proc::NodeSummary>& nodes) {
+std::string MetricsText(const client::Status& status, const std::vector<proc::NodeSummary>& nodes,
+                        const std::vector<SetInfo>& sets) {
   Writer writer;
   writer.Family("clustix_info", "gauge", "The daemon that was asked.");
   writer.Sample({{"version", status.version},
@@ -157,6 +172,7 @@ std::string MetricsText(const client::Status& status, const std::vector<proc::No
   writer.Sample({}, static_cast<double>(status.uptime_ms) / 1000);
   WriteNodes(writer, nodes);
   WritePeers(writer, status.peers);
+  WriteSets(writer, sets);
   const GroupedCounters grouped = Group(status.counters);
   writer.Reasons("clustix_refused_connections_total", "Connections that this node refused.",
                  grouped.refused);

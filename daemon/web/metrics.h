@@ -7,14 +7,16 @@
 #include <string>
 #include <vector>
 
+#include "clustix/sets.h"
 #include "lib/client/client.h"
 #include "lib/proc/snapshot.h"
 
 namespace clustix::web {
 
-// What one daemon says of itself, its peers and all nodes. Names begin with clustix_; figures of a
-// node that was never heard are left out.
-std::string MetricsText(const client::Status& status, const std::vector<proc::NodeSummary>& nodes);
+// What one daemon says of itself, its peers, all nodes, and what its node has of the sets. Names
+// begin with clustix_; figures of a node that was never heard are left out.
+std::string MetricsText(const client::Status& status, const std::vector<proc::NodeSummary>& nodes,
+                        const std::vector<SetInfo>& sets);
 
 }  // namespace clustix::web
 

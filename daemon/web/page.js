@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Asks the server what `clustix nodes`, `ps` and `status` say with --json, and shows it. Percentages
+// Asks the server what `clustix nodes`, `ps`, `status` and `set ls` say with --json, and shows it. Percentages
 // and rates are of the time between two answers. All text is set as text, never as HTML.
 "use strict";
 
@@ -124,6 +124,33 @@ function showStatus(status) {
   byId("peers").tBodies[0].replaceChildren(...rows);
 }
 
+// --- sets
+
+function showSets(sets) {
+  sets.sort((a, b) => b.bytes - a.bytes || (a.name < b.name ? -1 : 1));
+  const rows = sets.slice(0, ROWS_MAX).map((set) => {
+    const row = element("tr");
+    row.append(element("td", "", set.name), element("td", "", set.policy), element("td", "", set.mode),
+               element("td", "number", set.objects), element("td", "number", set.homed),
+               element("td", "number", bytes(set.bytes)), element("td", "number", set.clients));
+    return row;
+  });
+  byId("sets").tBodies[0].replaceChildren(...rows);
+  byId("sets").hidden = sets.length === 0;
+  byId("sets-shown").textContent = sets.length === 0 ? "none"
+    : rows.length < sets.length ? `the largest ${rows.length} of ${sets.length}` : "";
+}
+
+// A daemon may be without object sets, and still have all the rest.
+async function refreshSets() {
+  try {
+    showSets(await ask("/api/sets"));
+  } catch (error) {
+    byId("sets").hidden = true;
+    byId("sets-shown").textContent = error.message;
+  }
+}
+
 // --- processes
 
 function takeProcesses(processes) {
@@ -182,7 +209,7 @@ function showProcesses() {
 async function refresh() {
   try {
     const [nodes, status, processes] =
-      await Promise.all([ask("/api/nodes"), ask("/api/status"), ask("/api/processes")]);
+      await Promise.all([ask("/api/nodes"), ask("/api/status"), ask("/api/processes"), refreshSets()]);
     showNodes(nodes);
     showStatus(status);
     takeProcesses(processes);

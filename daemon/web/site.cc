@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "daemon/web/assets.h"
 #include "daemon/web/cluster_json.h"
 #include "daemon/web/metrics.h"
+#include "daemon/web/set_json.h"
 #include "lib/base/status.h"
 #include "lib/procview/ps.h"
 
@@ -54,27 +56,6 @@ bool IsOurs(const std::string& host) {
          (!name.empty() && name == OwnName());
 }
 
-absl::StatusOr<Answer> Processes(client::Client& daemon) {
-  ASSIGN_OR_RETURN(const proc::ClusterSnapshot cluster, daemon.GetSnapshot());
-  procview::PsOptions options;
-  options.user_name = daemon::UserName;
-  options.group_name = daemon::GroupName;
-  options.now_s = time(nullptr);
-  ASSIGN_OR_RETURN(std::string text, procview::RenderPsJson(cluster, options));
-  return Answer{.type = kJson, .body = std::move(text)};
-}
-
-absl::StatusOr<Answer> Nodes(client::Client& daemon) {
-  ASSIGN_OR_RETURN(const std::vector<proc::NodeSummary> nodes, daemon.GetNodes());
-  return Answer{.type = kJson, .body = Print(NodesToJson(nodes))};
-}
-
-absl::StatusOr<Answer> Metrics(client::Client& daemon) {
-  ASSIGN_OR_RETURN(const client::Status status, daemon.GetStatus());
-  ASSIGN_OR_RETURN(const std::vector<proc::NodeSummary> nodes, daemon.GetNodes());
-  return Answer{.type = kMetrics, .body = MetricsText(status, nodes)};
-}
-
 }  // namespace
 
 absl::StatusOr<client::Client*> Site::Daemon() {
@@ -85,22 +66,70 @@ absl::StatusOr<client::Client*> Site::Daemon() {
   return &*client_;
 }
 
+Result<std::vector<SetInfo>> Site::Sets() {
+  if (!sets_ || !sets_->alive()) {
+    Result<clustix::Client> session = clustix::Client::Connect({.socket = socket_});
+    if (!session) return session.error();
+    sets_ = *std::move(session);
+  }
+  Result<std::vector<SetInfo>> sets = sets_->ListSets();
+  if (!sets) {
+    sets_.reset();
+  } else {
+    std::sort(sets->begin(), sets->end(),
+              [](const SetInfo& a, const SetInfo& b) { return a.name < b.name; });
+  }
+  return sets;
+}
+
+absl::StatusOr<Answer> Site::AnswerNodes(client::Client& daemon) {
+  ASSIGN_OR_RETURN(const std::vector<proc::NodeSummary> nodes, daemon.GetNodes());
+  return Answer{.type = kJson, .body = Print(NodesToJson(nodes))};
+}
+
+absl::StatusOr<Answer> Site::AnswerProcesses(client::Client& daemon) {
+  ASSIGN_OR_RETURN(const proc::ClusterSnapshot cluster, daemon.GetSnapshot());
+  procview::PsOptions options;
+  options.user_name = daemon::UserName;
+  options.group_name = daemon::GroupName;
+  options.now_s = time(nullptr);
+  ASSIGN_OR_RETURN(std::string text, procview::RenderPsJson(cluster, options));
+  return Answer{.type = kJson, .body = std::move(text)};
+}
+
+absl::StatusOr<Answer> Site::AnswerStatus(client::Client& daemon) {
+  ASSIGN_OR_RETURN(const client::Status status, daemon.GetStatus());
+  return Answer{.type = kJson, .body = Print(StatusToJson(status, socket_))};
+}
+
+absl::StatusOr<Answer> Site::AnswerSets(client::Client&) {
+  const Result<std::vector<SetInfo>> sets = Sets();
+  if (!sets) return absl::UnavailableError(sets.error().message);
+  return Answer{.type = kJson, .body = Print(SetsToJson(*sets))};
+}
+
+absl::StatusOr<Answer> Site::AnswerMetrics(client::Client& daemon) {
+  ASSIGN_OR_RETURN(const client::Status status, daemon.GetStatus());
+  ASSIGN_OR_RETURN(const std::vector<proc::NodeSummary> nodes, daemon.GetNodes());
+  // Without those of the sets, rather than not at all.
+  const Result<std::vector<SetInfo>> sets = Sets();
+  return Answer{.type = kMetrics,
+                .body = MetricsText(status, nodes, sets ? *sets : std::vector<SetInfo>())};
+}
+
 std::optional<absl::StatusOr<Answer>> Site::Ask(const std::string& path) {
-  using Question = absl::StatusOr<Answer> (*)(client::Client&);
+  using Question = absl::StatusOr<Answer> (Site::*)(client::Client&);
   static const std::map<std::string, Question> kQuestions = {
-      {"/api/nodes", Nodes}, {"/api/processes", Processes}, {"/metrics", Metrics}};
+      {"/api/nodes", &Site::AnswerNodes},
+      {"/api/processes", &Site::AnswerProcesses},
+      {"/api/sets", &Site::AnswerSets},
+      {"/api/status", &Site::AnswerStatus},
+      {"/metrics", &Site::AnswerMetrics}};
   const auto question = kQuestions.find(path);
-  if (question == kQuestions.end() && path != "/api/status") return std::nullopt;
+  if (question == kQuestions.end()) return std::nullopt;
   absl::StatusOr<client::Client*> daemon = Daemon();
   if (!daemon.ok()) return daemon.status();
-  absl::StatusOr<Answer> answer;
-  if (question != kQuestions.end()) {
-    answer = question->second(**daemon);
-  } else if (absl::StatusOr<client::Status> status = (*daemon)->GetStatus(); status.ok()) {
-    answer = Answer{.type = kJson, .body = Print(StatusToJson(*status, socket_))};
-  } else {
-    answer = status.status();
-  }
+  absl::StatusOr<Answer> answer = (this->*question->second)(**daemon);
   if (!answer.ok()) client_.reset();  // of no more use after an error
   return answer;
 }

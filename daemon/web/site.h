@@ -10,8 +10,10 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "clustix/sets.h"
 #include "lib/client/client.h"
 
 namespace clustix::web {
@@ -44,12 +46,20 @@ class Site {
   };
 
   absl::StatusOr<client::Client*> Daemon();
+  // What the daemon at socket_ has of the sets, by name.
+  Result<std::vector<SetInfo>> Sets();
+  absl::StatusOr<Answer> AnswerNodes(client::Client& daemon);
+  absl::StatusOr<Answer> AnswerProcesses(client::Client& daemon);
+  absl::StatusOr<Answer> AnswerSets(client::Client& daemon);
+  absl::StatusOr<Answer> AnswerStatus(client::Client& daemon);
+  absl::StatusOr<Answer> AnswerMetrics(client::Client& daemon);
   // What `path` says now; nullopt: there is no such path.
   std::optional<absl::StatusOr<Answer>> Ask(const std::string& path);
 
   const FindSocket find_socket_;
   std::string socket_;
   std::optional<client::Client> client_;
+  std::optional<clustix::Client> sets_;
   std::map<std::string, Kept> kept_;  // by path
 };
 

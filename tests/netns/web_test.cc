@@ -31,6 +31,9 @@ class Web : public ClusterTest {
     ClusterTest::SetUp();
     if (IsSkipped()) return;
     ASSERT_SUCCESS(Up());
+    ASSERT_SUCCESS(Clustix({"--socket", layout().Socket(1), "set", "create", "web/shown"}));
+    ASSERT_SUCCESS(
+        Clustix({"--socket", layout().Socket(1), "set", "put", "web/shown", "1", "hello"}));
     server_.emplace(std::vector<std::string>{std::string(CLUSTIX_BIN_DIR) + "/clustix", "--socket",
                                              layout().Socket(1), "web", "--listen",
                                              absl::StrCat("127.0.0.1:", port_)});
@@ -69,8 +72,13 @@ TEST_F(Web, Says_what_the_commands_say) {
   bool on_node_3 = false;
   for (const json& process : processes) on_node_3 |= process["node"] == 3;
   EXPECT_TRUE(on_node_3);
+  const json sets = Get("/api/sets");
+  ASSERT_EQ(sets.size(), 1u);
+  EXPECT_EQ(sets[0]["name"], "web/shown");
+  EXPECT_EQ(sets[0]["policy"], "replicas=2");
   const HttpAnswer metrics = HttpGet(port_, "/metrics");
   EXPECT_EQ(metrics.status, 200);
+  EXPECT_TRUE(absl::StrContains(metrics.body, "\nclustix_set_objects{set=\"web/shown\"} "));
   EXPECT_TRUE(absl::StrContains(metrics.body, "\nclustix_node_up{node=\"3\",name=\"node3\"} 1\n"));
 }
 
@@ -100,7 +108,7 @@ TEST_F(Web, Page_shows_the_nodes_and_processes_in_a_browser) {
   EXPECT_TRUE(cluster::RemoveTree(profile).ok());
   ASSERT_SUCCESS(page);
   for (const char* text : {"3 of 3 nodes up", "2 node2<span class=\"state\">up</span>",
-                           "sleep infinity", "<td>node3</td>"}) {
+                           "<td>web/shown</td>", "sleep infinity", "<td>node3</td>"}) {
     EXPECT_TRUE(absl::StrContains(page.output, text)) << text << "\n" << page.output;
   }
   EXPECT_FALSE(absl::StrContains(page.output, "no answer")) << page.output;

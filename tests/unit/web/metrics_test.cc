@@ -52,8 +52,28 @@ std::vector<proc::NodeSummary> SampleNodes() {
   return nodes;
 }
 
+std::vector<SetInfo> SampleSets() {
+  SetInfo set;
+  set.name = "shop/carts";
+  set.objects = 7;
+  set.readable = 6;
+  set.homed = 5;
+  set.bytes = 4096;
+  set.clients = 2;
+  return {set};
+}
+
+TEST(Metrics, Say_what_the_node_has_of_each_set) {
+  const std::string text = MetricsText(SampleStatus(), SampleNodes(), SampleSets());
+  EXPECT_THAT(text, HasSubstr("clustix_set_objects{set=\"shop/carts\"} 7\n"));
+  EXPECT_THAT(text, HasSubstr("clustix_set_readable_objects{set=\"shop/carts\"} 6\n"));
+  EXPECT_THAT(text, HasSubstr("clustix_set_home_objects{set=\"shop/carts\"} 5\n"));
+  EXPECT_THAT(text, HasSubstr("clustix_set_bytes{set=\"shop/carts\"} 4096\n"));
+  EXPECT_THAT(text, HasSubstr("clustix_set_clients{set=\"shop/carts\"} 2\n"));
+}
+
 TEST(Metrics, Say_what_the_nodes_peers_and_counters_say) {
-  const std::string text = MetricsText(SampleStatus(), SampleNodes());
+  const std::string text = MetricsText(SampleStatus(), SampleNodes(), SampleSets());
   EXPECT_THAT(text, HasSubstr("clustix_info{version=\"1.2\",cluster=\"a\\\"b\\\\c\\nd\",node=\"1\","
                               "transport=\"user-space\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("clustix_daemon_uptime_seconds 1.5\n"));
@@ -68,7 +88,7 @@ TEST(Metrics, Say_what_the_nodes_peers_and_counters_say) {
 }
 
 TEST(Metrics, Leave_out_the_figures_of_a_node_that_was_never_heard) {
-  const std::string text = MetricsText(SampleStatus(), SampleNodes());
+  const std::string text = MetricsText(SampleStatus(), SampleNodes(), SampleSets());
   EXPECT_THAT(text, HasSubstr("clustix_node_up{node=\"9\",name=\"silent\"} 0\n"));
   EXPECT_THAT(text, Not(HasSubstr("clustix_node_processes{node=\"9\"")));
   EXPECT_THAT(text, Not(HasSubstr("clustix_node_age_seconds{node=\"9\"")));
@@ -76,7 +96,7 @@ TEST(Metrics, Leave_out_the_figures_of_a_node_that_was_never_heard) {
 
 // The rules of the format: each family is declared once, before its samples.
 TEST(Metrics, Are_well_formed) {
-  std::istringstream lines(MetricsText(SampleStatus(), SampleNodes()));
+  std::istringstream lines(MetricsText(SampleStatus(), SampleNodes(), SampleSets()));
   const std::regex declaration(R"(# (HELP|TYPE) (clustix_[a-z0-9_]+) .+)");
   const std::regex sample(
       R"((clustix_[a-z0-9_]+)(\{[a-z]+="([^"\\]|\\.)*"(,[a-z]+="([^"\\]|\\.)*")*\})? [0-9.e+-]+)");
@@ -101,7 +121,7 @@ TEST(Metrics, Have_all_that_the_dashboard_of_grafana_asks_for) {
   std::ifstream file(CLUSTIX_GRAFANA_DASHBOARD);
   const nlohmann::json dashboard = nlohmann::json::parse(file, nullptr, false);
   ASSERT_TRUE(dashboard.is_object());
-  const std::string text = MetricsText(SampleStatus(), SampleNodes());
+  const std::string text = MetricsText(SampleStatus(), SampleNodes(), SampleSets());
   const std::regex name("clustix_[a-z0-9_]+");
   size_t found = 0;
   for (const nlohmann::json& panel : dashboard["panels"]) {
