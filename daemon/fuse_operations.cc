@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Three rules make tools believe that this is /proc:
-//  1. Nothing is cached by the kernel: processes come and go, so the timeouts of names and
-//  attributes
-//     are 0, except for the names inside a process, which are looked up through it anyway.
+//  1. What comes and goes is not cached by the kernel: the timeout of attributes is 0, and that of
+//     names too, but where a name stands for the same thing forever: that of a process and those
+//     inside it. Whether the process is there is asked by whatever is done with the name.
 //  2. Sizes are 0 and reads go past the page cache (direct_io), or an empty file would be read.
 //  3. A file's text is taken when it is opened, and again when it is read from its beginning again;
 //     a directory's names when it is opened. So small reads see one moment, and a tool that keeps
@@ -51,15 +51,19 @@ struct stat StatOf(const ProcTree::Attributes& attributes) {
 
 void Lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
   const ProcTree::Attributes found = Tree(req)->Lookup(parent, name, AskerOf(req));
+  fuse_entry_param entry = {};
+  if (found.error == ENOENT && found.never) {  // inode 0: the kernel keeps that there is none
+    entry.entry_timeout = kForeverSeconds;
+    fuse_reply_entry(req, &entry);
+    return;
+  }
   if (found.error != 0) {
     fuse_reply_err(req, found.error);
     return;
   }
-  fuse_entry_param entry = {};
   entry.ino = found.inode;
   entry.attr = StatOf(found);
-  const ProcInode inode = ProcInode::Decode(found.inode);
-  entry.entry_timeout = inode.IsProcess() && inode.entry != kItself ? kForeverSeconds : 0;
+  entry.entry_timeout = ProcInode::Decode(found.inode).IsProcess() ? kForeverSeconds : 0;
   fuse_reply_entry(req, &entry);
 }
 

@@ -38,6 +38,9 @@ std::vector<std::byte> SnapshotRequest(int32_t after_pid, milliseconds max_age,
   return proto::WriteMessage(message);
 }
 
+// Collecting takes a node at most this part of its time.
+constexpr int kCollectingShare = 4;
+
 // What the caller of read(2) is told when a peer did not answer a call.
 int ErrnoOf(Outcome outcome, uint16_t status) {
   switch (outcome) {
@@ -84,6 +87,11 @@ procview::FileResult DecodeFile(Reader from) {
 
 }  // namespace
 
+milliseconds RefreshInterval(steady_clock::duration took, const ProcServiceOptions& options) {
+  const auto wanted = std::chrono::ceil<milliseconds>(kCollectingShare * took);
+  return std::clamp(wanted, options.refresh, std::max(options.refresh, options.refresh_max));
+}
+
 ProcService::ProcService(io::Loop& loop, Messenger& messenger, const member::NodeTable& nodes,
                          LocalProc& local, const procview::ProcReader& reader,
                          ProcServiceOptions options)
@@ -99,6 +107,7 @@ ProcService::ProcService(io::Loop& loop, Messenger& messenger, const member::Nod
     source.node = entry.node;
     source.self = entry.self;
     source.state = entry.state;
+    source.interval = options.refresh;
     sources_.push_back(std::move(source));
   }
   messenger.Handle(msg::kPortProcChanges, [this](const Incoming& news) { OnChanges(news); });
@@ -162,6 +171,14 @@ ProcService::Source* ProcService::FindSource(NodeId node) {
 // --- snapshots ----------------------------------------------------------------------------------
 
 std::shared_ptr<const proc::ClusterSnapshot> ProcService::Snapshot() {
+  return Await(Patience::kFresh);
+}
+
+std::shared_ptr<const proc::ClusterSnapshot> ProcService::Recent() {
+  return Await(Patience::kRecent);
+}
+
+std::shared_ptr<const proc::ClusterSnapshot> ProcService::Await(Patience patience) {
   const TimePoint entered = steady_clock::now();
   std::vector<size_t> due;
   {
@@ -171,7 +188,7 @@ std::shared_ptr<const proc::ClusterSnapshot> ProcService::Snapshot() {
   for (size_t source : due) StartRefresh(source, entered);
 
   base::MutexLock lock(mutex_);
-  while (MustWait()) {
+  while (MustWait(patience, entered)) {
     if (changed_.wait_until(mutex_, entered + options_.deadline) == std::cv_status::timeout) {
       GiveUpWaiting(entered);
       break;
@@ -184,8 +201,12 @@ void ProcService::Outdate() {
   const TimePoint now = steady_clock::now();
   base::MutexLock lock(mutex_);
   for (Source& source : sources_) {
-    if (source.in_flight || now - source.asked < options_.shared_age) continue;
+    if (source.in_flight || now - source.asked < options_.shared_age) {
+      source.demanded = source.asked;  // the answer to that will do
+      continue;
+    }
     source.asked = TimePoint();
+    source.demanded = now;
     built_ = nullptr;
   }
 }
@@ -196,7 +217,7 @@ std::vector<size_t> ProcService::BeginRefresh(TimePoint now) {
   for (size_t i = 0; i < sources_.size(); ++i) {
     Source& source = sources_[i];
     if (source.in_flight || !source.Reachable()) continue;
-    if (!source.due && now - source.asked < options_.refresh) continue;
+    if (!source.due && now - source.asked < source.interval) continue;
     source.in_flight = true;
     source.due = false;
     source.asked = now;
@@ -230,10 +251,15 @@ void ProcService::StartRefresh(size_t index, TimePoint now) {
   });
 }
 
-bool ProcService::MustWait() const {
+bool ProcService::MustWait(Patience patience, TimePoint now) const {
   if (stopped_) return false;
-  return std::any_of(sources_.begin(), sources_.end(),
-                     [](const Source& source) { return source.in_flight && source.Expected(); });
+  return std::any_of(sources_.begin(), sources_.end(), [patience, now](const Source& source) {
+    if (!source.in_flight || !source.Expected()) return false;
+    const bool recent = source.snapshot != nullptr && !source.outdated &&
+                        source.answered >= source.demanded &&
+                        now - source.answered < 2 * source.interval;
+    return patience == Patience::kFresh || !recent;
+  });
 }
 
 void ProcService::GiveUpWaiting(TimePoint asked_before) {
@@ -281,6 +307,10 @@ void ProcService::Finish(size_t index, TimePoint taken,
       source.responsive = snapshot != nullptr;
     }
     if (snapshot != nullptr) {
+      source.answered = source.asked;
+      if (source.asked != TimePoint()) {  // else it came up anew meanwhile
+        source.interval = RefreshInterval(steady_clock::now() - source.asked, options_);
+      }
       source.changes.Rebase(*snapshot);
       source.snapshot = std::move(snapshot);
       source.taken = taken;

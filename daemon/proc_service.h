@@ -6,8 +6,13 @@
 // Nothing is collected while nobody asks, except once of each node that comes up: should it fail
 // before anybody asks, what ran on it is known. Whoever asks gets snapshots no older than the
 // refresh interval plus what peers may share; if one is older, all nodes that need it are asked at
-// once, and everybody who asks meanwhile shares the answers (single flight). While somebody asks,
-// peers also tell of births and exits by themselves: these show at once, without a question.
+// once, and everybody who asks meanwhile shares the answers (single flight). Who is in the middle
+// of reading (Recent()) does not wait for them as long as what is there is not twice as old.
+// While somebody asks, peers also tell of births and exits by themselves: these show at once,
+// without a question.
+//
+// A node that takes long to answer, since it has thousands of processes or little processor time,
+// is asked less often: collecting must not become all that it does.
 //
 // Waiting. A caller waits for nodes that are expected to answer, up to its deadline. A node is not
 // expected to when the messenger suspects it, or when its last answer did not come in time: then it
@@ -44,12 +49,18 @@ namespace clustix::daemon {
 
 struct ProcServiceOptions {
   std::chrono::milliseconds refresh{150};  // a younger snapshot is not asked for again
+  // The same of a node that takes long to answer: four times as long as that took, at most this.
+  std::chrono::milliseconds refresh_max{500};
   // How old a collection may be that a node shares; the least age that Outdate() can ask for.
   std::chrono::milliseconds shared_age{10};
   std::chrono::milliseconds deadline{800};  // the longest that a caller waits
   // How long after a look peers go on telling of births and exits.
   std::chrono::milliseconds lease{2000};
 };
+
+// How long a node is left alone that has taken that long to answer.
+std::chrono::milliseconds RefreshInterval(std::chrono::steady_clock::duration took,
+                                          const ProcServiceOptions& options);
 
 class ProcService : public procview::ClusterView {
  public:
@@ -68,6 +79,7 @@ class ProcService : public procview::ClusterView {
   void OnAnswer(std::function<void()> callback) { on_answer_ = std::move(callback); }
 
   std::shared_ptr<const proc::ClusterSnapshot> Snapshot() override;
+  std::shared_ptr<const proc::ClusterSnapshot> Recent() override;
   void Outdate() override;
   procview::FileResult ReadProcessFile(uint16_t node, int32_t pid, int32_t tid,
                                        const std::string& name,
@@ -94,7 +106,10 @@ class ProcService : public procview::ClusterView {
     bool outdated = false;   // `snapshot` is of before it came up the last time
     bool due = false;        // more has changed there than it has told: ask, however lately it was
     TimePoint asked;         // when it was last
+    TimePoint demanded;      // an answer to a question of before is too old for anybody
+    TimePoint answered;      // the question that `snapshot` is the answer to
     TimePoint taken;         // lower bound of when `snapshot` was
+    std::chrono::milliseconds interval;  // between questions
     std::shared_ptr<const proc::NodeSnapshot> snapshot;
     proc::ChangeLog changes;  // births and exits that it has told of
 
@@ -112,9 +127,11 @@ class ProcService : public procview::ClusterView {
   };
 
   // Any thread.
+  enum class Patience { kFresh, kRecent };
+  std::shared_ptr<const proc::ClusterSnapshot> Await(Patience patience);
   std::vector<size_t> BeginRefresh(TimePoint now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StartRefresh(size_t source, TimePoint now);
-  bool MustWait() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool MustWait(Patience patience, TimePoint now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void GiveUpWaiting(TimePoint asked_before) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::shared_ptr<const proc::ClusterSnapshot> Build(TimePoint now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

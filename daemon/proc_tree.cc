@@ -59,10 +59,10 @@ bool IsKernelThread(const ProcessRecord& record) {
   return stat.ok() && stat->IsKernelThread();
 }
 
-ProcTree::Attributes Failed(int error) { return {error, 0, 0, 0, 0}; }
+ProcTree::Attributes Failed(int error) { return {.error = error}; }
 
 ProcTree::Attributes OwnedByRoot(const ProcInode& inode, mode_t mode) {
-  return {0, inode.Encode(), mode, 0, 0};
+  return {.inode = inode.Encode(), .mode = mode};
 }
 
 ProcInode Fixed(uint8_t entry) { return {InodeKind::kFixed, 0, 0, 0, entry}; }
@@ -120,9 +120,9 @@ std::string NodeStatusText(const NodeView& node) {
 
 }  // namespace
 
-ProcTree::Moment ProcTree::Now() {
+ProcTree::Moment ProcTree::Now(Reading reading) {
   Moment moment;
-  moment.cluster = view_->Snapshot();
+  moment.cluster = reading == Reading::kBegins ? view_->Snapshot() : view_->Recent();
   {
     base::MutexLock lock(mutex_);
     if (last_.cluster == moment.cluster) return last_;
@@ -214,7 +214,9 @@ ProcTree::Attributes ProcTree::Lookup(uint64_t parent_number, const std::string&
       child.entry = static_cast<uint8_t>(i + 1);
       if (name == kProcessEntries[i].name) return AttributesOf(moment, child);
     }
-    return Failed(ENOENT);
+    Attributes none = Failed(ENOENT);
+    none.never = true;
+    return none;
   }
   if (parent.IsDetail()) return Failed(ENOTDIR);
   if (parent.IsProcess() && parent.entry >= kFd) {
@@ -228,7 +230,7 @@ ProcTree::Attributes ProcTree::Lookup(uint64_t parent_number, const std::string&
     const Process process = FindProcess(moment, child);
     if (process.error != 0) return Failed(process.error);
     if (const int error = FindTask(process, child); error != 0) return Failed(error);
-    return {0, child.Encode(), S_IFDIR | 0555, process.uid, process.gid};
+    return {0, child.Encode(), S_IFDIR | 0555, process.uid, process.gid, false};
   }
   if (parent.kind == InodeKind::kNode) {
     const char* directory = DirectoryOf(parent);
@@ -491,7 +493,10 @@ int ProcTree::ListProcess(const Moment& moment, const ProcInode& inode, const As
 
 ProcTree::Listing ProcTree::List(uint64_t number, const Asker& asker) {
   const ProcInode inode = ProcInode::Decode(number);
-  const Moment moment = Now();
+  // Who walks through all processes begins by listing them, and waits for what is new once.
+  const bool of_processes =
+      number == Fixed(kRoot).Encode() || (inode.kind == InodeKind::kNode && inode.entry == kItself);
+  const Moment moment = Now(of_processes ? Reading::kBegins : Reading::kGoesOn);
   Listing listing;
   listing.entries = {{".", number, S_IFDIR}, {"..", number, S_IFDIR}};
   if (inode.IsProcess()) {

@@ -37,6 +37,7 @@ class ProcTree {
     mode_t mode = 0;
     uid_t uid = 0;
     gid_t gid = 0;
+    bool never = false;  // with ENOENT: nor can there ever be such a name
   };
   Attributes Lookup(uint64_t parent, const std::string& name, const procview::Asker& asker);
   Attributes GetAttributes(uint64_t inode);
@@ -79,7 +80,8 @@ class ProcTree {
     gid_t gid = 0;
   };
 
-  Moment Now();
+  enum class Reading { kBegins, kGoesOn };
+  Moment Now(Reading reading = Reading::kGoesOn);
   Process FindProcess(const Moment& moment, const ProcInode& inode);
   int FindTask(const Process& process, const ProcInode& inode);
   // proc_tree_details.cc: fd, fdinfo and ns of a process, which only its node can tell.

@@ -43,8 +43,12 @@ class ClusterView {
   // All nodes, none older than the refresh interval unless marked stale.
   virtual std::shared_ptr<const proc::ClusterSnapshot> Snapshot() = 0;
 
-  // The next Snapshot() asks the nodes again, unless they were asked a moment ago: for somebody who
-  // reads twice to see what has changed. Does not block.
+  // The same for somebody who is in the middle of reading: may be twice as old, up to a second, and
+  // newer ones are fetched meanwhile without anybody waiting for them.
+  virtual std::shared_ptr<const proc::ClusterSnapshot> Recent() { return Snapshot(); }
+
+  // The next Snapshot() or Recent() asks the nodes again, unless they were asked a moment ago: for
+  // somebody who reads twice to see what has changed. Does not block.
   virtual void Outdate() = 0;
 
   // Reads /proc/PID/NAME (tid 0) or /proc/PID/task/TID/NAME on a node, local pids. Errors: ENOENT,

@@ -285,6 +285,41 @@ TEST_F(ProcServiceTest, Asks_again_at_once_when_what_it_has_is_called_outdated) 
   EXPECT_EQ(messenger_.call_count(), 2u);
 }
 
+TEST_F(ProcServiceTest, Lets_nobody_wait_who_reads_on_while_newer_figures_are_fetched) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  ReplyWithSample(messenger_.TakeCall(), 1);
+  service_->Snapshot();
+  proc::ProcessChanges more;
+  more.all = true;
+  TellService(2, proc::EncodeChanges(more));
+  EXPECT_EQ(service_->Recent()->nodes[1].snapshot->processes.size(), 1u);
+  ReplyWithSample(messenger_.TakeCall(), 2);
+  EXPECT_EQ(service_->Recent()->nodes[1].snapshot->processes.size(), 2u);
+}
+
+TEST_F(ProcServiceTest, Lets_wait_who_reads_on_where_figures_are_called_outdated) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  ReplyWithSample(messenger_.TakeCall(), 1);
+  service_->Snapshot();
+  service_->Outdate();
+  std::future<SnapshotPtr> asked =
+      std::async(std::launch::async, [this] { return service_->Recent(); });
+  ReplyWithSample(messenger_.TakeCall(), 2);
+  EXPECT_EQ(asked.get()->nodes[1].snapshot->processes.size(), 2u);
+}
+
+TEST(ProcServiceInterval, Grows_with_what_a_node_takes_to_answer_within_bounds) {
+  const ProcServiceOptions options = {.refresh = milliseconds(150),
+                                      .refresh_max = milliseconds(500)};
+  EXPECT_EQ(RefreshInterval(milliseconds(1), options), milliseconds(150));
+  EXPECT_EQ(RefreshInterval(milliseconds(50), options), milliseconds(200));
+  EXPECT_EQ(RefreshInterval(milliseconds(700), options), milliseconds(500));
+  const ProcServiceOptions rare = {.refresh = kNever};
+  EXPECT_EQ(RefreshInterval(milliseconds(700), rare), kNever) << "never below what was asked for";
+}
+
 TEST_F(ProcServiceTest, Asks_to_be_told_of_births_and_shows_them_without_asking_again) {
   Start(kNever, kNever);
   SetState(2, PeerState::kUp);

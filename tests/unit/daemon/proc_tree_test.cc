@@ -190,6 +190,15 @@ TEST_F(ProcTreeTest, Answers_for_any_inode_number_without_harm) {
   EXPECT_EQ(tree_.List(Walk("stat").inode, Asker{}).error, ENOTDIR);
 }
 
+TEST_F(ProcTreeTest, A_name_that_no_process_can_have_is_told_from_what_is_not_there_now) {
+  const auto none = tree_.Lookup(Walk(Global(2, 3)).inode, "ctty", Asker{});
+  EXPECT_EQ(none.error, ENOENT);
+  EXPECT_TRUE(none.never);
+  const auto gone = tree_.Lookup(kRoot, Global(2, 4194000), Asker{});
+  EXPECT_EQ(gone.error, ENOENT);
+  EXPECT_FALSE(gone.never);
+}
+
 TEST_F(ProcTreeTest, Lists_the_threads_under_global_ids) {
   EXPECT_EQ(Names(Global(2, 4) + "/task"),
             (std::vector<std::string>{".", "..", Global(2, 4), Global(2, 50), Global(2, 51),
