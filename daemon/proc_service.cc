@@ -219,7 +219,7 @@ std::vector<size_t> ProcService::BeginRefresh(TimePoint now) {
     if (source.in_flight || !source.Reachable()) continue;
     if (!source.due && now - source.asked < source.interval) continue;
     source.in_flight = true;
-    source.due = false;
+    if (std::exchange(source.due, false)) source.telling = false;  // not of everything
     source.asked = now;
     due.push_back(i);
   }
@@ -258,7 +258,7 @@ bool ProcService::MustWait(Patience patience, TimePoint now) const {
     const bool recent = source.snapshot != nullptr && !source.outdated &&
                         source.answered >= source.demanded &&
                         now - source.answered < 2 * source.interval;
-    return patience == Patience::kFresh || !recent;
+    return !recent || (patience == Patience::kFresh && !source.telling);
   });
 }
 
@@ -301,13 +301,15 @@ void ProcService::Finish(size_t index, TimePoint taken,
     Source& source = sources_[index];
     self = source.self;
     source.in_flight = false;
-    if (std::exchange(source.unasked, false) && snapshot == nullptr) {
+    const bool unasked = std::exchange(source.unasked, false);
+    if (unasked && snapshot == nullptr) {
       source.asked = TimePoint();  // whoever does ask may wait for it
     } else {
       source.responsive = snapshot != nullptr;
     }
     if (snapshot != nullptr) {
       source.answered = source.asked;
+      source.telling = !source.self && !unasked;
       if (source.asked != TimePoint()) {  // else it came up anew meanwhile
         source.interval = RefreshInterval(steady_clock::now() - source.asked, options_);
       }

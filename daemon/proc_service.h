@@ -6,10 +6,10 @@
 // Nothing is collected while nobody asks, except once of each node that comes up: should it fail
 // before anybody asks, what ran on it is known. Whoever asks gets snapshots no older than the
 // refresh interval plus what peers may share; if one is older, all nodes that need it are asked at
-// once, and everybody who asks meanwhile shares the answers (single flight). Who is in the middle
-// of reading (Recent()) does not wait for them as long as what is there is not twice as old.
-// While somebody asks, peers also tell of births and exits by themselves: these show at once,
-// without a question.
+// once, and everybody who asks meanwhile shares the answers (single flight). While somebody asks,
+// peers also tell of births and exits by themselves: these show at once, without a question, so
+// that nobody waits for such a peer as long as what it said is not older than twice that. Neither
+// does who is in the middle of reading (Recent()) wait for any node.
 //
 // A node that takes long to answer, since it has thousands of processes or little processor time,
 // is asked less often: collecting must not become all that it does.
@@ -104,6 +104,7 @@ class ProcService : public procview::ClusterView {
     bool in_flight = false;  // it is being asked
     bool unasked = false;    // by this node of its own accord: nobody has waited for the answer
     bool outdated = false;   // `snapshot` is of before it came up the last time
+    bool telling = false;    // it tells of births and exits since it answered
     bool due = false;        // more has changed there than it has told: ask, however lately it was
     TimePoint asked;         // when it was last
     TimePoint demanded;      // an answer to a question of before is too old for anybody

@@ -40,11 +40,12 @@ class ClusterView {
   // Every function may be called from any thread except the loop's, and blocks for at most the
   // view's deadline.
 
-  // All nodes, none older than the refresh interval unless marked stale.
+  // All nodes, none older than the refresh interval unless it is marked stale, or tells of births
+  // and exits by itself: then at most twice as old.
   virtual std::shared_ptr<const proc::ClusterSnapshot> Snapshot() = 0;
 
-  // The same for somebody who is in the middle of reading: may be twice as old, up to a second, and
-  // newer ones are fetched meanwhile without anybody waiting for them.
+  // The same for somebody who is in the middle of reading: any may be twice as old, and newer ones
+  // are fetched meanwhile without anybody waiting for them.
   virtual std::shared_ptr<const proc::ClusterSnapshot> Recent() { return Snapshot(); }
 
   // The next Snapshot() or Recent() asks the nodes again, unless they were asked a moment ago: for

@@ -298,6 +298,20 @@ TEST_F(ProcServiceTest, Lets_nobody_wait_who_reads_on_while_newer_figures_are_fe
   EXPECT_EQ(service_->Recent()->nodes[1].snapshot->processes.size(), 2u);
 }
 
+TEST_F(ProcServiceTest, Waits_for_a_peer_that_tells_of_more_than_it_can_tell) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  ReplyWithSample(messenger_.TakeCall(), 1);
+  service_->Outdate();
+  std::future<SnapshotPtr> asked = AskInBackground();
+  ReplyWithSample(messenger_.TakeCall(), 1);  // from here on it tells
+  asked.get();
+  TellService(2, proc::EncodeChanges({.taken_ns = 0, .changed = {}, .gone = {}, .all = true}));
+  asked = AskInBackground();
+  ReplyWithSample(messenger_.TakeCall(), 2);
+  EXPECT_EQ(asked.get()->nodes[1].snapshot->processes.size(), 2u);
+}
+
 TEST_F(ProcServiceTest, Lets_wait_who_reads_on_where_figures_are_called_outdated) {
   Start(kNever, kNever);
   SetState(2, PeerState::kUp);
