@@ -61,6 +61,8 @@ class Home {
   // Every member has told so in this view: the next failure is the first.
   bool all_settled() const { return context_.all_settled && settled(); }
   size_t busy_objects() const { return busy_; }
+  // How many copies an object lacks, at most, because nobody has room for them. O(objects).
+  size_t Shortage() const;
 
  private:
   enum class Want : uint8_t { kNothing, kRead, kWrite, kPut, kRepair };
@@ -219,9 +221,11 @@ class Home {
   std::vector<DoubtMask> doubts_;       // by bucket
   std::vector<DoubtMask> told_doubts_;  // what homes told with kSettled in this view
   std::set<NodeId> settled_;            // members that have told so in this view
-  size_t failures_ = 0;                 // members lost since all were settled
-  Epoch settled_epoch_ = 0;             // the view in which they were
-  size_t settled_members_ = 0;          // how many there were then
+  // Members lost since all were settled; and copies that were lacking even then.
+  size_t failures_ = 0;
+  size_t told_shortage_ = 0;    // what homes told with kSettled in this view, at most
+  Epoch settled_epoch_ = 0;     // the view in which they were
+  size_t settled_members_ = 0;  // how many there were then
   bool told_settled_ = true;
   Stamp last_stamp_ = 0;
   size_t repairs_ = 0;

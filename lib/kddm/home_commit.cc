@@ -199,14 +199,16 @@ void Home::AdvancePut(Slot slot) {
   const size_t old_bytes = old == nullptr ? 0 : old->size();
   const size_t bytes = current.data->size();
   const bool fits = bytes <= old_bytes || holder_.MakeRoom(bytes - old_bytes);
-  // What the linker has been told is committed, whatever it takes.
-  if (!fits && !transaction.exported) return TakeBack(slot);
+  // What the linker has been told is committed, whatever it takes; and what others may have seen.
+  const bool unproven = transaction.unproven != Transaction::Unproven::kNo;
+  if (!fits && !transaction.exported && !unproven) return TakeBack(slot);
   if (BackUp(slot, current.from, current.version, current.data)) return;
-  if (Backers(slot, current.from, transaction.unable).size() < BackersWanted(entry.key)) {
-    return TakeBack(slot);
-  }
+  const size_t backers = Backers(slot, current.from, transaction.unable).size();
+  const bool lacking = backers < BackersWanted(entry.key);
+  if (lacking && !unproven) return TakeBack(slot);
   if (DropRefused(slot) || Export(slot)) return;
   Commit(slot);
+  if (lacking) QueueRepair(slot);
 }
 
 // A backup had no room for the new value. The old one, which it keeps unconditionally, must be gone
@@ -235,7 +237,10 @@ bool Home::DropRefused(Slot slot) {
 void Home::TakeBack(Slot slot) {
   DirEntry& entry = directory_.table().at(slot);
   Transaction& transaction = TransactionOf(slot);
-  if (!transaction.refused) transaction.refused = entry.unsure = true;
+  if (!transaction.refused) {
+    transaction.refused = entry.unsure = true;
+    transaction.assured.clear();  // they have taken the new value since
+  }
   if (entry.dropping.size() == 0) {
     for (const NodeId node : std::exchange(transaction.holding, {})) {
       if (!entry.backups.Has(node)) DropOld(slot, node);

@@ -55,6 +55,7 @@ void Home::CountFailures(const HomeMap& before) {
     if (first) settled_epoch_ = now.epoch();
   }
   told_doubts_.assign(now.buckets(), 0);
+  told_shortage_ = 0;
   size_t dead = 0;
   for (const NodeId node : before.members()) {
     if (!now.IsMember(node)) ++dead;
@@ -317,12 +318,26 @@ void Home::OnSettled(NodeId from, const Message& message) {
   if (message.epoch != context_.homes.epoch()) return;
   settled_.insert(from);
   for (const Doubt& doubt : message.report->doubts) told_doubts_[doubt.bucket] = doubt.mask;
+  told_shortage_ = std::max(told_shortage_, message.report->failures);
   if (settled_.size() < context_.homes.members().size()) return;
-  failures_ = 0;
+  // An object that lacks copies is as near to being lost as if their holders had failed just now.
+  failures_ = told_shortage_;
   settled_epoch_ = context_.homes.epoch();
   settled_members_ = settled_.size();
   context_.all_settled = true;
   doubts_ = told_doubts_;
+}
+
+size_t Home::Shortage() const {
+  size_t most = 0;
+  directory_.table().Walk([&](Slot slot) {
+    const DirEntry& entry = directory_.table().at(slot);
+    if (entry.content == Content::kAbsent) return;
+    const size_t at_owner = entry.exclusive && entry.owner != context_.self ? 1 : 0;
+    const size_t has = entry.backups.size() + at_owner, wanted = BackersWanted(entry.key);
+    if (has < wanted) most = std::max(most, wanted - has);
+  });
+  return most;
 }
 
 void Home::TellWhenSettled() {
@@ -331,6 +346,7 @@ void Home::TellWhenSettled() {
   auto report = std::make_shared<Report>();
   AddDoubts(*report,
             [this](Bucket bucket) { return context_.homes.HomeOf(bucket) == context_.self; });
+  report->failures = Shortage();
   for (const NodeId node : context_.homes.members()) {
     Message message{.kind = Kind::kSettled};
     message.report = report;

@@ -114,7 +114,7 @@ struct Report {
   std::vector<ReportEntry> entries;
   std::vector<Doubt> doubts;  // others: none
   bool fresh = false;         // the sender is new in this view and knows nothing
-  // Members lost since all were settled, and how many there were then.
+  // Members lost since all were settled, and how many there were then. kSettled: Home::Shortage().
   size_t failures = 0;
   size_t settled_members = 0;
 };

@@ -183,6 +183,10 @@ std::vector<NodeId> Cluster::Expendable() const {
 void Cluster::CountFailure() {
   if (Settled()) {
     failures_ = 0;
+    for (const auto& [id, node] : nodes_) {
+      if (node.engine == nullptr) continue;
+      failures_ = std::max(failures_, node.engine->home().Shortage());
+    }
     settled_members_ = view_.size();
   }
   ++failures_;

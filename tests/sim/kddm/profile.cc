@@ -49,9 +49,6 @@ Profile::Profile(base::Prng prng) {
   if (prng.Chance(1, 5)) {
     budget_bytes = prng.Between(100, 14'000);
     large_in_100 = prng.Between(10, 60);
-    // Without room the copies that a failure costs cannot be made again.
-    fault_interval = 0;
-    joins = false;
   }
   if (prng.Chance(1, 3)) pressure_interval = prng.Between(50, 3000) * kUs;
   if (short_story) calls_per_object = prng.Between(3, kSequentialCallsMax / count);

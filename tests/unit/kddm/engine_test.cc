@@ -414,6 +414,61 @@ TEST(Engine, A_put_that_finds_no_room_leaves_the_value_and_its_copies_as_they_we
   EXPECT_EQ(mesh.Get(3, key), "old");
 }
 
+// A backup knew that the committed value counts; then it took the new one, and that is refused by
+// another.
+TEST(Engine, A_put_that_a_failure_leaves_without_room_gives_every_backup_its_value_back) {
+  size_t stories = 0;
+  for (NodeId full = 2; full <= 4; ++full) {
+    Mesh mesh(4, {{full, 4}});
+    const ObjectKey key = Mesh::PlacedAt(1, kReplicas3);
+    mesh.Set(1, key, "old");
+    if (mesh.engine(full).holder().Find(key) != nullptr) continue;
+    ++stories;
+    const NodeId taker = full == 2 ? 3 : 2, dead = static_cast<NodeId>(9 - full - taker);
+    const OpId put = mesh.Begin(1, OpKind::kSet, key, "much longer");
+    ASSERT_TRUE(mesh.DeliverFirst(Kind::kBackup, taker));
+    ASSERT_TRUE(mesh.DeliverFirst(Kind::kBackupAck));
+    mesh.Crash({dead});
+    EXPECT_EQ(mesh.Result(put), "no space");
+    EXPECT_EQ(mesh.Get(taker, key), "old");
+  }
+  EXPECT_GT(stories, 0u);
+}
+
+TEST(Engine, A_put_that_may_have_happened_is_kept_even_if_there_is_no_room) {
+  for (const NodeId writer : {2, 3}) {
+    const NodeId full = static_cast<NodeId>(5 - writer);
+    Mesh mesh(3, {{full, 4}});
+    const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+    mesh.Set(writer, key, "old");
+    const OpId put = mesh.Begin(writer, OpKind::kSet, key, "much longer");
+    mesh.DeliverAllBut(Kind::kReply);
+    mesh.DeliverFirst(Kind::kReply);  // the grant
+    mesh.DeliverAllBut(Kind::kReply);
+    ASSERT_EQ(mesh.Result(put), "");
+    mesh.Crash({1});
+    EXPECT_EQ(mesh.Result(put), "much longer");
+    EXPECT_EQ(mesh.Get(full, key), "much longer");
+  }
+}
+
+// The copy that a failure cost finds no room. When its last holder fails, too, it is lost, not
+// absent.
+TEST(Engine, An_object_that_lacks_copies_for_want_of_room_is_lost_with_the_last_one) {
+  for (const NodeId writer : {2, 3, 4}) {
+    Mesh mesh(4, {{2, writer == 2 ? SIZE_MAX : 0},
+                  {3, writer == 3 ? SIZE_MAX : 0},
+                  {4, writer == 4 ? SIZE_MAX : 0}});
+    const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+    ASSERT_EQ(mesh.Set(writer, key, "x"), "x");
+    mesh.Crash({writer});
+    EXPECT_EQ(mesh.engine(1).home().Shortage(), 1u);
+    EXPECT_TRUE(mesh.engine(1).home().all_settled());
+    mesh.Crash({1});
+    EXPECT_EQ(mesh.Get(writer == 4 ? 3 : 4, key), "lost");
+  }
+}
+
 TEST(Engine, A_full_node_drops_what_it_has_only_read_and_stays_usable) {
   Mesh mesh(3, {{3, 10}});
   constexpr uint64_t kObjects = 20;
