@@ -26,6 +26,7 @@ struct Options {
   bool expect_violation = false;
   bool keep_going = false;
   bool quiet = false;
+  bool messages = false;
 };
 
 int ReportViolation(const char* program, uint64_t seed, const std::string& violation) {
@@ -122,6 +123,7 @@ int main(int argc, char** argv) {
   app.add_flag("--expect-violation", options.expect_violation, "exit 0 if a seed is violated");
   app.add_flag("--keep-going", options.keep_going, "go on after a violation");
   app.add_flag("--quiet", options.quiet, "no progress");
+  app.add_flag("--messages", options.messages, "print what operations cost in messages");
   CLI11_PARSE(app, argc, argv);
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   // Thousands of nodes lose their peers here; the trace says when.
@@ -129,6 +131,15 @@ int main(int argc, char** argv) {
   if (options.expect_violation) {
     std::signal(SIGABRT, CaughtByCrash);
     std::signal(SIGSEGV, CaughtByCrash);
+  }
+  if (options.messages) {
+    const std::string table = clustix::sim::MessageTable();
+    if (table.empty()) {
+      std::fprintf(stderr, "%s: --messages: there is no such table of this simulator\n", argv[0]);
+      return 2;
+    }
+    std::fputs(table.c_str(), stdout);
+    return 0;
   }
   if (seed->count() > 0) return RunOne(argv[0], options);
   if (options.count == 0) options.count = DefaultCount() * options.percent / 100;

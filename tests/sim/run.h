@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What main.cc needs of a simulator: to run the world that a seed stands for.
+// What main.cc needs of a simulator.
 #ifndef CLUSTIX_TESTS_SIM_RUN_H_
 #define CLUSTIX_TESTS_SIM_RUN_H_
 
@@ -21,6 +21,9 @@ struct RunResult {
 
 // Runs the world of `seed`. print_trace: every event goes to stdout.
 RunResult RunSeed(uint64_t seed, bool print_trace);
+
+// What --messages prints; empty: this simulator has no such table.
+std::string MessageTable();
 
 }  // namespace clustix::sim
 

@@ -26,6 +26,8 @@ RunResult RunSeed(uint64_t seed, bool print_trace) {
   return world.Run();
 }
 
+std::string MessageTable() { return ""; }
+
 World::World(uint64_t seed, bool print_trace)
     : prng_(seed * 2654435761u + 17),
       profile_(Profile::Draw(prng_)),
