@@ -135,4 +135,9 @@ absl::Status FileWindow::Remove(uint64_t object) {
   return absl::OkStatus();
 }
 
+absl::Status FileWindow::Sync() {
+  ASSIGN_OR_RETURN(const int fd, Fd());
+  return fdatasync(fd) == 0 ? absl::OkStatus() : base::ErrnoStatus(errno, path_);
+}
+
 }  // namespace clustix::daemon

@@ -29,6 +29,8 @@ class FileWindow {
   absl::StatusOr<kddm::Data> Read(uint64_t object);
   absl::Status Write(uint64_t object, const kddm::Data& data);
   absl::Status Remove(uint64_t object);
+  // Returns when all that was written is on the disk.
+  absl::Status Sync();
 
  private:
   absl::StatusOr<int> Fd();

@@ -82,6 +82,9 @@ void Linkers::DoInMemory(const kddm::LinkerWork& work) {
       break;
     case What::kRemove:
       memory_.Erase(work.key);
+      break;
+    case What::kSync:
+      break;  // it is where it stays
   }
   Finish(work, absl::OkStatus(), data);
 }
@@ -96,6 +99,8 @@ void Linkers::DoInFile(const std::shared_ptr<FileWindow>& file, const kddm::Link
       if (read.ok()) data = *std::move(read);
     } else if (work.what == What::kExport) {
       status = file->Write(work.key.object, work.data);
+    } else if (work.what == What::kSync) {
+      status = file->Sync();
     } else {
       status = file->Remove(work.key.object);
     }

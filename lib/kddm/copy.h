@@ -41,6 +41,7 @@ enum class OpKind : uint8_t {
   kTouch,   // read, and make the object of `data` if there is none
   kRemove,  // no such object any more; not an error if there is none
   kFind,    // read if a readable copy is here; never asks anybody
+  kSync,    // see to it that the linker keeps what was committed, whatever happens to its node
 };
 
 struct Operation {

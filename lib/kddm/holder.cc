@@ -163,6 +163,7 @@ void Holder::Pump(Slot slot) {
 bool Holder::CanStart(const Copy& copy, const Activity& activity,
                       const Operation& operation) const {
   if (activity.writer != 0 || IsPutting(activity)) return false;
+  if (operation.kind == OpKind::kSync) return !IsLinked(copy.key.set);  // nothing to be done
   if (IsRead(operation.kind)) return copy.state != State::kInvalid;
   if (!activity.readers.empty()) return false;
   // A touch that finds a value is but a read.
@@ -173,6 +174,7 @@ bool Holder::CanStart(const Copy& copy, const Activity& activity,
 void Holder::StartFront(Copy& copy, Activity& activity) {
   const Operation operation = std::move(activity.waiting.front());
   activity.waiting.pop_front();
+  if (operation.kind == OpKind::kSync) return Complete(operation.id, Status::kOk);
   if (copy.content == Content::kLost && !IsBlind(operation.kind)) {
     return Complete(operation.id, Status::kLost);
   }
@@ -192,6 +194,7 @@ void Holder::StartFront(Copy& copy, Activity& activity) {
     case OpKind::kRemove:
       return Commit(copy, activity, operation.id, nullptr);
     case OpKind::kFind:
+    case OpKind::kSync:
       break;
   }
   assert(false && "starts without a right");
@@ -233,6 +236,8 @@ void Holder::RequestForFront(Copy& copy, Activity& activity) {
   Kind kind = Kind::kWrite;
   if (IsRead(front.kind)) {
     kind = Kind::kRead;
+  } else if (front.kind == OpKind::kSync) {
+    kind = Kind::kSync;
   } else if (copy.state == State::kExclusive) {
     return;  // readers here are in the way
   }

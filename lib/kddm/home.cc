@@ -60,6 +60,7 @@ void Home::OnMessage(NodeId from, const Message& message) {
     case Kind::kRead:
     case Kind::kWrite:
     case Kind::kPut:
+    case Kind::kSync:
       return OnRequest(from, message);
     default:
       break;
@@ -93,6 +94,9 @@ void Home::OnRequest(NodeId from, const Message& message) {
       break;
     case Kind::kWrite:
       request.want = Want::kWrite;
+      break;
+    case Kind::kSync:
+      request.want = Want::kSync;
       break;
     default:
       request.want = Want::kPut;
@@ -198,7 +202,7 @@ void Home::Advance(Slot slot) {
   Transaction& transaction = TransactionOf(slot);
   const Request& current = transaction.current;
   const bool gone = !context_.homes.IsMember(current.from);
-  if (gone && (current.want == Want::kRead || current.want == Want::kWrite)) {
+  if (gone && current.want != Want::kPut && current.want != Want::kRepair) {
     if (transaction.invalidated) QueueRepair(slot);  // copies were put aside for a grant
     return Finish(transaction);
   }
@@ -209,6 +213,8 @@ void Home::Advance(Slot slot) {
       return AdvanceWrite(slot);
     case Want::kPut:
       return AdvancePut(slot);
+    case Want::kSync:
+      return AdvanceSync(slot);
     case Want::kRepair:
       return AdvanceRepair(slot);
     case Want::kNothing:

@@ -65,7 +65,7 @@ class Home {
   size_t Shortage() const;
 
  private:
-  enum class Want : uint8_t { kNothing, kRead, kWrite, kPut, kRepair };
+  enum class Want : uint8_t { kNothing, kRead, kWrite, kPut, kSync, kRepair };
   enum class Phase : uint8_t {
     kStart,     // nothing is under way
     kRecall,    // of the exclusive copy
@@ -131,6 +131,7 @@ class Home {
   void AdvanceRead(Slot slot);
   void AdvanceWrite(Slot slot);
   void AdvancePut(Slot slot);
+  void AdvanceSync(Slot slot);
   void AdvanceRepair(Slot slot);
 
   // Steps of Advance(). True: the request has to wait.

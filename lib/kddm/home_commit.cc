@@ -335,6 +335,20 @@ bool Home::Export(Slot slot) {
   return true;
 }
 
+// Every commit has been told to the linker before it was answered: it only has to keep it.
+void Home::AdvanceSync(Slot slot) {
+  const DirEntry& entry = directory_.table().at(slot);
+  if (!IsLinked(entry.key.set)) return Answer(slot, Status::kOk);
+  Transaction& transaction = TransactionOf(slot);
+  transaction.stamp = NextStamp();
+  Wait(transaction, Phase::kLinker, {context_.self});
+  context_.out.linker_works.push_back({.what = LinkerWork::What::kSync,
+                                       .key = entry.key,
+                                       .token = transaction.stamp,
+                                       .version = entry.version,
+                                       .data = nullptr});
+}
+
 // An object of a linked set that nobody holds may be where the linker looks.
 bool Home::Import(Slot slot) {
   DirEntry& entry = directory_.table().at(slot);
@@ -358,7 +372,9 @@ void Home::LinkerDone(const ObjectKey& key, uint64_t token, bool ok, const Data&
   DirEntry& entry = directory_.table().at(slot);
   const bool put = transaction->current.want == Want::kPut;
   transaction->phase = Phase::kStart;
-  if (!ok) {
+  if (transaction->current.want == Want::kSync) {
+    Answer(slot, ok ? Status::kOk : Status::kUnavailable);
+  } else if (!ok) {
     put ? FailPut(slot, Status::kUnavailable) : Answer(slot, Status::kUnavailable);
   } else if (put) {
     transaction->exported = true;

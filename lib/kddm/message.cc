@@ -14,6 +14,8 @@ const char* KindName(Kind kind) {
       return "write";
     case Kind::kPut:
       return "put";
+    case Kind::kSync:
+      return "sync";
     case Kind::kReply:
       return "reply";
     case Kind::kInv:

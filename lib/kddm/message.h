@@ -20,6 +20,7 @@ enum class Kind : uint8_t {
   kRead = 1,  // a shared copy
   kWrite,     // an exclusive one
   kPut,       // commit this value, or that there is none, and give the exclusive copy back
+  kSync,      // have the linker keep for good what it was told
   // From the home (a grant also from the node that had the object).
   kReply,   // `status`, and the right that comes with it
   kInv,     // give up the copy: see InvMode. Answered by kInvAck

@@ -35,7 +35,8 @@ struct HoldTimer {
 
 // Work for the set's IO linker. Answered by Engine::LinkerDone() with the same key and token.
 struct LinkerWork {
-  enum class What : uint8_t { kImport, kExport, kRemove };
+  // kSync: all that it was told of the object so far is to outlast its node.
+  enum class What : uint8_t { kImport, kExport, kRemove, kSync };
   What what = What::kImport;
   ObjectKey key = {};
   uint64_t token = 0;

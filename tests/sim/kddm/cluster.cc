@@ -164,7 +164,7 @@ void Cluster::Work(NodeId id, const kddm::LinkerWork& work) {
     stored.fence = epoch;
     if (work.what == What::kImport) {
       imported = stored.data;
-    } else {
+    } else if (work.what != What::kSync) {
       stored.data = work.data;
       stored.version = work.version;
     }

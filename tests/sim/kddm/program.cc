@@ -85,6 +85,10 @@ void Program::Act(Client& client) {
   } else if (prng_.Chance(1, 8)) {
     step = Step::kFind;
   }
+  // Of what has a linker, to find and to sync take turns.
+  if (step == Step::kFind && kddm::IsLinked(profile_.objects[object].set) && next_op_ % 2 == 0) {
+    step = Step::kSync;
+  }
   Begin(client, step, object);
 }
 
@@ -122,6 +126,9 @@ void Program::Begin(Client& client, Step step, size_t object) {
       break;
     case Step::kFind:
       operation.kind = OpKind::kFind;
+      break;
+    case Step::kSync:
+      operation.kind = OpKind::kSync;
       break;
     default:
       operation.hold = !reading_all_ && prng_.Chance(1, 3);
@@ -201,6 +208,7 @@ void Program::EndHold(Client& client) {
 void Program::Record(Client& client) { history_[client.call.object].push_back(client.call); }
 
 void Program::Ended(Client& client, const kddm::Completion& completion) {
+  if (client.step == Step::kSync) return ThinkThenAct(client);  // nothing was read or written
   Call& call = client.call;
   const bool read_first = client.step == Step::kPut;
   const bool done = completion.status == Status::kOk || completion.status == Status::kNotFound ||

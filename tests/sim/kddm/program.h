@@ -58,7 +58,8 @@ class Program final : public Cluster::Listener {
     kSet,
     kTouch,
     kRemove,
-    kFind
+    kFind,
+    kSync
   };
   struct Client {
     uint32_t id = 0;

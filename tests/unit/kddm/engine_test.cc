@@ -258,6 +258,42 @@ TEST(Engine, A_put_that_is_asked_again_is_served_before_its_value_is_invalidated
   EXPECT_EQ(mesh.Copies(key), 2u);
 }
 
+TEST(Engine, A_sync_reaches_the_linker_after_the_puts_of_its_node) {
+  using What = LinkerWork::What;
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, Durability::kLinked);
+  mesh.Set(3, key, "w");
+  mesh.TakeLinkerWorks();
+  const OpId set = mesh.Begin(2, OpKind::kSet, key, "x");
+  const OpId sync = mesh.Begin(2, OpKind::kSync, key);
+  mesh.DeliverUntilEnd(set);
+  EXPECT_EQ(mesh.Result(sync), "");
+  EXPECT_EQ(mesh.DeliverUntilEnd(sync), (Told{"sync", "reply"}));
+  EXPECT_EQ(mesh.Result(sync), "ok");
+  EXPECT_EQ(mesh.TakeLinkerWorks(), (std::vector{What::kExport, What::kSync}));
+}
+
+TEST(Engine, A_sync_that_the_home_does_not_answer_is_asked_for_again_at_the_next_one) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, Durability::kLinked);
+  ASSERT_EQ(mesh.Set(2, key, "x"), "x");
+  const OpId sync = mesh.Begin(2, OpKind::kSync, key);
+  mesh.Crash({1});
+  EXPECT_EQ(mesh.Result(sync), "ok");
+  EXPECT_EQ(mesh.TakeLinkerWorks().back(), LinkerWork::What::kSync);
+  EXPECT_EQ(mesh.Get(3, key), "x");
+}
+
+TEST(Engine, A_sync_of_what_has_no_linker_waits_for_puts_and_sends_nothing) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  const OpId set = mesh.Begin(2, OpKind::kSet, key, "x");
+  const OpId sync = mesh.Begin(2, OpKind::kSync, key);
+  mesh.DeliverUntilEnd(set);
+  EXPECT_EQ(mesh.Result(sync), "ok");
+  EXPECT_TRUE(mesh.DeliverAll().empty());
+}
+
 TEST(Engine, A_volatile_value_is_lost_with_the_node_that_wrote_it) {
   Mesh mesh(3);
   const ObjectKey key = Mesh::PlacedAt(1, kVolatile);

@@ -87,6 +87,8 @@ class Mesh {
     Collect(node);
     Deliver();
   }
+  // What the linker was asked for since this was asked last. It does everything at once.
+  std::vector<LinkerWork::What> TakeLinkerWorks() { return std::exchange(linker_works_, {}); }
   // What nodes were told of their watches since this was asked last.
   Changes TakeChanges() { return std::exchange(changes_, {}); }
   void Release(NodeId node, OpId hold) {
@@ -248,6 +250,15 @@ class Mesh {
       EXPECT_TRUE(completions_.emplace(completion.op, completion).second)
           << "operation " << completion.op << " ended twice";
     }
+    for (const LinkerWork& work : out.linker_works) {
+      linker_works_.push_back(work.what);
+      Data& linked = linked_[work.key.object];
+      const bool writes =
+          work.what == LinkerWork::What::kExport || work.what == LinkerWork::What::kRemove;
+      if (writes) linked = work.data;
+      engine(node).LinkerDone(work.key, work.token, true, linked);
+      Collect(node);
+    }
     changes_.insert(changes_.end(), out.changes.begin(), out.changes.end());
   }
 
@@ -257,6 +268,8 @@ class Mesh {
   uint32_t epoch_ = 0;
   std::deque<Queued> queue_;
   std::map<OpId, Completion> completions_;
+  std::map<ObjectId, Data> linked_;
+  std::vector<LinkerWork::What> linker_works_;
   Changes changes_;
   std::vector<std::string> told_;
   OpId next_op_ = 1;
