@@ -11,6 +11,7 @@ Engine::Engine(NodeId self, const EngineConfig& config, Store& store)
     : context_(self, config.hash_buckets, config.placed_nodes),
       holder_(context_, store),
       home_(context_, holder_),
+      migrations_(context_, holder_),
       watches_(context_),
       watchers_(context_) {}
 
@@ -38,6 +39,7 @@ void Engine::InstallView(const member::View& view) {
     reports[now.HomeOf(entry.key)]->entries.push_back(entry);
   });
   for (auto& [node, report] : reports) home_.SendReport(node, std::move(report));
+  migrations_.InstallView();
   watchers_.InstallView();
   watches_.InstallView(before);
   Settle();
@@ -98,6 +100,10 @@ void Engine::Handle(NodeId from, const Message& message) {
       return watches_.OnWatchAck(from, message);
     case Kind::kChanged:
       return watches_.OnChanged(from, message);
+    case Kind::kMigrate:
+      return migrations_.OnMigrate(from, message);
+    case Kind::kMigrated:
+      return migrations_.OnMigrated(from, message);
     default:
       return home_.OnMessage(from, message);
   }
@@ -111,6 +117,7 @@ void Engine::Settle() {
       Handle(context_.self, message);
     }
     if (context_.homes.epoch() != 0) home_.TellWhenSettled();
+    migrations_.Settle();
     watchers_.Tell();
   } while (!context_.loopback.empty());
 }
@@ -141,7 +148,12 @@ void Engine::Cancel(OpId op) {
     context_.out.completions.push_back({.op = op, .status = Status::kCancelled});
     return;
   }
-  if (!watches_.Cancel(op)) holder_.Cancel(op);
+  if (!watches_.Cancel(op) && !migrations_.Cancel(op)) holder_.Cancel(op);
+  Settle();
+}
+
+void Engine::Migrate(OpId op, const ObjectKey& key, NodeId to) {
+  migrations_.Start(op, key, to);
   Settle();
 }
 
@@ -172,6 +184,7 @@ void Engine::CutOff() {
   unstarted_.clear();
   watches_.CutOff();
   holder_.CutOff();
+  migrations_.CutOff();
 }
 
 }  // namespace clustix::kddm

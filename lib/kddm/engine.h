@@ -19,6 +19,7 @@
 #include "lib/kddm/holder.h"
 #include "lib/kddm/home.h"
 #include "lib/kddm/limits.h"
+#include "lib/kddm/migrations.h"
 #include "lib/kddm/outbox.h"
 #include "lib/kddm/store.h"
 #include "lib/kddm/watch.h"
@@ -62,6 +63,10 @@ class Engine {
   // The answer to an Outbox::LinkerWork; `data` is of an import, nullptr if there is no such
   // object.
   void LinkerDone(const ObjectKey& key, uint64_t token, bool ok, const Data& data);
+  // Has the object move toward the member `to`, which is about to use it: a volatile object is then
+  // exclusively there, of any other a readable copy. kUnavailable: it is not a member, or not any
+  // more.
+  void Migrate(OpId op, const ObjectKey& key, NodeId to);
   // Watching. The watch is named like an operation, and begins with a Completion under its id: kOk,
   // or kNoSpace (this node has kWatchesMax). From then on Outbox::changes has the commits of its
   // range: of each at least one Change that names the object with that version or a later one, or
@@ -82,6 +87,7 @@ class Engine {
   const HomeMap& homes() const { return context_.homes; }
   const Home& home() const { return home_; }
   const Holder& holder() const { return holder_; }
+  const Migrations& migrations() const { return migrations_; }
   const Watches& watches() const { return watches_; }
   const Watchers& watchers() const { return watchers_; }
 
@@ -96,6 +102,7 @@ class Engine {
   Context context_;
   Holder holder_;
   Home home_;
+  Migrations migrations_;
   Watches watches_;
   Watchers watchers_;
   std::deque<std::pair<NodeId, Message>> future_;  // of views that are not installed yet

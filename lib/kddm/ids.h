@@ -20,10 +20,11 @@ using ObjectId = uint64_t;   // chosen by the users of a set
 using Version = uint64_t;    // of an object's value; grows with each commit
 using Stamp = uint64_t;      // orders what a home tells about an object; see Home::NextStamp
 using RequestId = uint64_t;  // unique per requesting node while it lives
-using OpId = uint64_t;       // chosen by who starts an operation; unique per node, not 0
+using OpId = uint64_t;       // chosen by who starts an operation; unique per node, not 0, < kOwnOps
 using Bucket = uint16_t;
 
 inline constexpr NodeId kNoNode = 0;
+inline constexpr OpId kOwnOps = OpId{1} << 63;  // operations that the engine itself begins
 // A stamp is a counter below the epoch in which its home drew it.
 inline constexpr unsigned kStampEpochShift = 40;
 

@@ -52,6 +52,10 @@ const char* KindName(Kind kind) {
       return "watch-ack";
     case Kind::kChanged:
       return "changed";
+    case Kind::kMigrate:
+      return "migrate";
+    case Kind::kMigrated:
+      return "migrated";
   }
   return "?";
 }

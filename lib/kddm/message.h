@@ -45,6 +45,9 @@ enum class Kind : uint8_t {
   // And back.
   kWatchAck,
   kChanged,  // `changes`; not more than one that is unanswered
+  // Moving (see migrations.h). `request` names the operation.
+  kMigrate,   // get this object
+  kMigrated,  // answers it: `status`
 };
 const char* KindName(Kind kind);
 

@@ -172,7 +172,7 @@ absl::Status DecodeEnums(const std::byte* at, Message* message) {
   const auto kind = static_cast<uint8_t>(at[1]), status = static_cast<uint8_t>(at[2]);
   const auto right = static_cast<uint8_t>(at[3]), content = static_cast<uint8_t>(at[4]);
   const auto mode = static_cast<uint8_t>(at[5]);
-  if (kind < static_cast<uint8_t>(Kind::kRead) || kind > static_cast<uint8_t>(Kind::kChanged)) {
+  if (kind < static_cast<uint8_t>(Kind::kRead) || kind > static_cast<uint8_t>(Kind::kMigrated)) {
     return Bad("a kind", kind);
   }
   if (status > static_cast<uint8_t>(Status::kUnavailable)) return Bad("a status", status);

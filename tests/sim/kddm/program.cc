@@ -85,7 +85,8 @@ void Program::Act(Client& client) {
   } else if (prng_.Chance(1, 8)) {
     step = Step::kFind;
   }
-  // Of what has a linker, to find and to sync take turns.
+  // In turns, of what has a linker, a sync, or a move, instead of what finds.
+  if (step == Step::kFind && next_op_ % 4 == 0) step = Step::kMigrate;
   if (step == Step::kFind && kddm::IsLinked(profile_.objects[object].set) && next_op_ % 2 == 0) {
     step = Step::kSync;
   }
@@ -127,6 +128,8 @@ void Program::Begin(Client& client, Step step, size_t object) {
     case Step::kFind:
       operation.kind = OpKind::kFind;
       break;
+    case Step::kMigrate:
+      break;
     case Step::kSync:
       operation.kind = OpKind::kSync;
       break;
@@ -140,8 +143,11 @@ void Program::Begin(Client& client, Step step, size_t object) {
   ops_[operation.id] = client.id;
   trace_.Note(client.node, "begins", client.id, static_cast<uint64_t>(step), object);
   GiveUpLater(client);
-  cluster_->Feed(client.node, operation.key,
-                 [&operation](kddm::Engine& e) { e.Start(std::move(operation)); });
+  const NodeId to = static_cast<NodeId>(1 + operation.id / 4 % profile_.nodes);
+  cluster_->Feed(client.node, operation.key, [&operation, step, to](kddm::Engine& e) {
+    if (step == Step::kMigrate) return e.Migrate(operation.id, operation.key, to);
+    e.Start(std::move(operation));
+  });
 }
 
 void Program::GiveUpLater(Client& client) {
@@ -208,7 +214,8 @@ void Program::EndHold(Client& client) {
 void Program::Record(Client& client) { history_[client.call.object].push_back(client.call); }
 
 void Program::Ended(Client& client, const kddm::Completion& completion) {
-  if (client.step == Step::kSync) return ThinkThenAct(client);  // nothing was read or written
+  // Nothing was read or written.
+  if (client.step == Step::kSync || client.step == Step::kMigrate) return ThinkThenAct(client);
   Call& call = client.call;
   const bool read_first = client.step == Step::kPut;
   const bool done = completion.status == Status::kOk || completion.status == Status::kNotFound ||

@@ -59,7 +59,8 @@ class Program final : public Cluster::Listener {
     kTouch,
     kRemove,
     kFind,
-    kSync
+    kSync,
+    kMigrate
   };
   struct Client {
     uint32_t id = 0;

@@ -73,6 +73,12 @@ class Mesh {
     Collect(node);
     return op;
   }
+  OpId Migrate(NodeId node, const ObjectKey& key, NodeId to) {
+    const OpId op = next_op_++;
+    engine(node).Migrate(op, key, to);
+    Collect(node);
+    return op;
+  }
   // Watches from `first` to `last`, and delivers all that follows.
   OpId Watch(NodeId node, const ObjectKey& first, ObjectId last) {
     const OpId watch = next_op_++;

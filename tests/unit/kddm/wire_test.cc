@@ -65,7 +65,7 @@ std::shared_ptr<const Changes> RandomChanges(base::Prng& prng) {
 }
 
 Message RandomMessage(base::Prng& prng) {
-  Message message{.kind = static_cast<Kind>(1 + prng.Below(22))};
+  Message message{.kind = static_cast<Kind>(1 + prng.Below(24))};
   message.epoch = 1 + static_cast<Epoch>(prng.Below(UINT32_MAX));
   message.key = RandomKey(prng);
   message.request = prng.Next();
