@@ -119,6 +119,22 @@ TEST(Engine, A_reader_that_loses_its_copy_while_it_waits_to_write_is_sent_the_ne
   EXPECT_EQ(mesh.Result(second), "1");
 }
 
+// The other writer gave the object back unused, so that the version is still the one that the
+// reader had when it asked.
+TEST(Engine, A_reader_that_loses_its_copy_to_a_grab_that_is_released_is_sent_the_value_again) {
+  Mesh mesh(4);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  mesh.Set(2, key, "x");
+  mesh.Get(3, key);
+  const OpId first = mesh.Begin(4, OpKind::kGrab, key);
+  const OpId second = mesh.Begin(3, OpKind::kGrab, key);
+  mesh.Deliver();
+  ASSERT_EQ(mesh.Result(first), "x");
+  ASSERT_EQ(mesh.Result(second), "");
+  mesh.Release(4, first);
+  EXPECT_EQ(mesh.Result(second), "x");
+}
+
 TEST(Engine, First_touch_makes_an_object_once) {
   Mesh mesh(3);
   for (const Durability durability : {kVolatile, kReplicas2, kReplicas3}) {
@@ -367,6 +383,52 @@ TEST(Engine, A_volatile_value_is_lost_with_the_node_that_wrote_it) {
   mesh.Set(2, key, "x");
   mesh.Crash({2});
   EXPECT_EQ(mesh.Get(3, key), "lost");
+}
+
+// The demoted copy of the last owner would speak for the grantee, if that counted as alive because
+// a node of its name has come back.
+TEST(Engine, A_volatile_value_is_lost_with_its_writer_though_the_node_comes_back) {
+  Mesh mesh(4);
+  const ObjectKey key = Mesh::PlacedAt(1, kVolatile);
+  mesh.Set(2, key, "old");
+  const OpId set = mesh.Begin(3, OpKind::kSet, key, "new");
+  ASSERT_TRUE(mesh.DeliverUntilTold(Kind::kReply));
+  ASSERT_EQ(mesh.Result(set), "new");
+  mesh.Change({3}, {});
+  mesh.Change({1}, {3});
+  mesh.Deliver();
+  EXPECT_EQ(mesh.Get(4, key), "lost");
+}
+
+// Otherwise the first owner's copy would be taken for current if the home and the third owner
+// failed, for its grantee, the second, lives.
+TEST(Engine, A_volatile_object_passes_on_only_when_the_owner_before_the_last_has_dropped_its_copy) {
+  Mesh mesh(4);
+  const ObjectKey key = Mesh::PlacedAt(1, kVolatile);
+  mesh.Set(2, key, "x");
+  ASSERT_TRUE(mesh.Result(mesh.Begin(3, OpKind::kSet, key, "y")).empty());
+  mesh.DeliverAllBut(Kind::kInv);
+  const OpId third = mesh.Begin(4, OpKind::kSet, key, "z");
+  mesh.DeliverAllBut(Kind::kInv);
+  EXPECT_EQ(mesh.Result(third), "");
+  mesh.Deliver();
+  EXPECT_EQ(mesh.Result(third), "z");
+  EXPECT_EQ(mesh.engine(2).holder().Find(key), nullptr);
+}
+
+// A backup that the commit would not have needed, and that stood back for the grant, is needed
+// once another backup has failed.
+TEST(Engine, Two_failures_lose_nothing_of_three_copies_of_what_is_grabbed_after_an_earlier_one) {
+  for (NodeId owner = 3; owner <= 6; ++owner) {
+    Mesh mesh(6);
+    const ObjectKey key = Mesh::PlacedAt(1, kReplicas3);
+    mesh.Set(2, key, "x");
+    mesh.Grab(owner, key);
+    mesh.Crash({2});
+    ASSERT_TRUE(mesh.engine(1).home().all_settled());
+    mesh.Crash({1, owner});
+    EXPECT_EQ(mesh.Get(owner == 6 ? 5 : 6, key), "x") << owner;
+  }
 }
 
 TEST(Engine, A_home_that_comes_takes_over_what_is_placed_at_it) {
