@@ -92,27 +92,35 @@ class Reader {
     return result;
   }
 
-  // A path that is there, more often than not.
+  // A path that is there, more often than not. No part of it but the last is a link: links lead out
+  // of the view, to the node's own files.
   std::string RandomPath() {
     std::string path = root_;
-    for (size_t depth = Pick(6); depth > 0; --depth) {
+    for (size_t depth = Pick(6); depth > 0 && IsDirectory(path); --depth) {
       std::vector<std::string> names = List(path);
       if (names.empty()) break;
       path += "/" + names[Pick(names.size())];
     }
-    static const std::vector<std::string> kStray = {"nothing",    "-1", "0", "1",    "4194303",
-                                                    "2147483648", "..", ".", "fd/0", "task/self"};
-    if (Pick(8) == 0) path += "/" + kStray[Pick(kStray.size())];
-    if (Pick(200) == 0) path += "/" + std::string(300, 'x');
+    static const std::vector<std::string> kStray = {
+        "nothing", "-1", "0", "1", "4194303", "2147483648", ".", "fd/0", "task/self"};
+    if (Pick(8) == 0 && IsDirectory(path)) path += "/" + kStray[Pick(kStray.size())];
+    if (Pick(200) == 0 && IsDirectory(path)) path += "/" + std::string(300, 'x');
     return path;
+  }
+
+  static bool IsDirectory(const std::string& path) {
+    struct stat info;
+    return lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
   }
 
   // The names in a directory, or some of them: left early, rewound and positioned now and then.
   std::vector<std::string> List(const std::string& path) {
     std::vector<std::string> names;
-    DIR* stream = opendir(path.c_str());
+    const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (Note("opendir", path, fd) < 0) return names;
+    DIR* stream = fdopendir(fd);
     if (stream == nullptr) {
-      errors_->Add("opendir", path, errno);
+      close(fd);
       return names;
     }
     for (;;) {
@@ -143,7 +151,8 @@ class Reader {
              static_cast<int>(readlink(path.c_str(), buffer, 1 + Pick(sizeof(buffer)))));
         break;
       case 2:
-        Note("access", path, access(path.c_str(), static_cast<int>(Pick(8))));
+        Note("access", path,
+             faccessat(AT_FDCWD, path.c_str(), static_cast<int>(Pick(8)), AT_SYMLINK_NOFOLLOW));
         break;
       case 3:
         Watch(path);
