@@ -217,7 +217,8 @@ std::vector<size_t> ProcService::BeginRefresh(TimePoint now) {
   for (size_t i = 0; i < sources_.size(); ++i) {
     Source& source = sources_[i];
     if (source.in_flight || !source.Reachable()) continue;
-    if (!source.due && now - source.asked < source.interval) continue;
+    const bool wanted = source.due || source.asked == TimePoint();
+    if (!wanted && now - std::max(source.asked, source.arrived) < source.interval) continue;
     source.in_flight = true;
     if (std::exchange(source.due, false)) source.telling = false;  // not of everything
     source.asked = now;
@@ -257,7 +258,7 @@ bool ProcService::MustWait(Patience patience, TimePoint now) const {
     if (!source.in_flight || !source.Expected()) return false;
     const bool recent = source.snapshot != nullptr && !source.outdated &&
                         source.answered >= source.demanded &&
-                        now - source.answered < 2 * source.interval;
+                        now - source.arrived < 2 * source.interval;
     return !recent || (patience == Patience::kFresh && !source.telling);
   });
 }
@@ -309,9 +310,10 @@ void ProcService::Finish(size_t index, TimePoint taken,
     }
     if (snapshot != nullptr) {
       source.answered = source.asked;
+      source.arrived = steady_clock::now();
       source.telling = !source.self && !unasked;
       if (source.asked != TimePoint()) {  // else it came up anew meanwhile
-        source.interval = RefreshInterval(steady_clock::now() - source.asked, options_);
+        source.interval = RefreshInterval(source.arrived - source.asked, options_);
       }
       source.changes.Rebase(*snapshot);
       source.snapshot = std::move(snapshot);

@@ -109,6 +109,7 @@ class ProcService : public procview::ClusterView {
     TimePoint asked;         // when it was last
     TimePoint demanded;      // an answer to a question of before is too old for anybody
     TimePoint answered;      // the question that `snapshot` is the answer to
+    TimePoint arrived;       // `snapshot` here: however late it was, readers get on with it
     TimePoint taken;         // lower bound of when `snapshot` was
     std::chrono::milliseconds interval;  // between questions
     std::shared_ptr<const proc::NodeSnapshot> snapshot;
