@@ -57,6 +57,7 @@ void Cluster::Boot(NodeId id) {
 // The members have agreed on the next view; each hears of it in its own time.
 void Cluster::Agree() {
   member::View view{.epoch = ++epoch_, .members = {}};
+  told_shortage_ = 0;
   view.members.assign(view_.begin(), view_.end());
   trace_.Note(0, "view", epoch_, view.members.size());
   for (const NodeId id : view_) {
@@ -113,6 +114,9 @@ TimeNs Cluster::Delay() {
 
 void Cluster::SendOn(NodeId from, kddm::Sending sending) {
   ++messages_;
+  if (sending.message.kind == kddm::Kind::kSettled && sending.message.epoch == epoch_) {
+    told_shortage_ = std::max(told_shortage_, sending.message.report->failures);
+  }
   trace_.Note(from, kddm::KindName(sending.message.kind),
               sending.to * 1000u + (sending.message.key.object & 255), sending.message.stamp,
               sending.message.version);
@@ -182,7 +186,7 @@ std::vector<NodeId> Cluster::Expendable() const {
 
 void Cluster::CountFailure() {
   if (Settled()) {
-    failures_ = 0;
+    failures_ = told_shortage_;
     for (const auto& [id, node] : nodes_) {
       if (node.engine == nullptr) continue;
       failures_ = std::max(failures_, node.engine->home().Shortage());

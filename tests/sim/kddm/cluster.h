@@ -127,6 +127,7 @@ class Cluster {
   std::map<std::pair<kddm::SetId, kddm::ObjectId>, Stored> linked_;
   size_t failures_ = 0;
   size_t settled_members_ = 0;
+  size_t told_shortage_ = 0;        // copies that an object lacks, as homes have said in this view
   std::array<bool, 4> lossy_ = {};  // by number of copies
   uint64_t messages_ = 0;
 };

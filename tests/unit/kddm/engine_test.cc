@@ -648,6 +648,34 @@ TEST(Engine, A_full_node_drops_what_it_has_only_read_and_stays_usable) {
   EXPECT_EQ(mesh.Get(3, Mesh::PlacedAt(1, kReplicas2, 1)), "12345");
 }
 
+TEST(Engine, A_cluster_that_is_full_says_so_and_has_all_that_it_took) {
+  Mesh mesh(4, {{1, 200}, {2, 200}, {3, 200}, {4, 200}});
+  constexpr uint64_t kObjects = 200;
+  auto key = [](uint64_t i) {
+    return ObjectKey{.object = i, .set = MakeSetId(kReplicas2, Placement::kHash, 1, 1)};
+  };
+  std::vector<uint64_t> taken;
+  size_t refused = 0;
+  for (uint64_t i = 1; i <= kObjects; ++i) {
+    const std::string told = mesh.Set(static_cast<NodeId>(i % 4 + 1), key(i), "12345");
+    if (told == "12345") {
+      taken.push_back(i);
+    } else {
+      EXPECT_EQ(told, "no space");
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 0u);
+  EXPECT_GE(taken.size(), 60u) << "of 80 that fit twice";
+  for (const uint64_t i : taken) {
+    for (NodeId node = 1; node <= 4; ++node) ASSERT_EQ(mesh.Get(node, key(i)), "12345") << i;
+    EXPECT_GE(mesh.Copies(key(i)), 2u);
+  }
+  // What is removed makes room again.
+  for (const uint64_t i : taken) mesh.Do(1, OpKind::kRemove, key(i));
+  EXPECT_EQ(mesh.Set(2, key(kObjects + 1), "12345"), "12345");
+}
+
 TEST(Engine, A_copy_that_a_home_counts_on_is_not_dropped_for_room) {
   Mesh mesh(3);
   const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
