@@ -4,7 +4,7 @@
 //
 //   kccm_ring serve PORT             prints every message, and answers calls with what they carry
 //   kccm_ring call NODE PORT TEXT    calls it and prints the answer
-//   kccm_ring send NODE PORT TEXT... sends it messages, all by one command
+//   kccm_ring send NODE PORT TEXT    sends it a message, and waits until the node has it
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -80,29 +80,20 @@ static void serve(unsigned port) {
   }
 }
 
-// All texts by one command. A program's arguments lie one after the other.
-static int send_many(char** texts, struct kccm_uring_message to) {
-  static struct kccm_uring_message all[KCCM_URING_MANY_MAX];
-  struct kccm_uring_send_many many = {.messages = (__u64)all, .payloads = (__u64)texts[0]};
-  while (texts[many.count] && many.count < KCCM_URING_MANY_MAX) {
-    to.offset = texts[many.count] - texts[0], to.length = strlen(texts[many.count]);
-    many.payload_bytes = to.offset + to.length;
-    all[many.count++] = to;
-  }
-  return check(command(KCCM_URING_SEND_MANY, &many, sizeof(many)), "send") != (int)many.count;
-}
-
 int main(int argc, char** argv) {
   static char answer[4096];
-  if (argc < 3 || argc == 4) return 2;
+  if (argc != 3 && argc != 5) return 2;
   if ((device = open("/dev/kccm", O_RDWR | O_CLOEXEC)) < 0) check(-errno, "/dev/kccm");
   check(io_uring_queue_init(64, &uring, 0), "io_uring");
   if (argc == 3) serve((unsigned)atoi(argv[2]));
-  const struct kccm_uring_message to = {.node = atoi(argv[2]), .port = atoi(argv[3])};
-  if (!strcmp(argv[1], "send")) return send_many(argv + 4, to);
   struct kccm_uring_call call = {.reply = (__u64)answer, .reply_room = sizeof(answer)};
-  call.request = (struct kccm_uring_send){.node = to.node, .port = to.port, .timeout_ms = 10000};
-  call.request.payload = (__u64)argv[4], call.request.length = strlen(argv[4]);
+  call.request = (struct kccm_uring_send){
+      .node = atoi(argv[2]), .port = atoi(argv[3]), .payload = (__u64)argv[4], .timeout_ms = 10000};
+  call.request.length = strlen(argv[4]);
+  if (!strcmp(argv[1], "send")) {
+    call.request.flags = KCCM_URING_CONFIRM;
+    return check(command(KCCM_URING_SEND, &call.request, sizeof(call.request)), "send");
+  }
   printf("%.*s\n", check(command(KCCM_URING_CALL, &call, sizeof(call)), "call"), answer);
   return call.status != 0;
 }

@@ -37,6 +37,8 @@ import scenario
 PORT = 7400
 MAX_MACHINES = 9
 ETC = "/etc/clustix"
+# One that fails, or is killed, is started again after a second, as by its systemd unit.
+DAEMON = f"until clustixd --config {ETC}/cluster.toml; do sleep 1; done"
 PROGRAMS = ("clustix", "clustixd")
 # To look at the cluster's /proc with; busybox has others of its own.
 TOOLS = ("ps", "pgrep", "free", "uptime", "pstree")
@@ -138,7 +140,7 @@ class Keeper:
         for one in machines.all:
             one.do("insmod /modules/kccm.ko")
         self._configure(machines.all)
-        daemons = [one.run(f"exec clustixd --config {ETC}/cluster.toml") for one in machines.all]
+        daemons = [one.run(DAEMON) for one in machines.all]
         for daemon in daemons:
             daemon.expect(r"\bready\b")
         for daemon in daemons:

@@ -90,6 +90,10 @@ class Up(unittest.TestCase):
         nodes = {int(pid) >> 22 for pid in re.findall(r"(?m)^ *(\d+) clustixd$", seen)}
         self.assertEqual(nodes, {1, 2})
 
+        # A daemon that is killed comes back.
+        self.up("--node", "2", "--", "sh", "-c", "killed=$(pidof clustixd); kill -9 $killed; "
+                "until clustix status >/dev/null 2>&1; do :; done; [ $(pidof clustixd) != $killed ]")
+
         self.assertEqual(self.down(), "switched off the virtual machines\n")
         self.assert_nothing_is_left()
         self.assertIn("no machines run", self.up("--", "true", status=1))
