@@ -146,14 +146,6 @@ static int wait_for_memory(void)
 	return fatal_signal_pending(current) ? -EINTR : 0;
 }
 
-static void unlock(struct kccm_node *node, bool more)
-{
-	if (more)
-		kccm_node_unlock_more(node);
-	else
-		kccm_node_unlock(node);
-}
-
 static int submit(struct kccm_node *node, u16 to, const struct kccm_message *message,
 		  struct kccm_call *call, unsigned int flags)
 {
@@ -172,7 +164,7 @@ static int submit(struct kccm_node *node, u16 to, const struct kccm_message *mes
 			kref_get(&remote->refs);
 			room = remote->room[message->lane];
 		}
-		unlock(node, flags & KCCM_MORE && !error);
+		kccm_node_unlock_more(node, flags & KCCM_MORE && !error);
 		if (!wait || (error != -EAGAIN && error != -ENOMEM))
 			return error;
 		error = error == -EAGAIN ? wait_for_room(node, remote, message->lane, room)
@@ -260,7 +252,7 @@ int kccm_send_many(struct net *net, const struct kccm_uring_message *messages, u
 			break;
 		++*sent;
 	}
-	unlock(node, flags & KCCM_MORE && !error);
+	kccm_node_unlock_more(node, flags & KCCM_MORE && !error);
 	kccm_node_put(node);
 	return error;
 }

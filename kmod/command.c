@@ -32,7 +32,6 @@ struct command {
 	refcount_t refs;
 	struct kccm_channel *channel;
 	bool wants_answer;
-	bool ordered;
 	struct delayed_work expiry; /* of a send; a call has the session's */
 
 	/* Under channel->lock. */
@@ -233,6 +232,12 @@ static struct kccm_to address_of(const struct kccm_uring_send *send)
 	};
 }
 
+/* For kccm.h. No command waits before it is parked. */
+static unsigned int how_of(const struct kccm_uring_send *send)
+{
+	return KCCM_NOWAIT | (send->flags & KCCM_URING_MORE ? KCCM_MORE : 0);
+}
+
 static bool is_refused(struct kccm_channel *channel, const struct kccm_uring_send *send)
 {
 	return send->flags & KCCM_URING_ORDERED &&
@@ -240,10 +245,11 @@ static bool is_refused(struct kccm_channel *channel, const struct kccm_uring_sen
 }
 
 /* What follows an ordered message that was refused is refused, too. */
-static void note_refusal(struct kccm_channel *channel, const struct kccm_to *to, int error)
+static void note_refusal(struct kccm_channel *channel, const struct kccm_uring_send *send,
+			 int error)
 {
-	if (error == -EAGAIN || error == -ENOMEM)
-		kccm_channel_note_refusal(channel, to->node, to->lane);
+	if (send->flags & KCCM_URING_ORDERED && (error == -EAGAIN || error == -ENOMEM))
+		kccm_channel_note_refusal(channel, send->node, send->lane);
 }
 
 static void command_init(struct command *command, struct kccm_channel *channel, u32 timeout_ms)
@@ -267,8 +273,8 @@ static void command_init(struct command *command, struct kccm_channel *channel, 
  * message exists. Since a command that can be cancelled has to end through unpark(), so do
  * failures.
  */
-static int park(struct command *command, struct io_uring_cmd *cmd, unsigned int how,
-		unsigned int issue_flags)
+static int park(struct command *command, struct io_uring_cmd *cmd,
+		const struct kccm_uring_send *request, unsigned int issue_flags)
 {
 	struct kccm_channel *channel = command->channel;
 	struct kccm_call *call = &command->call;
@@ -288,15 +294,14 @@ static int park(struct command *command, struct io_uring_cmd *cmd, unsigned int 
 	spin_unlock(&channel->lock);
 
 	if (command->wants_answer)
-		error = kccm_call_async(channel->net, call, how);
+		error = kccm_call_async(channel->net, call, how_of(request));
 	else
-		error = kccm_send_async(channel->net, call, how);
+		error = kccm_send_async(channel->net, call, how_of(request));
 	if (error == -EAGAIN)
 		kccm_channel_note_congestion(channel, writable);
 	if (error) {
-		if (command->ordered)
-			note_refusal(channel, &call->to, error);
 		/* Here and now, so that refusals come in the order of submission. */
+		note_refusal(channel, request, error);
 		if (unpark(command)) {
 			io_uring_cmd_done(cmd, error, 0, issue_flags);
 			command_put(command); /* io_uring's */
@@ -320,9 +325,10 @@ static int check_send(const struct kccm_uring_send *send, bool parked)
 	return 0;
 }
 
-static int send_confirmed(struct kccm_channel *channel, struct io_uring_cmd *cmd,
-			  const struct kccm_uring_send *send, unsigned int how,
-			  unsigned int issue_flags)
+/* What is parked: a call, or a send that is to be confirmed, for which `call` is NULL. */
+static int start(struct kccm_channel *channel, struct io_uring_cmd *cmd,
+		 const struct kccm_uring_send *request, const struct kccm_uring_call *call,
+		 u64 user_args, unsigned int issue_flags)
 {
 	struct command *command = kzalloc(sizeof(*command), GFP_KERNEL_ACCOUNT);
 	u8 small[SMALL_BYTES];
@@ -331,23 +337,28 @@ static int send_confirmed(struct kccm_channel *channel, struct io_uring_cmd *cmd
 
 	if (!command)
 		return -ENOMEM;
-	error = copy_payload(cmd, send->payload, send->length, small, &payload);
+	error = copy_payload(cmd, request->payload, request->length, small, &payload);
 	if (error) {
 		kfree(command);
 		return error;
 	}
-	command_init(command, channel, send->timeout_ms);
-	command->ordered = send->flags & KCCM_URING_ORDERED;
-	command->call.to = address_of(send);
+	command_init(command, channel, request->timeout_ms);
+	command->call.to = address_of(request);
 	command->call.request = payload;
-	command->call.request_length = send->length;
-	error = park(command, cmd, how, issue_flags);
+	command->call.request_length = request->length;
+	if (call) {
+		command->wants_answer = true;
+		command->args = u64_to_user_ptr(user_args);
+		command->reply = u64_to_user_ptr(call->reply);
+		command->call.reply_room = call->reply_room;
+	}
+	error = park(command, cmd, request, issue_flags);
 	free_payload(payload, small); /* has been copied */
 	return error;
 }
 
 static int send_unconfirmed(struct kccm_channel *channel, struct io_uring_cmd *cmd,
-			    const struct kccm_uring_send *send, unsigned int how)
+			    const struct kccm_uring_send *send)
 {
 	u32 writable = READ_ONCE(channel->writable);
 	struct kccm_to to = address_of(send);
@@ -357,55 +368,17 @@ static int send_unconfirmed(struct kccm_channel *channel, struct io_uring_cmd *c
 
 	if (error)
 		return error;
-	error = kccm_send(channel->net, &to, payload, send->length, how);
+	error = kccm_send(channel->net, &to, payload, send->length, how_of(send));
 	if (error == -EAGAIN)
 		kccm_channel_note_congestion(channel, writable);
 	free_payload(payload, small);
 	return error;
 }
 
-static int start_call(struct kccm_channel *channel, struct io_uring_cmd *cmd,
-		      const struct kccm_uring_call *args, void __user *user_args, unsigned int how,
-		      unsigned int issue_flags)
-{
-	const struct kccm_uring_send *request = &args->request;
-	struct command *command;
-	u8 small[SMALL_BYTES];
-	void *payload;
-	int error = copy_payload(cmd, request->payload, request->length, small, &payload);
-
-	if (error)
-		return error;
-	command = kzalloc(sizeof(*command), GFP_KERNEL_ACCOUNT);
-	if (!command) {
-		free_payload(payload, small);
-		return -ENOMEM;
-	}
-	command_init(command, channel, request->timeout_ms);
-	command->wants_answer = true;
-	command->ordered = request->flags & KCCM_URING_ORDERED;
-	command->args = user_args;
-	command->reply = u64_to_user_ptr(args->reply);
-	command->call.to = address_of(request);
-	command->call.request = payload;
-	command->call.request_length = request->length;
-	command->call.reply_room = args->reply_room;
-	error = park(command, cmd, how, issue_flags);
-	free_payload(payload, small);
-	return error;
-}
-
-/* For kccm.h. No command waits before it is parked. */
-static unsigned int how_of(const struct kccm_uring_send *send)
-{
-	return KCCM_NOWAIT | (send->flags & KCCM_URING_MORE ? KCCM_MORE : 0);
-}
-
 static int issue_send(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 		      const struct kccm_uring_cmd *entry, unsigned int issue_flags)
 {
 	struct kccm_uring_send send;
-	struct kccm_to to;
 	int error = kccm_command_args(entry, &send, sizeof(send));
 
 	if (!error)
@@ -415,12 +388,10 @@ static int issue_send(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 	if (is_refused(channel, &send))
 		return -EAGAIN;
 	if (send.flags & KCCM_URING_CONFIRM)
-		error = send_confirmed(channel, cmd, &send, how_of(&send), issue_flags);
+		error = start(channel, cmd, &send, NULL, 0, issue_flags);
 	else
-		error = send_unconfirmed(channel, cmd, &send, how_of(&send));
-	to = address_of(&send);
-	if (send.flags & KCCM_URING_ORDERED)
-		note_refusal(channel, &to, error);
+		error = send_unconfirmed(channel, cmd, &send);
+	note_refusal(channel, &send, error);
 	return error;
 }
 
@@ -428,7 +399,6 @@ static int issue_call(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 		      const struct kccm_uring_cmd *entry, unsigned int issue_flags)
 {
 	struct kccm_uring_call args;
-	struct kccm_to to;
 	int error = kccm_command_args(entry, &args, sizeof(args));
 
 	if (!error)
@@ -440,11 +410,8 @@ static int issue_call(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 		return -EINVAL;
 	if (is_refused(channel, &args.request))
 		return -EAGAIN;
-	error = start_call(channel, cmd, &args, u64_to_user_ptr(entry->args), how_of(&args.request),
-			   issue_flags);
-	to = address_of(&args.request);
-	if (args.request.flags & KCCM_URING_ORDERED)
-		note_refusal(channel, &to, error);
+	error = start(channel, cmd, &args.request, &args, entry->args, issue_flags);
+	note_refusal(channel, &args.request, error);
 	return error;
 }
 

@@ -21,16 +21,6 @@ static struct kccm_remote *remote_of(const struct kccm_peer *peer)
 	return kccm_peer_user(peer);
 }
 
-static void *driver_alloc(void *ctx, size_t bytes)
-{
-	return kccm_memory_alloc(ctx, bytes);
-}
-
-static void driver_free(void *ctx, void *memory, size_t bytes)
-{
-	kccm_memory_free(ctx, memory, bytes);
-}
-
 static void driver_random(void *ctx, void *to, size_t bytes)
 {
 	get_random_bytes(to, bytes);
@@ -140,8 +130,8 @@ static void driver_refused(void *ctx, struct kccm_conn *conn, u16 id, enum kccm_
 }
 
 const struct kccm_ops kccm_driver_ops = {
-	.alloc = driver_alloc,
-	.free = driver_free,
+	.alloc = kccm_memory_alloc,
+	.free = kccm_memory_free,
 	.random = driver_random,
 	.crc32c = driver_crc32c,
 	.mac = driver_mac,

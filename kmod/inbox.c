@@ -126,17 +126,9 @@ static struct kccm_inbox *inbox_of(const struct delivery *delivery)
 }
 
 /*
- * Releases the node's lock after an answer. A handler that the inbox has called is followed by
- * another, or by the end of the work: then all of their answers are written together.
+ * A handler that the inbox has called is followed by another, or by the end of the work: then all of
+ * their answers are written together.
  */
-static void unlock(struct kccm_node *node, bool in_work)
-{
-	if (in_work)
-		kccm_node_unlock_more(node);
-	else
-		kccm_node_unlock(node);
-}
-
 static bool in_work(const struct kccm_inbox *inbox)
 {
 	return READ_ONCE(inbox->runner) == current;
@@ -189,7 +181,7 @@ static int answer_waiting(struct delivery *delivery, u16 status, const void *pay
 		kccm_node_lock(node);
 		error = post_answer(delivery, status, payload, length);
 		progress = remote->progress;
-		unlock(node, more && !error);
+		kccm_node_unlock_more(node, more && !error);
 		if (error == -EAGAIN)
 			wait_event_idle(remote->answers, READ_ONCE(remote->progress) != progress);
 		else if (error == -ENOMEM)
@@ -245,7 +237,7 @@ int kccm_reply(struct kccm_incoming *incoming, u16 status, const void *payload, 
 		error = post_answer(delivery, status, payload, length);
 		if (is_for_later(error) && flags & KCCM_KEEP)
 			kept = keep_copy(delivery, status, payload, length);
-		unlock(node, more);
+		kccm_node_unlock_more(node, more);
 	} else {
 		error = answer_waiting(delivery, status, payload, length, more);
 	}
@@ -269,10 +261,10 @@ int kccm_reply_later(struct kccm_incoming *incoming, u16 status, void *payload, 
 	error = post_answer(delivery, status, payload, length);
 	if (is_for_later(error)) {
 		keep(delivery, status, payload, length);
-		unlock(node, more);
+		kccm_node_unlock_more(node, more);
 		return 0;
 	}
-	unlock(node, more);
+	kccm_node_unlock_more(node, more);
 	delivery->answer = payload;
 	delivery_free(delivery);
 	return error;
@@ -325,7 +317,7 @@ static void note_given_back(struct delivery *delivery)
 	    inbox->given_back_sessions != delivery->sessions) {
 		kccm_node_lock(remote->node);
 		grant(remote, delivery->incoming.lane);
-		kccm_node_unlock_more(remote->node);
+		kccm_node_unlock_more(remote->node, true);
 		inbox->given_back_sessions = delivery->sessions;
 	}
 	inbox->given_back++;

@@ -142,7 +142,7 @@ static bool take_in(struct kccm_link *link, int bytes)
 		kccm_node_unlock(node);
 		return more;
 	}
-	kccm_node_unlock_more(node);
+	kccm_node_unlock_more(node, true);
 	kccm_inbox_serve(inbox);
 	kccm_remote_put(remote);
 	return more;

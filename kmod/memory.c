@@ -57,8 +57,9 @@ void kccm_reserve_destroy(struct kccm_reserve *reserve)
 	mempool_destroy(reserve->blocks);
 }
 
-void *kccm_memory_alloc(struct kccm_node *node, size_t bytes)
+void *kccm_memory_alloc(void *ctx, size_t bytes)
 {
+	struct kccm_node *node = ctx;
 	void *memory = kccm_fault_memory(node) ? NULL : kvmalloc(bytes, KCCM_GFP);
 
 	if (memory || bytes != KCCM_BLOCK_BYTES)
@@ -68,8 +69,10 @@ void *kccm_memory_alloc(struct kccm_node *node, size_t bytes)
 }
 
 /* Any block fills the reserve up first. */
-void kccm_memory_free(struct kccm_node *node, void *memory, size_t bytes)
+void kccm_memory_free(void *ctx, void *memory, size_t bytes)
 {
+	struct kccm_node *node = ctx;
+
 	if (bytes == KCCM_BLOCK_BYTES)
 		mempool_free(memory, node->reserve.blocks);
 	else

@@ -47,8 +47,8 @@ int kccm_reserve_init(struct kccm_reserve *reserve);
 void kccm_reserve_destroy(struct kccm_reserve *reserve);
 
 /* For the session. NULL: no memory. Under the node's lock. */
-void *kccm_memory_alloc(struct kccm_node *node, size_t bytes);
-void kccm_memory_free(struct kccm_node *node, void *memory, size_t bytes);
+void *kccm_memory_alloc(void *node, size_t bytes);
+void kccm_memory_free(void *node, void *memory, size_t bytes);
 
 /* For a message that has arrived. Under the node's lock. */
 void *kccm_message_alloc(struct kccm_node *node, size_t bytes, enum kccm_message_origin *origin);

@@ -70,16 +70,18 @@ void kccm_node_pause(struct kccm_node *node)
 	mutex_unlock(&node->lock);
 }
 
-void kccm_node_unlock(struct kccm_node *node)
+void kccm_node_unlock_more(struct kccm_node *node, bool more)
 {
-	kccm_links_write(node);
+	if (more)
+		kccm_links_write_soon(node);
+	else
+		kccm_links_write(node);
 	kccm_node_pause(node);
 }
 
-void kccm_node_unlock_more(struct kccm_node *node)
+void kccm_node_unlock(struct kccm_node *node)
 {
-	kccm_links_write_soon(node);
-	kccm_node_pause(node);
+	kccm_node_unlock_more(node, false);
 }
 
 static enum hrtimer_restart timer_fired(struct hrtimer *timer)

@@ -76,8 +76,8 @@ void kccm_node_put(struct kccm_node *node);
 void kccm_node_lock(struct kccm_node *node);
 /* Writes what has become ready, as far as sockets take it at once, and releases the lock. */
 void kccm_node_unlock(struct kccm_node *node);
-/* Leaves that to the next who does; to tx_work, if nobody comes within a tick of the clock. */
-void kccm_node_unlock_more(struct kccm_node *node);
+/* `more`: leaves that to the next who does; to tx_work, if nobody comes within a clock's tick. */
+void kccm_node_unlock_more(struct kccm_node *node, bool more);
 /* Releases the lock for a while, within something that goes on under it. */
 void kccm_node_pause(struct kccm_node *node);
 
