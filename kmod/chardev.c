@@ -4,6 +4,8 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/poll.h>
+#include <linux/uio.h>
+#include <linux/wait.h>
 
 #include "channel.h"
 #include "ring.h"
@@ -15,6 +17,8 @@ static int chardev_open(struct inode *inode, struct file *file)
 	if (IS_ERR(channel))
 		return PTR_ERR(channel);
 	file->private_data = channel;
+	/* READ_MULTISHOT wants it. */
+	file->f_mode |= FMODE_NOWAIT;
 	return nonseekable_open(inode, file);
 }
 
@@ -51,6 +55,23 @@ static __poll_t chardev_poll(struct file *file, poll_table *table)
 	return events;
 }
 
+static ssize_t chardev_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct file *file = iocb->ki_filp;
+	struct kccm_channel *channel = file->private_data;
+	/* See chardev_poll(). */
+	struct kccm_ring *ring = smp_load_acquire(&channel->ring);
+	bool wait = !(iocb->ki_flags & IOCB_NOWAIT) && !(file->f_flags & O_NONBLOCK);
+	ssize_t result;
+
+	if (!ring)
+		return -ENXIO;
+	while ((result = kccm_ring_read(ring, to)) == -EAGAIN && wait)
+		if (wait_event_interruptible(channel->wait, kccm_ring_poll(ring)))
+			return -ERESTARTSYS;
+	return result;
+}
+
 static int chardev_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct kccm_channel *channel = file->private_data;
@@ -65,6 +86,7 @@ static const struct file_operations chardev_ops = {
 	.open = chardev_open,
 	.flush = chardev_flush,
 	.release = chardev_release,
+	.read_iter = chardev_read_iter,
 	.poll = chardev_poll,
 	.mmap = chardev_mmap,
 	.uring_cmd = kccm_command_issue,

@@ -472,7 +472,7 @@ static int issue(struct io_uring_cmd *cmd, unsigned int issue_flags)
 		return -EINVAL;
 	switch (cmd->cmd_op) {
 	case KCCM_URING_FEATURES:
-		return KCCM_URING_F_SEND_MANY |
+		return KCCM_URING_F_SEND_MANY | KCCM_URING_F_READ |
 		       (KCCM_COMPAT_URING_CANCEL ? KCCM_URING_F_CANCEL : 0);
 	case KCCM_URING_BIND:
 		return issue_bind(channel, &entry);

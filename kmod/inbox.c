@@ -126,8 +126,8 @@ static struct kccm_inbox *inbox_of(const struct delivery *delivery)
 }
 
 /*
- * A handler that the inbox has called is followed by another, or by the end of the work: then all of
- * their answers are written together.
+ * A handler that the inbox has called is followed by another, or by the end of the work: then all
+ * of their answers are written together.
  */
 static bool in_work(const struct kccm_inbox *inbox)
 {

@@ -12,6 +12,7 @@
 #include <linux/mutex.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
+#include <linux/uio.h>
 #include <linux/vmalloc.h>
 #include <linux/xarray.h>
 
@@ -26,6 +27,7 @@ struct kccm_ring {
 	struct kccm_channel *channel;
 	struct kccm_handler handler;
 	struct xarray requests; /* calls that wait for an answer, by number */
+	struct mutex reading;	/* one reader at a time; taken before `lock` */
 
 	/* Guards all below. */
 	struct mutex lock;
@@ -191,6 +193,61 @@ static void caught_up(void *context)
 	tell_program(ring);
 }
 
+/* --- reading from it -------------------------------------------------------------------------- */
+
+/* The next message; it stays where it is. */
+static int peek(struct kccm_ring *ring, struct kccm_uring_descriptor *message)
+{
+	struct kccm_arena *arena = &ring->arena;
+	int error;
+
+	mutex_lock(&ring->lock);
+	error = take_back(ring);
+	if (!error && arena->consumed == arena->produced)
+		error = -EAGAIN;
+	if (!error)
+		*message = ring->descriptors[kccm_arena_index(arena, arena->consumed)];
+	mutex_unlock(&ring->lock);
+	return error;
+}
+
+/*
+ * Copies it without ring->lock, for which messages of all peers would wait: the reader's memory may
+ * be anywhere. Meanwhile the message is not consumed, but by a program that lies to itself.
+ */
+static ssize_t read_one(struct kccm_ring *ring, struct iov_iter *to)
+{
+	struct kccm_uring_descriptor message;
+	int error = peek(ring, &message);
+	const u8 *payload;
+	size_t bytes;
+
+	if (error)
+		return error;
+	payload = ring->payloads + message.offset;
+	message.offset = sizeof(message);
+	bytes = sizeof(message) + message.length;
+	if (iov_iter_count(to) < bytes)
+		return -EMSGSIZE;
+	if (copy_to_iter(&message, sizeof(message), to) != sizeof(message) ||
+	    copy_to_iter(payload, message.length, to) != message.length)
+		return -EFAULT;
+	/* As a program does: pairs with take_back(), which checks what it finds there. */
+	smp_store_release(ring->shared_consumed, READ_ONCE(*ring->shared_consumed) + 1);
+	error = kccm_ring_pump(ring);
+	return error ?: bytes;
+}
+
+ssize_t kccm_ring_read(struct kccm_ring *ring, struct iov_iter *to)
+{
+	ssize_t result;
+
+	mutex_lock(&ring->reading);
+	result = read_one(ring, to);
+	mutex_unlock(&ring->reading);
+	return result;
+}
+
 /* --- looking at it ---------------------------------------------------------------------------- */
 
 __poll_t kccm_ring_poll(const struct kccm_ring *ring)
@@ -246,6 +303,7 @@ static void ring_free(struct kccm_ring *ring)
 	vfree(ring->shared_consumed);
 	kvfree(ring->arena.ends);
 	mutex_destroy(&ring->lock);
+	mutex_destroy(&ring->reading);
 	xa_destroy(&ring->requests);
 	kfree(ring);
 }
@@ -266,6 +324,7 @@ static struct kccm_ring *ring_new(struct kccm_channel *channel, const struct kcc
 	if (!ring)
 		return NULL;
 	mutex_init(&ring->lock);
+	mutex_init(&ring->reading);
 	xa_init_flags(&ring->requests, XA_FLAGS_ALLOC);
 	INIT_LIST_HEAD(&ring->waiting);
 	ring->channel = channel;

@@ -5,6 +5,7 @@
 
 #include <linux/types.h>
 
+struct iov_iter;
 struct kccm_channel;
 struct kccm_ring;
 struct kccm_uring_bind;
@@ -19,6 +20,8 @@ int kccm_ring_mmap(struct kccm_ring *ring, struct vm_area_struct *vma);
 __poll_t kccm_ring_poll(const struct kccm_ring *ring);
 /* Looks at what the program has consumed, and puts in what waits. -EPROTO: it is broken. */
 int kccm_ring_pump(struct kccm_ring *ring);
+/* For read(), one message: see the UAPI. -EAGAIN: there is none. */
+ssize_t kccm_ring_read(struct kccm_ring *ring, struct iov_iter *to);
 /* Answers a call. `payload` is from kvmalloc(), and is taken unless -ENOENT. */
 int kccm_ring_reply(struct kccm_ring *ring, u64 request, u16 status, void *payload, u32 length,
 		    bool more);

@@ -170,12 +170,19 @@ enum kccm_attribute {
  * bounded by the ring and the windows of the peers. If `consumed` was ever less than before or more
  * than `produced` the ring is broken: nothing comes through it any more, and poll says POLLERR.
  *
+ * Reading. Instead of mapping the ring, a program may read() the file, or have io_uring do so;
+ * KCCM_URING_F_READ. Since Linux 6.7 that can be a READ_MULTISHOT, one command for all messages to
+ * come. Each read takes one message and consumes it: a struct kccm_uring_descriptor, whose `offset`
+ * is that of the payload in what was read. A message stays for which there is no room (-EMSGSIZE),
+ * or that cannot be copied (-EFAULT). -ENXIO: the file is not bound. -EPROTO: the ring is broken.
+ *
  * When the file is closed by the last process that has it, or that process dies, the port is free
  * again; calls that have come and were not answered are answered with KCCM_STATUS_GIVEN_UP;
  * messages that were not consumed are dropped, though their senders know them as accepted.
  */
 #define KCCM_URING_F_CANCEL (1u << 0) /* commands of a process that ends are cancelled at once */
 #define KCCM_URING_F_SEND_MANY (1u << 1)
+#define KCCM_URING_F_READ (1u << 2)
 
 #define KCCM_URING_TIMEOUT_MAX_MS 60000
 #define KCCM_URING_ENTRIES_MAX 65536

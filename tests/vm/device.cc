@@ -26,6 +26,14 @@ kccm_uring_send MakeSend(unsigned node, unsigned port, std::string_view payload,
   return send;
 }
 
+// As read() delivers it.
+Message MessageIn(const char* buffer) {
+  kccm_uring_descriptor at;
+  std::memcpy(&at, buffer, sizeof(at));
+  return {at.request, at.from, at.lane, (at.flags & KCCM_MESSAGE_WANTS_REPLY) != 0,
+          std::string(buffer + at.offset, at.length)};
+}
+
 }  // namespace
 
 Device::Device(const std::string& name_space) {
@@ -153,6 +161,61 @@ Message Device::Next() {
     EXPECT_EQ(Do(KCCM_URING_PUMP), 0);
   }
   return message;
+}
+
+int Device::Read(Message& message, size_t room) const {
+  std::vector<char> buffer(room);
+  const ssize_t bytes = read(fd_, buffer.data(), room);
+  if (bytes < 0) return -errno;
+  message = MessageIn(buffer.data());
+  return static_cast<int>(bytes);
+}
+
+std::vector<Message> Device::ReadMany(size_t count, int& error) {
+  constexpr unsigned kBuffers = 8;
+  constexpr size_t kBytes = 4096;
+  constexpr uint8_t kReadMultishot = 49;  // newer than liburing's header
+  constexpr uint64_t kReading = ~uint64_t{0};
+  static char buffers[kBuffers][kBytes];
+  const auto provide = [&](char* buffer, int number, unsigned id) {
+    io_uring_sqe* entry = io_uring_get_sqe(&uring_);
+    io_uring_prep_provide_buffers(entry, buffer, kBytes, number, 0, static_cast<int>(id));
+    entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  };
+  provide(buffers[0], kBuffers, 0);
+  std::vector<Message> messages;
+  bool armed = false;
+  error = 0;
+  while (messages.size() < count) {
+    if (!armed) {
+      io_uring_sqe* entry = io_uring_get_sqe(&uring_);
+      io_uring_prep_rw(kReadMultishot, entry, fd_, nullptr, 0, 0);
+      entry->flags |= IOSQE_BUFFER_SELECT;
+      entry->user_data = kReading;
+    }
+    io_uring_cqe* end;
+    EXPECT_GE(io_uring_submit_and_wait(&uring_, 1), 0);
+    if (io_uring_peek_cqe(&uring_, &end) != 0) continue;
+    const io_uring_cqe copy = *end;
+    io_uring_cqe_seen(&uring_, end);
+    armed = copy.flags & IORING_CQE_F_MORE;
+    if (copy.res == -ENOBUFS) continue;
+    if (copy.res < 0) {
+      error = copy.res;
+      break;
+    }
+    const unsigned id = copy.flags >> IORING_CQE_BUFFER_SHIFT;
+    messages.push_back(MessageIn(buffers[id]));
+    provide(buffers[id], 1, id);
+  }
+  if (armed) {  // it would keep the file, and with it the port
+    io_uring_sqe* entry = io_uring_get_sqe(&uring_);
+    io_uring_prep_cancel64(entry, kReading, 0);
+    entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    EXPECT_GE(io_uring_submit(&uring_), 1);
+    EXPECT_EQ(Result(kReading), -ECANCELED);
+  }
+  return messages;
 }
 
 short Device::Poll(short events) const {

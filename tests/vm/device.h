@@ -50,6 +50,10 @@ class Device {
   int Bind(unsigned port, unsigned entries = 256, unsigned arena_bytes = 2 << 20);
   // The next message; waits with poll() until there is one.
   Message Next();
+  // The next message by read(); its size, or minus an errno.
+  int Read(Message& message, size_t room = 4096) const;
+  // By READ_MULTISHOT: `count` messages, or fewer and why there are no more.
+  std::vector<Message> ReadMany(size_t count, int& error);
   // What poll() says now.
   short Poll(short events) const;
   // Registers this memory as the buffer of commands with a fixed one.

@@ -6,6 +6,7 @@
 #include "tests/vm/device.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
@@ -325,6 +326,63 @@ TEST_F(DeviceTest, Notices_a_false_count_and_stays_of_use) {
   ASSERT_EQ(one_.Bind(kPort), 0);
   EXPECT_EQ(two_.Confirm(1, kPort, "sending goes on", kLongMs), 0);
   EXPECT_EQ(one_.Next().payload, "sending goes on");
+}
+
+TEST_F(DeviceTest, Reads_messages_where_the_ring_is_not_mapped) {
+  ASSERT_TRUE(two_.Do(KCCM_URING_FEATURES) & KCCM_URING_F_READ);
+  Message message;
+  EXPECT_EQ(two_.Read(message), -ENXIO);
+  ASSERT_EQ(two_.Bind(kPort, 16, KCCM_PAYLOAD_MAX), 0);
+  std::thread sender([&] {  // more than there is room for, and later than the first read
+    EXPECT_EQ(one_.Confirm(2, kPort, "first", kLongMs), 0);
+    for (size_t i = 0; i < 100;) {
+      const int result = one_.Send(2, kPort, std::string(i, 'x'));
+      ASSERT_TRUE(result == 0 || result == -EAGAIN) << result;
+      i += result == 0;
+    }
+  });
+  constexpr int kHead = sizeof(kccm_uring_descriptor);
+  ASSERT_EQ(two_.Read(message), kHead + 5);
+  EXPECT_EQ(message.payload, "first");
+  EXPECT_EQ(message.from, 1u);
+  for (size_t i = 0; i < 100; ++i) {
+    if (i == 50) {
+      EXPECT_EQ(two_.Read(message, kHead + 49), -EMSGSIZE);
+    }
+    ASSERT_EQ(two_.Read(message), kHead + static_cast<int>(i));
+    ASSERT_EQ(message.payload, std::string(i, 'x'));
+  }
+  sender.join();
+  ASSERT_EQ(fcntl(two_.fd(), F_SETFL, O_NONBLOCK), 0);
+  EXPECT_EQ(two_.Read(message), -EAGAIN);
+  const Call call(2, kPort, "ask", kLongMs);
+  const uint64_t pending = StartCall(one_, call);
+  pollfd something = {two_.fd(), POLLIN, 0};
+  ASSERT_EQ(poll(&something, 1, kLongMs), 1);
+  ASSERT_EQ(two_.Read(message), kHead + 3);
+  EXPECT_TRUE(message.wants_reply);
+  EXPECT_EQ(two_.Reply(message.request, "told"), 0);
+  EXPECT_EQ(one_.Result(pending), 4);
+  two_.SetConsumed(7);
+  EXPECT_EQ(two_.Read(message), -EPROTO);
+}
+
+TEST_F(DeviceTest, Delivers_all_messages_to_one_command_where_the_kernel_can) {
+  ASSERT_EQ(two_.Bind(kPort), 0);
+  std::thread sender([&] {
+    for (size_t i = 0; i < 200; ++i) {
+      EXPECT_EQ(one_.Confirm(2, kPort, std::string(i, 'x'), kLongMs), 0);
+    }
+  });
+  int error = 0;
+  const std::vector<Message> messages = two_.ReadMany(200, error);
+  sender.join();
+  if (!(two_.Do(KCCM_URING_FEATURES) & KCCM_URING_F_CANCEL)) {
+    EXPECT_EQ(error, -EINVAL) << "Linux has READ_MULTISHOT since 6.7, as it has cancellation";
+    return;
+  }
+  ASSERT_EQ(error, 0);
+  for (size_t i = 0; i < messages.size(); ++i) EXPECT_EQ(messages[i].payload, std::string(i, 'x'));
 }
 
 TEST_F(DeviceTest, Gives_up_the_calls_of_a_server_that_closes) {

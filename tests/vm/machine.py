@@ -17,7 +17,7 @@ import time
 
 # How long to wait for anything. Generous: without KVM, and with other work on the machine's cores, a
 # machine is 10 to 100 times slower. Only a failing test waits that long.
-PATIENCE_S = 150
+PATIENCE_S = 400
 FOR_EVER_S = 10**6
 
 # What a kernel says only when something is wrong with it.
