@@ -92,7 +92,7 @@ class Up(unittest.TestCase):
 
         # A daemon that is killed comes back.
         self.up("--node", "2", "--", "sh", "-c", "killed=$(pidof clustixd); kill -9 $killed; "
-                "until clustix status >/dev/null 2>&1; do :; done; [ $(pidof clustixd) != $killed ]")
+                'until now=$(pidof clustixd) && [ "$now" != "$killed" ] && clustix status >/dev/null 2>&1; do :; done')
 
         self.assertEqual(self.down(), "switched off the virtual machines\n")
         self.assert_nothing_is_left()
