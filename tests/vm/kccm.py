@@ -5,6 +5,7 @@ written on. Both serve an echo and a counter, and are told to use each other's."
 import re
 
 import scenario
+from machine import PATIENCE_S
 
 PORT = 4000
 # Besides the network card's, what the tests of the module want of a stock kernel.
@@ -29,7 +30,7 @@ class Place:
     def run(self, command):
         return self.machine.run(self._in + command)
 
-    def do(self, command, patience=150):
+    def do(self, command, patience=PATIENCE_S):
         return self.machine.do(self._in + command, patience)
 
     def cut(self):
@@ -123,11 +124,11 @@ class UserCommand:
         self._job, self._name, self._begin = job, " ".join([what, *map(str, arguments[:2])]), len(job.lines)
         job.input(" ".join([what, *map(str, arguments)]))
 
-    def wait(self, patience=150):
+    def wait(self, patience=PATIENCE_S):
         """How it ended: "done" or "failed: WHY"."""
         return self._job.find(f"^{self._name} (.*)", self._begin, patience)[1][1]
 
-    def succeed(self, patience=150):
+    def succeed(self, patience=PATIENCE_S):
         how = self.wait(patience)
         if how != "done":
             raise AssertionError(f"{self._name}: {how}")
