@@ -251,7 +251,6 @@ void Home::AdvanceWrite(Slot slot) {
   entry.exclusive = true;
   entry.owner = transaction.current.from;
   entry.backups.Remove(entry.owner);
-  entry.unsure = false;  // the invalidation has told them
   Finish(transaction);
 }
 
@@ -363,9 +362,10 @@ bool Home::Invalidate(Slot slot) {
   Transaction& transaction = TransactionOf(slot);
   if (transaction.invalidated) return false;
   transaction.invalidated = true;
+  DirEntry& entry = directory_.table().at(slot);
+  if (transaction.current.want == Want::kWrite) entry.unsure = false;  // they are told now
   const auto targets = InvTargets(slot);
   if (targets.empty()) return false;
-  DirEntry& entry = directory_.table().at(slot);
   transaction.stamp = NextStamp();
   std::vector<NodeId> nodes;
   for (const auto& [node, mode] : targets) {

@@ -188,7 +188,13 @@ void Home::Survive(Slot slot, size_t members_before) {
   }
   const bool wants_others =
       repair || BackersWanted(entry.key) != BackersWanted(entry.key, members_before);
-  if (entry.exclusive && wants_others && entry.backups.size() > 0) entry.unsure = repair = true;
+  // An invalidation that is under way has told them what was so before.
+  const Transaction* transaction = FindTransaction(slot);
+  const bool granting = transaction != nullptr && transaction->invalidated &&
+                        transaction->current.want == Want::kWrite;
+  if ((entry.exclusive || granting) && wants_others && entry.backups.size() > 0) {
+    entry.unsure = repair = true;
+  }
   for (const NodeId node : entry.dropping.list()) {
     if (dead(node)) entry.dropping.Remove(node);
   }
@@ -196,7 +202,6 @@ void Home::Survive(Slot slot, size_t members_before) {
     if (dead(node)) directory_.RemoveSharer(slot, node);
   }
   const NodeId dead_owner = entry.exclusive && dead(entry.owner) ? entry.owner : kNoNode;
-  const Transaction* transaction = FindTransaction(slot);
   const bool committing = transaction != nullptr && transaction->current.want == Want::kPut &&
                           transaction->current.from == dead_owner;
   const bool asking = transaction != nullptr && transaction->phase == Phase::kRecall;
