@@ -83,6 +83,8 @@ struct Activity {
   bool tenure = false;       // a grant came that nobody has used yet
   uint64_t timer_token = 0;  // of the hold timer that runs; 0: none
 
+  // Somebody wants more of the object than its holds allow.
+  bool awaited() const { return demand.kind != Demand::Kind::kNone || !waiting.empty(); }
   bool idle() const {
     return waiting.empty() && readers.empty() && writer == 0 && pending.id == 0 &&
            demand.kind == Demand::Kind::kNone;

@@ -64,7 +64,7 @@ void Holder::Put(OpId op, OpId hold, Data data) {
   Activity& activity = ActivityOf(slot);
   if (activity.writer != hold || !SizeIsValid(data)) return Complete(op, Status::kBadRequest);
   ops_.erase(held);
-  activity.writer = 0;
+  EndHold(activity, hold);
   Commit(copies_.at(slot), activity, op, data);
   Pump(slot);
 }
@@ -74,16 +74,24 @@ void Holder::Release(OpId hold) {
   if (held == ops_.end()) return;
   const Slot slot = copies_.FindSlot(held->second);
   Activity& activity = ActivityOf(slot);
-  const bool holds = activity.writer == hold || std::erase(activity.readers, hold) > 0;
-  if (!holds) return;  // it still waits: that is for Cancel()
+  const bool wrote = activity.writer == hold;
+  if (!EndHold(activity, hold)) return;  // it still waits: that is for Cancel()
   ops_.erase(held);
+  // An object that was not made after all: nobody is to remember it.
+  Copy& copy = copies_.at(slot);
+  if (wrote && copy.content == Content::kAbsent) Commit(copy, activity, 0, nullptr);
+  Pump(slot);
+}
+
+// False: it is none. The timer goes with the last one, or the next to hold would inherit it.
+bool Holder::EndHold(Activity& activity, OpId hold) {
   if (activity.writer == hold) {
     activity.writer = 0;
-    // An object that was not made after all: nobody is to remember it.
-    Copy& copy = copies_.at(slot);
-    if (copy.content == Content::kAbsent) Commit(copy, activity, 0, nullptr);
+  } else if (std::erase(activity.readers, hold) == 0) {
+    return false;
   }
-  Pump(slot);
+  if (activity.writer == 0 && activity.readers.empty()) activity.timer_token = 0;
+  return true;
 }
 
 void Holder::Cancel(OpId op) {
@@ -214,6 +222,7 @@ void Holder::Commit(Copy& copy, Activity& activity, OpId op, const Data& data) {
     ++copy.version;
     copy.content = Content::kData;
     store_.Keep(copy.key, copy.version, data);
+    store_.SetReadable(copy.key, true);  // it may be the first value
     context_.NoteChange(copy.key, copy.version, false);
     return CompleteWithValue(op, copy);
   }
@@ -255,8 +264,7 @@ void Holder::RequestForFront(Copy& copy, Activity& activity) {
 void Holder::ArmHoldTimer(const Copy& copy, Activity& activity) {
   const bool held = activity.writer != 0 || !activity.readers.empty();
   if (!held) activity.timer_token = 0;
-  const bool awaited = activity.demand.kind != Demand::Kind::kNone || !activity.waiting.empty();
-  if (!held || !awaited || activity.timer_token != 0) return;
+  if (!held || !activity.awaited() || activity.timer_token != 0) return;
   activity.timer_token = next_token_++;
   context_.out.hold_timers.push_back({.key = copy.key, .token = activity.timer_token});
 }
@@ -380,6 +388,13 @@ Data Holder::Peek(const ObjectKey& key, Version version) const {
   if (copy == nullptr || copy->content != Content::kData || copy->version != version)
     return nullptr;
   return store_.Find(key);
+}
+
+bool Holder::IsAwaited(const ObjectKey& key) const {
+  const Slot slot = copies_.FindSlot(key);
+  if (slot == ObjectTable<Copy>::kNone || !copies_.at(slot).active) return false;
+  const Activity& activity = *activities_.at(slot);
+  return activity.awaited() || activity.timer_token != 0;
 }
 
 State Holder::Access(const ObjectKey& key) const {

@@ -60,6 +60,9 @@ class Holder {
 
   // What may be done with the copy now: nothing, while it is being put.
   State Access(const ObjectKey& key) const;
+  // Whether an operation here, or the home, waits for holds of the object to end, or did since they
+  // began.
+  bool IsAwaited(const ObjectKey& key) const;
   const Copy* Find(const ObjectKey& key) const { return copies_.Find(key); }
   const ObjectTable<Copy>& copies() const { return copies_; }
 
@@ -70,6 +73,7 @@ class Holder {
   // Does whatever can be done with the object now. Last call of every event.
   void Pump(Slot slot);
   bool CanStart(const Copy& copy, const Activity& activity, const Operation& operation) const;
+  static bool EndHold(Activity& activity, OpId hold);
   void StartFront(Copy& copy, Activity& activity);
   void RequestForFront(Copy& copy, Activity& activity);
   void ArmHoldTimer(const Copy& copy, Activity& activity);

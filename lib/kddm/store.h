@@ -28,7 +28,7 @@ class Store {
 };
 
 // Keeps everything on the heap.
-class HeapStore final : public Store {
+class HeapStore : public Store {
  public:
   explicit HeapStore(size_t budget_bytes = SIZE_MAX) : budget_bytes_(budget_bytes) {}
 

@@ -95,6 +95,46 @@ TEST(Engine, Nobody_reads_between_a_grab_and_its_put) {
   EXPECT_EQ(mesh.Result(get), "new");
 }
 
+TEST(Engine, Each_hold_that_others_wait_for_has_the_whole_time) {
+  HeapStore store;
+  Engine engine(1, {}, store);
+  engine.InstallView({.epoch = 1, .members = {1}});
+  const ObjectKey key = Mesh::PlacedAt(1, kVolatile);
+  std::vector<uint64_t> timers;
+  const auto timers_after = [&] {
+    for (const HoldTimer& timer : engine.TakeOutbox().hold_timers) timers.push_back(timer.token);
+    return timers.size();
+  };
+  const auto grab = [&](OpId op) {
+    engine.Start({.id = op, .kind = OpKind::kGrab, .key = key, .hold = false, .data = nullptr});
+  };
+  grab(1);
+  EXPECT_EQ(timers_after(), 0u) << "nobody waits";
+  EXPECT_FALSE(engine.holder().IsAwaited(key));
+  grab(2);
+  grab(3);
+  EXPECT_EQ(timers_after(), 1u);
+  EXPECT_TRUE(engine.holder().IsAwaited(key));
+  engine.Put(4, 1, Mesh::Text("x"));
+  EXPECT_EQ(timers_after(), 2u) << "the second hold has begun, and the third waits";
+  engine.ExpireHolds(key, timers[0]);
+  EXPECT_TRUE(engine.TakeOutbox().revoked.empty());
+  engine.ExpireHolds(key, timers[1]);
+  EXPECT_EQ(engine.TakeOutbox().revoked, std::vector<OpId>{2});
+}
+
+TEST(Engine, The_first_value_of_a_volatile_object_may_be_read_at_once) {
+  struct ReadableStore final : HeapStore {
+    void SetReadable(const ObjectKey&, bool now) override { readable = now; }
+    bool readable = false;
+  } store;
+  Engine engine(1, {}, store);
+  engine.InstallView({.epoch = 1, .members = {1}});
+  const ObjectKey key = Mesh::PlacedAt(1, kVolatile);
+  engine.Start({.id = 1, .kind = OpKind::kSet, .key = key, .hold = false, .data = Mesh::Text("x")});
+  EXPECT_TRUE(store.readable);
+}
+
 TEST(Engine, A_grab_that_is_released_leaves_the_value_as_it_was) {
   Mesh mesh(3);
   const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
