@@ -12,7 +12,7 @@ namespace clustix::cache {
 std::optional<LoanTicket> Lender::Lend(uint64_t object_version, std::span<const std::byte> data) {
   assert(!data.empty() && data.size() <= kLoanBytesMax);
   const auto free =
-      std::find_if(loans_.begin(), loans_.end(), [](const Loan& loan) { return loan.number == 0; });
+      std::find_if(loans_.begin(), loans_.end(), [this](const Loan& loan) { return IsFree(loan); });
   if (free == loans_.end()) return std::nullopt;
   *free = {.number = next_number_,
            .object_version = object_version,
@@ -23,7 +23,6 @@ std::optional<LoanTicket> Lender::Lend(uint64_t object_version, std::span<const 
   CopyToShared(slot.buffers[0].data(), data.data(), data.size());
   slot.current.store(LoanCommit(0, static_cast<uint32_t>(data.size()), 0).word(),
                      std::memory_order_relaxed);
-  slot.in_use.store(0, std::memory_order_relaxed);
   slot.lent.store(free->number, std::memory_order_release);
   return LoanTicket{.number = free->number, .slot = index};
 }
@@ -45,7 +44,18 @@ std::optional<ReturnedObject> Lender::Recall(LoanTicket ticket) {
 ReturnedObject Lender::Seize(LoanTicket ticket) {
   region_->loans()[ticket.slot].lent.store(0, std::memory_order_relaxed);
   fence_.Pass();
-  return Take(ticket);
+  ReturnedObject object = Take(ticket);
+  loans_[ticket.slot].seized = true;
+  return object;
+}
+
+// A client that was seized from may still put, and finds out only then: until it has let go, what
+// it writes would go into the next loan of the slot. Once it has, it looks before it touches.
+// Acquire: what it wrote comes before what is lent next.
+bool Lender::IsFree(const Loan& loan) const {
+  if (loan.number != 0) return false;
+  const LoanSlot& slot = region_->loans()[static_cast<size_t>(&loan - loans_.data())];
+  return !loan.seized || slot.in_use.load(std::memory_order_acquire) == 0;
 }
 
 Lender::Loan& Lender::LoanOf(LoanTicket ticket) {

@@ -59,10 +59,12 @@ class Lender {
  private:
   struct Loan {
     uint64_t number = 0;  // 0: not lent
+    bool seized = false;  // maybe while the client used it, and it has not let go yet
     uint64_t object_version = 0;
     std::vector<std::byte> lent;  // what it was: counts if what the client commits is no object
   };
 
+  bool IsFree(const Loan& loan) const;
   Loan& LoanOf(LoanTicket ticket);
   ReturnedObject Take(LoanTicket ticket);
 

@@ -133,6 +133,21 @@ TEST_P(LoanTest, Leaves_the_next_loan_of_its_slot_alone) {
   EXPECT_EQ(Text(lender_.Recall(second)->data), "changed");
 }
 
+TEST_P(LoanTest, That_was_seized_leaves_the_next_ones_alone_when_it_is_put_late) {
+  const LoanTicket first = Lend(1, "first");
+  Grabbed late;
+  ASSERT_EQ(Grab(1, &late), GrabResult::kGrabbed);
+  lender_.Seize(first);
+  const LoanTicket second = Lend(2, "second");
+  EXPECT_NE(second.slot, first.slot) << "the client has not let go of it";
+  EXPECT_EQ(Put(late, "late"), PutResult::kUnknown);
+  EXPECT_EQ(Lend(3, "third").slot, first.slot);
+  Grabbed third;
+  ASSERT_EQ(Grab(3, &third), GrabResult::kGrabbed);
+  EXPECT_EQ(Text(third.buffer().first(third.bytes())), "third");
+  EXPECT_EQ(Text(lender_.Recall(second)->data), "second");
+}
+
 TEST_P(LoanTest, Is_given_so_often_to_one_client_and_no_more) {
   for (uint64_t id = 0; id < kLoans; ++id) Lend(id, "object");
   EXPECT_FALSE(lender_.Lend(1, Bytes("object")).has_value());
@@ -151,6 +166,7 @@ TEST_P(LoanTest, Survives_whatever_its_client_writes_into_the_slot) {
     ASSERT_GE(back->data.size(), 1u);
     ASSERT_LE(back->data.size(), kLoanBytesMax);
     ASSERT_LE(back->object_version, 10 + uint64_t{std::numeric_limits<uint32_t>::max()});
+    slot.in_use = 0;  // or it would not be lent the slot again
   }
 }
 
