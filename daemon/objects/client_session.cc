@@ -66,12 +66,15 @@ bool ToOperation(SetRequestKind kind, kddm::OpKind* operation) {
 
 }  // namespace
 
-ClientSession::ClientSession(Driver& driver, const SharedStore& store, cache::Host& host,
-                             cache::HostRegion* region, std::function<void()> on_broken)
+ClientSession::ClientSession(Driver& driver, const SharedStore& store, LoanBook& loans,
+                             cache::Host& host, cache::HostRegion* region,
+                             std::function<void()> on_broken)
     : driver_(driver),
       store_(store),
       host_(host),
       region_(region),
+      loans_(loans),
+      borrower_(loans, region),
       on_broken_(std::move(on_broken)) {
   for (uint32_t slot = 0; slot < pending_.size(); ++slot) free_slots_.push_back(slot);
 }
@@ -81,7 +84,8 @@ ClientSession::~ClientSession() {
   for (Pending& pending : pending_) {
     if (pending.used && pending.op != 0) driver_.Abandon(std::exchange(pending.op, 0));
   }
-  for (const auto& [hold, handle] : std::exchange(holds_, {})) driver_.Release(hold);
+  for (const auto& [hold, what] : std::exchange(holds_, {})) driver_.Release(hold);
+  loans_.TakeAll(borrower_);
   host_.Detach(region_);
 }
 
@@ -107,13 +111,14 @@ OpenSet* ClientSession::Close(uint32_t number) {
     if (pending.used && pending.handle == number && pending.op != 0) driver_.Cancel(pending.op);
   }
   std::vector<kddm::OpId> held;
-  for (const auto& [hold, handle] : holds_) {
-    if (handle == number) held.push_back(hold);
+  for (const auto& [hold, what] : holds_) {
+    if (what.handle == number) held.push_back(hold);
   }
   for (const kddm::OpId hold : held) {
     holds_.erase(hold);
     driver_.Release(hold);
   }
+  loans_.TakeHandle(borrower_, number);
   handles_[number - 1] = {};
   free_handles_.push_back(number);
   return set;
@@ -128,6 +133,7 @@ std::vector<uint32_t> ClientSession::handles() const {
 }
 
 bool ClientSession::Serve() {
+  loans_.OnRing(borrower_);
   for (size_t served = 0; served < cache::kRingSlots; ++served) {
     if (broken_) return false;
     cache::Request request;
@@ -193,6 +199,7 @@ uint32_t ClientSession::TakeSlot(const cache::Request& request, std::byte* stage
   pending_[slot] = {.cookie = request.cookie,
                     .kind = static_cast<Kind>(request.kind),
                     .handle = request.set,
+                    .object = request.object,
                     .op = 0,
                     .staged = staged,
                     .room = request.staged_bytes,
@@ -216,6 +223,9 @@ ClientSession::Status ClientSession::Begin(const cache::Request& request, std::b
     ++set.writes;
   } else if (kind == Kind::kGrab) {
     ++set.grabs;
+    if (kddm::IsVolatile(set.definition.id)) {
+      loans_.OnGrab(borrower_, {.object = request.object, .set = set.definition.id});
+    }
   } else if (kind == Kind::kRemove) {
     ++set.removals;
   } else {
@@ -234,17 +244,26 @@ ClientSession::Status ClientSession::Begin(const cache::Request& request, std::b
 ClientSession::Status ClientSession::Put(const cache::Request& request, std::byte* staged) {
   const auto held = holds_.find(request.argument);
   if (held == holds_.end()) return Status::kRevoked;
-  const uint32_t number = held->second;
+  const auto [number, object] = held->second;
   if (request.staged_bytes == 0) return Status::kBadRequest;
   if (const Status status = CheckHandle(number, true); status != Status::kOk) return status;
   OpenSet& set = *handles_[number - 1].set;
   if (!HasQuotaFor(set, request.staged_bytes)) return Status::kNoSpace;
   ++set.writes;
   holds_.erase(held);
+  const kddm::Data data = TakeStaged(staged, request.staged_bytes);
+  const kddm::ObjectKey key = {.object = object, .set = set.definition.id};
+  if (kddm::IsVolatile(key.set)) {
+    const uint64_t ticket =
+        loans_.Lend(borrower_, {.set = &set, .handle = number}, key, request.argument, data);
+    if (ticket != 0) {
+      Answer({.cookie = request.cookie, .argument = ticket});
+      return Status::kOk;
+    }
+  }
   const uint32_t slot = TakeSlot(request, staged);
   pending_[slot].handle = number;
-  const kddm::OpId op =
-      driver_.Put(request.argument, TakeStaged(staged, request.staged_bytes), 0, this, slot);
+  const kddm::OpId op = driver_.Put(request.argument, data, 0, this, slot);
   if (pending_[slot].used && pending_[slot].op == 0) pending_[slot].op = op;
   return Status::kOk;
 }
@@ -302,7 +321,7 @@ void ClientSession::OnDone(uint64_t token, const kddm::Completion& completion) {
       reply.status = static_cast<uint32_t>(Status::kCancelled);
     } else {
       reply.argument = completion.op;
-      holds_[completion.op] = pending.handle;
+      holds_[completion.op] = {.handle = pending.handle, .object = pending.object};
     }
   }
   Answer(reply);

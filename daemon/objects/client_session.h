@@ -16,21 +16,13 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "daemon/objects/driver.h"
-#include "daemon/objects/set_definition.h"
+#include "daemon/objects/loan_book.h"
+#include "daemon/objects/open_set.h"
 #include "daemon/objects/shared_store.h"
 #include "lib/cache/host.h"
 #include "lib/client/set_requests.h"
 
 namespace clustix::daemon {
-
-// A set that programs of this node have open.
-struct OpenSet {
-  SetDefinition definition;
-  uint32_t clients = 0;
-  bool removed = false;
-  // What programs have asked the daemon for; what they find in the arena, nobody counts.
-  uint64_t gets = 0, grabs = 0, writes = 0, removals = 0, failures = 0;
-};
 
 class ClientSession final : public ObjectUser {
  public:
@@ -43,9 +35,10 @@ class ClientSession final : public ObjectUser {
 
   // All must outlive it. `on_broken` is called, within any call, when the program has broken its
   // region: then the session is to be ended, later.
-  ClientSession(Driver& driver, const SharedStore& store, cache::Host& host,
+  ClientSession(Driver& driver, const SharedStore& store, LoanBook& loans, cache::Host& host,
                 cache::HostRegion* region, std::function<void()> on_broken);
-  // Gives up what is under way, and lets go of all that it holds. Handles must have been closed.
+  // Gives up what is under way, and lets go of all that it holds or was lent. Handles must have
+  // been closed.
   ~ClientSession() override;
 
   cache::HostRegion& region() { return *region_; }
@@ -56,7 +49,8 @@ class ClientSession final : public ObjectUser {
   OpenSet* Close(uint32_t handle);
   std::vector<uint32_t> handles() const;
 
-  // Serves what the program has asked, up to a ring full. True: there may be more.
+  // The program has rung: serves what it has asked, up to a ring full, and takes back what it was
+  // lent if that is wanted. True: there may be more.
   bool Serve();
 
   void OnDone(uint64_t token, const kddm::Completion& completion) override;
@@ -69,15 +63,21 @@ class ClientSession final : public ObjectUser {
     uint64_t cookie = 0;
     Kind kind = Kind::kGet;
     uint32_t handle = 0;
+    uint64_t object = 0;
     kddm::OpId op = 0;  // 0: not begun, or ended
     std::byte* staged = nullptr;
     uint32_t room = 0;
     bool used = false;
   };
 
+  struct Hold {
+    uint32_t handle = 0;
+    uint64_t object = 0;
+  };
+
   // Answers at once, or sees to it that OnDone() does.
   void Take(const cache::Request& request);
-  // kOk: it goes on, and will be answered.
+  // kOk: it is answered, or goes on and will be.
   Status Begin(const cache::Request& request, std::byte* staged);
   Status Put(const cache::Request& request, std::byte* staged);
   // Done at once.
@@ -94,13 +94,15 @@ class ClientSession final : public ObjectUser {
   const SharedStore& store_;
   cache::Host& host_;
   cache::HostRegion* region_;
+  LoanBook& loans_;
+  LoanBook::Borrower borrower_;
   const std::function<void()> on_broken_;
   bool broken_ = false;
   std::vector<Handle> handles_;  // by number - 1
   std::vector<uint32_t> free_handles_;
   std::array<Pending, cache::kRingSlots> pending_;
   std::vector<uint32_t> free_slots_;
-  absl::flat_hash_map<kddm::OpId, uint32_t> holds_;  // to the handle
+  absl::flat_hash_map<kddm::OpId, Hold> holds_;
 };
 
 }  // namespace clustix::daemon

@@ -187,9 +187,11 @@ void Driver::Do(kddm::Outbox outbox) {
   for (const kddm::HoldTimer& timer : outbox.hold_timers) {
     loop_.RunAt(loop_.Now() + options_.max_hold_ms * kNsPerMs, [this, timer, alive = alive_] {
       if (!*alive || !Serves()) return;
+      if (hold_hooks_.overdue) hold_hooks_.overdue(timer.key);
       engine_.ExpireHolds(timer.key, timer.token);
       Flush();
     });
+    if (hold_hooks_.wanted) hold_hooks_.wanted(timer.key);
   }
   for (const kddm::LinkerWork& work : outbox.linker_works) {
     if (linker_) linker_(work);

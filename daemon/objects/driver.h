@@ -56,6 +56,14 @@ class Driver {
   // Who does the work of linkers, and answers with LinkerDone(). Before Start().
   void SetLinker(LinkerHook hook) { linker_ = std::move(hook); }
   void LinkerDone(const kddm::LinkerWork& work, bool ok, const kddm::Data& data);
+  // What is told of holds that others wait for, for who can end them early. Before Start().
+  struct HoldHooks {
+    // Somebody begins to wait for the holds of this object to end.
+    std::function<void(const kddm::ObjectKey&)> wanted;
+    // Holds that somebody waits for have lasted for max_hold_ms, and end by force after this call.
+    std::function<void(const kddm::ObjectKey&)> overdue;
+  };
+  void SetHoldHooks(HoldHooks hooks) { hold_hooks_ = std::move(hooks); }
   // Called when the view begins to hold, and when this node falls out of it.
   void OnViewChange(std::function<void()> callback) { on_view_change_ = std::move(callback); }
 
@@ -111,6 +119,7 @@ class Driver {
   Channel channel_;
   StaticView view_;
   LinkerHook linker_;
+  HoldHooks hold_hooks_;
   std::function<void()> on_view_change_;
   absl::flat_hash_map<kddm::OpId, Op> ops_;              // that have not ended, and holds
   std::vector<std::pair<NodeId, kddm::Message>> early_;  // before the view holds here

@@ -30,6 +30,7 @@ absl::StatusOr<std::unique_ptr<ObjectService>> ObjectService::Start(io::UringIo&
                                     .host = *service->host_,
                                     .driver = service->driver_,
                                     .store = service->store_,
+                                    .loans = service->loans_,
                                     .table = service->table_};
   ObjectService* self = service.get();
   ASSIGN_OR_RETURN(
@@ -53,7 +54,10 @@ ObjectService::ObjectService(io::UringIo& io, Messenger& messenger,
       workers_(kFileWorkers, kFileWorkMax),
       store_(*host_, options.memory_bytes),
       driver_(io.loop(), messenger, store_,
-              {.view = options.view, .incarnation = options.incarnation}),
+              {.view = options.view,
+               .incarnation = options.incarnation,
+               .max_hold_ms = options.max_hold_ms}),
+      loans_(driver_, store_, host_->fence()),
       table_(driver_),
       linkers_(io.loop(), workers_, table_,
                [this](const kddm::LinkerWork& work, bool ok, const kddm::Data& data) {
@@ -63,6 +67,8 @@ ObjectService::ObjectService(io::UringIo& io, Messenger& messenger,
   // The loop looks for requests only when a bell rings: to programs, it always sleeps.
   host_->PrepareToSleep();
   driver_.SetLinker([this](const kddm::LinkerWork& work) { linkers_.Do(work); });
+  driver_.SetHoldHooks({.wanted = [this](const kddm::ObjectKey& key) { loans_.OnWanted(key); },
+                        .overdue = [this](const kddm::ObjectKey& key) { loans_.OnOverdue(key); }});
   driver_.OnViewChange([this] { RenewLease(); });
   messenger.Handle(msg::kPortObjectSets, [this](const Incoming& incoming) {
     if (incoming.payload.size() != sizeof(uint32_t)) return;
@@ -131,6 +137,11 @@ std::vector<std::pair<std::string, uint64_t>> ObjectService::Counters() const {
           {"sets_messages_malformed", channel.malformed},
           {"sets_messages_refused", channel.refused},
           {"sets_messages_waiting", channel.waiting},
+          {"sets_lent", loans_.lent()},
+          {"sets_loans", loans_.counters().made},
+          {"sets_loans_recalled", loans_.counters().recalled},
+          {"sets_loans_seized", loans_.counters().seized},
+          {"sets_loans_failed", loans_.counters().failed},
           {"sets_bad_requests", sets.bad_requests},
           {"sets_turned_away", sets.turned_away},
           {"sets_broken_regions", sets.broken_regions},

@@ -39,6 +39,7 @@ class ObjectService {
     member::View view;
     uint64_t incarnation = 0;
     uint64_t memory_bytes = 0;  // of values on this node
+    uint64_t max_hold_ms = Driver::Options().max_hold_ms;
   };
   static constexpr uint64_t kLeaseMs = 400;
   static constexpr uint64_t kRenewMs = 100;
@@ -73,6 +74,7 @@ class ObjectService {
   WorkerPool workers_;
   SharedStore store_;
   Driver driver_;
+  LoanBook loans_;
   SetTable table_;
   Linkers linkers_;
   SetSweeper sweeper_;

@@ -196,8 +196,8 @@ void SetsService::Attach(SetsConnection& connection) {
       if (SetsConnection* gone = Find(stream)) gone->Close();
     });
   };
-  connection.Attach(std::make_unique<ClientSession>(parts_.driver, parts_.store, parts_.host,
-                                                    *region, std::move(broken)));
+  connection.Attach(std::make_unique<ClientSession>(parts_.driver, parts_.store, parts_.loans,
+                                                    parts_.host, *region, std::move(broken)));
   parts_.io.WatchFd((*region)->bell().fd().get(), [this, stream] {
     SetsConnection* ringing = Find(stream);
     if (ringing == nullptr || ringing->session() == nullptr) return;
@@ -332,11 +332,11 @@ void SetsService::Describe(const SetDefinition& set, const Homed& homed,
   if (found == open_sets_.end()) return;
   const OpenSet& open = *found->second;
   to.setClients(open.clients);
-  const std::pair<const char*, uint64_t> counters[] = {{"gets_asked", open.gets},
-                                                       {"grabs_asked", open.grabs},
-                                                       {"writes_asked", open.writes},
-                                                       {"removals_asked", open.removals},
-                                                       {"requests_failed", open.failures}};
+  const std::pair<const char*, uint64_t> counters[] = {
+      {"gets_asked", open.gets},          {"grabs_asked", open.grabs},
+      {"writes_asked", open.writes},      {"removals_asked", open.removals},
+      {"requests_failed", open.failures}, {"loans", open.loans},
+      {"writes_lent", open.lent_writes}};
   auto list = to.initCounters(static_cast<unsigned>(std::size(counters)));
   for (unsigned i = 0; i < list.size(); ++i) {
     list[i].setName(counters[i].first);

@@ -45,6 +45,7 @@ class SetsService : private io::ListenHandler {
     cache::Host& host;
     Driver& driver;
     SharedStore& store;
+    LoanBook& loans;
     SetTable& table;
   };
   struct Hooks {

@@ -9,6 +9,7 @@
 namespace clustix::daemon {
 
 void SharedStore::Keep(const kddm::ObjectKey& key, kddm::Version version, const kddm::Data& data) {
+  promised_bytes_ = 0;
   Kept& kept = kept_.at(kept_.Insert(key));
   Set& set = sets_[key.set];
   if (kept.data == nullptr) {
@@ -59,7 +60,8 @@ void SharedStore::SetReadable(const kddm::ObjectKey& key, bool readable) {
 }
 
 void SharedStore::Publish(Set& set, Kept& kept) {
-  if (set.arena == nullptr || shared_bytes_ + kept.data->size() > budget_bytes_) return;
+  if (set.arena == nullptr || kept.lent || shared_bytes_ + kept.data->size() > budget_bytes_)
+    return;
   if (!set.arena->Put(kept.key.object, kept.version, *kept.data).ok()) return;
   kept.shared = true;
   shared_bytes_ += kept.data->size();
@@ -69,6 +71,19 @@ void SharedStore::Hide(Set& set, Kept& kept) {
   if (!std::exchange(kept.shared, false)) return;
   set.arena->Remove(kept.key.object);
   shared_bytes_ -= kept.data->size();
+}
+
+// An object that the program has made, and has been lent at once, is not here yet.
+void SharedStore::Lend(const kddm::ObjectKey& key) {
+  Kept* kept = kept_.Find(key);
+  if (kept == nullptr) return;
+  kept->lent = true;
+  Hide(sets_.at(key.set), *kept);
+}
+
+void SharedStore::EndLoan(const kddm::ObjectKey& key) {
+  promised_bytes_ = cache::kLoanBytesMax;
+  if (Kept* kept = kept_.Find(key); kept != nullptr) kept->lent = false;
 }
 
 absl::StatusOr<const base::UniqueFd*> SharedStore::Share(kddm::SetId id, const std::string& name,

@@ -10,6 +10,7 @@
 #ifndef CLUSTIX_DAEMON_OBJECTS_SHARED_STORE_H_
 #define CLUSTIX_DAEMON_OBJECTS_SHARED_STORE_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -46,8 +47,14 @@ class SharedStore final : public kddm::Store {
   kddm::Data Find(const kddm::ObjectKey& key) const override;
   void SetReadable(const kddm::ObjectKey& key, bool readable) override;
   size_t Room() const override {
-    return used_bytes_ < budget_bytes_ ? budget_bytes_ - used_bytes_ : 0;
+    return std::max(promised_bytes_, used_bytes_ < budget_bytes_ ? budget_bytes_ - used_bytes_ : 0);
   }
+
+  // The object is lent to a program (loan_book.h): from the return on no other finds it, until
+  // EndLoan() and the value that is kept next. That value, of up to kLoanBytesMax, has been
+  // promised to the program, so it is kept even beyond the budget.
+  void Lend(const kddm::ObjectKey& key);
+  void EndLoan(const kddm::ObjectKey& key);
 
   // Makes the set readable for programs, of at most `bytes` in its arena, if it is not yet, and
   // returns the descriptor for them. O(objects of this node) the first time.
@@ -68,6 +75,7 @@ class SharedStore final : public kddm::Store {
     kddm::Data data = nullptr;
     bool readable = false;
     bool shared = false;  // stands in the arena
+    bool lent = false;    // its value is in a program's region: does not stand in the arena
   };
   struct Set {
     SetStats stats;
@@ -80,7 +88,8 @@ class SharedStore final : public kddm::Store {
   cache::Host& host_;
   const size_t budget_bytes_;
   size_t used_bytes_ = 0;
-  size_t shared_bytes_ = 0;  // of values in arenas
+  size_t shared_bytes_ = 0;    // of values in arenas
+  size_t promised_bytes_ = 0;  // to the value that is kept next
   kddm::ObjectTable<Kept> kept_;
   std::unordered_map<kddm::SetId, Set> sets_;
 };

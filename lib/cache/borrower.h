@@ -5,6 +5,7 @@
 #ifndef CLUSTIX_LIB_CACHE_BORROWER_H_
 #define CLUSTIX_LIB_CACHE_BORROWER_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -90,6 +91,7 @@ class Borrower {
   ClientRegion* region_;
   LightFence fence_;
   absl::flat_hash_map<Name, LoanTicket> tickets_;
+  std::array<Name, kLoans> names_;  // of the last ticket for each slot
 };
 
 inline GrabResult Borrower::Grab(uint32_t set, uint64_t id, Grabbed* grabbed) {

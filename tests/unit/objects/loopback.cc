@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/objects/loopback.h"
 
+#include <filesystem>
 #include <optional>
 
 namespace clustix {
@@ -58,7 +59,8 @@ LoopbackNode::LoopbackNode(NodeId self, const member::View& view, uint64_t incar
       incarnation_(incarnation),
       board_(board),
       options_(options),
-      socket_path_(dir + "/sets" + std::to_string(self) + ".sock") {
+      socket_path_(dir + "/" + std::to_string(self) + "/sets.sock") {
+  std::filesystem::create_directories(std::filesystem::path(socket_path_).parent_path());
   std::promise<absl::Status> started;
   std::future<absl::Status> status = started.get_future();
   thread_ = std::thread([this, &started] { RunLoop(std::move(started)); });
@@ -76,7 +78,8 @@ void LoopbackNode::RunLoop(std::promise<absl::Status> started) {
                                    {.socket_path = socket_path_,
                                     .view = view_,
                                     .incarnation = incarnation_,
-                                    .memory_bytes = options_.memory_bytes});
+                                    .memory_bytes = options_.memory_bytes,
+                                    .max_hold_ms = options_.max_hold_ms});
   if (!service.ok()) return started.set_value(service.status());
   service_ = *std::move(service);
   board_.Plug(self_, messenger_.get(), &io_->loop());

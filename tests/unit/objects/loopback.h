@@ -88,9 +88,10 @@ class Loopback final : public Messenger {
 struct NodeOptions {
   uint64_t memory_bytes = 64 << 20;
   unsigned busy_every = 0;
+  uint64_t max_hold_ms = 10'000;
 };
 
-// One node. Its socket is in `dir`.
+// One node. Its socket is in a folder of its own in `dir`.
 class LoopbackNode {
  public:
   LoopbackNode(NodeId self, const member::View& view, uint64_t incarnation, Switchboard& board,
