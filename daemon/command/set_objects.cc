@@ -142,14 +142,16 @@ int RunWatch(const Context& context, const Arguments& arguments) {
     for (uint64_t seen = 0; arguments.count == 0 || seen < arguments.count; ++seen) {
       WatchEvent event;
       const SetOutcome outcome = watcher->Next(&event);
-      if (outcome == SetOutcome::kInvalid) return Fail("the daemon here cannot watch objects");
       if (outcome != SetOutcome::kOk) {
         return Fail(
             absl::StrCat(arguments.set, ": the watch has ended: ", SetOutcomeName(outcome)));
       }
       if (arguments.json) {
-        const nlohmann::ordered_json json = {{"object", event.object}, {"version", event.version}};
+        nlohmann::ordered_json json = {{"object", event.object}, {"version", event.version}};
+        if (event.any) json = {{"any", true}};
         std::printf("%s\n", json.dump().c_str());
+      } else if (event.any) {
+        std::printf("any object may have changed\n");
       } else if (event.version == 0) {
         std::printf("%llu removed\n", static_cast<unsigned long long>(event.object));
       } else {

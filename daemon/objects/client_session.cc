@@ -4,25 +4,13 @@
 #include <memory>
 #include <utility>
 
+#include "daemon/objects/reply_status.h"
 #include "lib/cache/words.h"
 
 namespace clustix::daemon {
 namespace {
 
-using client::SetReplyStatus;
 using client::SetRequestKind;
-
-constexpr SetReplyStatus ToReply(kddm::Status status) {
-  return static_cast<SetReplyStatus>(static_cast<uint32_t>(status));
-}
-static_assert(ToReply(kddm::Status::kNotFound) == SetReplyStatus::kNotFound);
-static_assert(ToReply(kddm::Status::kLost) == SetReplyStatus::kLost);
-static_assert(ToReply(kddm::Status::kCancelled) == SetReplyStatus::kCancelled);
-static_assert(ToReply(kddm::Status::kUnknown) == SetReplyStatus::kUnknown);
-static_assert(ToReply(kddm::Status::kRevoked) == SetReplyStatus::kRevoked);
-static_assert(ToReply(kddm::Status::kNoSpace) == SetReplyStatus::kNoSpace);
-static_assert(ToReply(kddm::Status::kBadRequest) == SetReplyStatus::kBadRequest);
-static_assert(ToReply(kddm::Status::kUnavailable) == SetReplyStatus::kUnavailable);
 
 // What the program has staged, which it may change meanwhile: whatever comes of that is the value.
 kddm::Data TakeStaged(const std::byte* staged, uint32_t bytes) {
@@ -75,7 +63,8 @@ ClientSession::ClientSession(Driver& driver, const SharedStore& store, LoanBook&
       region_(region),
       loans_(loans),
       borrower_(loans, region),
-      on_broken_(std::move(on_broken)) {
+      on_broken_(std::move(on_broken)),
+      watches_(driver, [this](const cache::Reply& reply) { Answer(reply); }) {
   for (uint32_t slot = 0; slot < pending_.size(); ++slot) free_slots_.push_back(slot);
 }
 
@@ -119,9 +108,16 @@ OpenSet* ClientSession::Close(uint32_t number) {
     driver_.Release(hold);
   }
   loans_.TakeHandle(borrower_, number);
+  watches_.End(number, Status::kCancelled);
   handles_[number - 1] = {};
   free_handles_.push_back(number);
   return set;
+}
+
+void ClientSession::OnSetRemoved(const OpenSet& set) {
+  for (const uint32_t number : handles()) {
+    if (handles_[number - 1].set == &set) watches_.End(number, Status::kRemoved);
+  }
 }
 
 std::vector<uint32_t> ClientSession::handles() const {
@@ -168,9 +164,12 @@ void ClientSession::Take(const cache::Request& request) {
       case Kind::kCancel:
         status = Cancel(request);
         break;
-      case Kind::kMigrate:
       case Kind::kWatch:
-        break;  // the engine does not know these
+        status = Watch(request);
+        goes_on = status == Status::kOk;
+        break;
+      case Kind::kMigrate:
+        break;  // the engine does not know that
       default:
         status = Begin(request, staged);
         goes_on = status == Status::kOk;
@@ -281,13 +280,20 @@ ClientSession::Status ClientSession::Sync(const cache::Request& request) {
   return kddm::IsLinked(set.id) ? Status::kOk : Status::kBadRequest;
 }
 
+ClientSession::Status ClientSession::Watch(const cache::Request& request) {
+  if (const Status status = CheckHandle(request.set, false); status != Status::kOk) return status;
+  const kddm::SetId set = handles_[request.set - 1].set->definition.id;
+  return watches_.Ask(request.cookie, request.set,
+                      {.set = set, .first = request.object, .last = request.argument});
+}
+
 ClientSession::Status ClientSession::Cancel(const cache::Request& request) {
   for (const Pending& pending : pending_) {
     if (!pending.used || pending.cookie != request.argument || pending.op == 0) continue;
     driver_.Cancel(pending.op);
     return Status::kOk;
   }
-  return Status::kNotFound;
+  return watches_.Cancel(request.argument) ? Status::kOk : Status::kNotFound;
 }
 
 void ClientSession::OnDone(uint64_t token, const kddm::Completion& completion) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "daemon/objects/client_watches.h"
 #include "daemon/objects/driver.h"
 #include "daemon/objects/loan_book.h"
 #include "daemon/objects/open_set.h"
@@ -47,6 +48,8 @@ class ClientSession final : public ObjectUser {
   uint32_t Open(OpenSet* set, bool write);
   // Ends what goes on with the set by this handle. nullptr: there is no such handle.
   OpenSet* Close(uint32_t handle);
+  // The set is gone, and nothing will be told of it.
+  void OnSetRemoved(const OpenSet& set);
   std::vector<uint32_t> handles() const;
 
   // The program has rung: serves what it has asked, up to a ring full, and takes back what it was
@@ -80,6 +83,7 @@ class ClientSession final : public ObjectUser {
   // kOk: it is answered, or goes on and will be.
   Status Begin(const cache::Request& request, std::byte* staged);
   Status Put(const cache::Request& request, std::byte* staged);
+  Status Watch(const cache::Request& request);
   // Done at once.
   Status Release(const cache::Request& request);
   Status Sync(const cache::Request& request);
@@ -103,6 +107,7 @@ class ClientSession final : public ObjectUser {
   std::array<Pending, cache::kRingSlots> pending_;
   std::vector<uint32_t> free_slots_;
   absl::flat_hash_map<kddm::OpId, Hold> holds_;
+  ClientWatches watches_;
 };
 
 }  // namespace clustix::daemon

@@ -67,6 +67,13 @@ void Driver::GoIn() {
 void Driver::GoOut() {
   engine_.CutOff();
   Flush();
+  std::vector<kddm::OpId> watches;
+  for (const auto& [id, op] : ops_) {
+    if (op.watches) watches.push_back(id);
+  }
+  for (const kddm::OpId watch : watches) {
+    Complete({.op = watch, .status = kddm::Status::kUnavailable});
+  }
   if (on_view_change_) on_view_change_();
 }
 
@@ -164,6 +171,23 @@ void Driver::Abandon(kddm::OpId op) {
   Cancel(op);
 }
 
+kddm::OpId Driver::Watch(const kddm::WatchRange& range, ObjectUser* user, uint64_t token) {
+  const kddm::OpId id = Enter({.user = user, .token = token, .watches = true}, 0);
+  if (!Serves()) {
+    Complete({.op = id, .status = kddm::Status::kUnavailable});
+    return id;
+  }
+  engine_.Watch(id, range);
+  Flush();
+  return id;
+}
+
+void Driver::Unwatch(kddm::OpId watch) {
+  if (ops_.erase(watch) == 0 || !Serves()) return;
+  engine_.Unwatch(watch);
+  Flush();
+}
+
 void Driver::LinkerDone(const kddm::LinkerWork& work, bool ok, const kddm::Data& data) {
   if (!Serves()) return;
   engine_.LinkerDone(work.key, work.token, ok, data);
@@ -176,6 +200,8 @@ void Driver::Flush() {
   if (std::exchange(flushing_, true)) return;
   for (kddm::Outbox outbox = engine_.TakeOutbox(); !outbox.empty(); outbox = engine_.TakeOutbox()) {
     Do(std::move(outbox));
+    const uint64_t begun = engine_.watchers().begun();
+    if (std::exchange(watches_seen_, begun) != begun && hold_hooks_.watched) hold_hooks_.watched();
   }
   flushing_ = false;
 }
@@ -206,6 +232,10 @@ void Driver::Do(kddm::Outbox outbox) {
     if (user != nullptr) user->OnRevoked(hold);
   }
   for (const kddm::Completion& completion : outbox.completions) Complete(completion);
+  for (const kddm::Change& change : outbox.changes) {
+    const auto watch = ops_.find(change.watch);
+    if (watch != ops_.end()) watch->second.user->OnChange(watch->second.token, change);
+  }
 }
 
 void Driver::Complete(const kddm::Completion& completion) {
@@ -220,7 +250,7 @@ void Driver::Complete(const kddm::Completion& completion) {
     op.holds = true;
     op.done = nullptr;
     if (user == nullptr && !done) return Release(completion.op);  // abandoned meanwhile
-  } else {
+  } else if (!op.watches || completion.status != kddm::Status::kOk) {
     ops_.erase(found);
   }
   if (user != nullptr) {

@@ -32,6 +32,8 @@ class ObjectUser {
   virtual ~ObjectUser() = default;
   // An operation has ended; `token` is what came with it. May run within the call that began it.
   virtual void OnDone(uint64_t token, const kddm::Completion& completion) = 0;
+  // Something has changed in the range of a watch; `token` is what came with it.
+  virtual void OnChange(uint64_t, const kddm::Change&) {}
   // A hold of this user has ended by force.
   virtual void OnRevoked(kddm::OpId) {}
 };
@@ -62,6 +64,8 @@ class Driver {
     std::function<void(const kddm::ObjectKey&)> wanted;
     // Holds that somebody waits for have lasted for max_hold_ms, and end by force after this call.
     std::function<void(const kddm::ObjectKey&)> overdue;
+    // Some node has begun to watch objects.
+    std::function<void()> watched;
   };
   void SetHoldHooks(HoldHooks hooks) { hold_hooks_ = std::move(hooks); }
   // Called when the view begins to hold, and when this node falls out of it.
@@ -83,6 +87,11 @@ class Driver {
   // hold, or becomes one, that ends, too.
   void Abandon(kddm::OpId op);
 
+  // See kddm::Engine::Watch. OnDone() says that it has begun, and again that it has ended, unless
+  // by Unwatch(): then nothing is said any more.
+  kddm::OpId Watch(const kddm::WatchRange& range, ObjectUser* user, uint64_t token);
+  void Unwatch(kddm::OpId watch);
+
   // A small message to each other member.
   void TellMembers(Port port, Bytes bytes);
 
@@ -97,6 +106,7 @@ class Driver {
     uint64_t token = 0;
     Done done = nullptr;
     io::TimerId timer = 0;
+    bool watches = false;
     bool may_hold = false;
     bool holds = false;
   };
@@ -126,6 +136,7 @@ class Driver {
   // Timers run after this is gone, if the loop still turns: they look here first.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   kddm::OpId next_op_ = 1;
+  uint64_t watches_seen_ = 0;  // kddm::Watchers::begun()
   bool flushing_ = false;
   bool stopped_ = false;
 };

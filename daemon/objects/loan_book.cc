@@ -21,7 +21,8 @@ uint64_t LoanBook::Lend(Borrower& borrower, const Through& through, const kddm::
   const bool earned =
       streak.key == key && streak.borrower == borrower.id_ && streak.grabs >= streak.needed;
   if (!earned || data->size() > cache::kLoanBytesMax || store_.Room() < cache::kLoanBytesMax ||
-      driver_.engine().holder().IsAwaited(key) || !MakeRoom(borrower)) {
+      driver_.engine().holder().IsAwaited(key) || driver_.engine().watchers().Covers(key) ||
+      !MakeRoom(borrower)) {
     return 0;
   }
   const std::optional<cache::LoanTicket> ticket = borrower.lender_.Lend(0, *data);
@@ -73,6 +74,14 @@ void LoanBook::OnWanted(const kddm::ObjectKey& key) {
 
 void LoanBook::OnOverdue(const kddm::ObjectKey& key) {
   if (loans_.contains(key)) Seize(key);
+}
+
+void LoanBook::OnWatched() {
+  std::vector<kddm::ObjectKey> watched;
+  for (const auto& [key, loan] : loans_) {
+    if (!loan.recalled && driver_.engine().watchers().Covers(key)) watched.push_back(key);
+  }
+  for (const kddm::ObjectKey& key : watched) OnWanted(key);
 }
 
 bool LoanBook::Recall(const kddm::ObjectKey& key) {

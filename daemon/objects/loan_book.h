@@ -84,6 +84,8 @@ class LoanBook {
   // Driver::HoldHooks.
   void OnWanted(const kddm::ObjectKey& key);
   void OnOverdue(const kddm::ObjectKey& key);
+  // Whoever watches an object is told of each commit, so it is not lent.
+  void OnWatched();
 
   size_t lent() const { return loans_.size(); }
   const Counters& counters() const { return counters_; }

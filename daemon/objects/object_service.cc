@@ -68,7 +68,8 @@ ObjectService::ObjectService(io::UringIo& io, Messenger& messenger,
   host_->PrepareToSleep();
   driver_.SetLinker([this](const kddm::LinkerWork& work) { linkers_.Do(work); });
   driver_.SetHoldHooks({.wanted = [this](const kddm::ObjectKey& key) { loans_.OnWanted(key); },
-                        .overdue = [this](const kddm::ObjectKey& key) { loans_.OnOverdue(key); }});
+                        .overdue = [this](const kddm::ObjectKey& key) { loans_.OnOverdue(key); },
+                        .watched = [this] { loans_.OnWatched(); }});
   driver_.OnViewChange([this] { RenewLease(); });
   messenger.Handle(msg::kPortObjectSets, [this](const Incoming& incoming) {
     if (incoming.payload.size() != sizeof(uint32_t)) return;
@@ -137,6 +138,7 @@ std::vector<std::pair<std::string, uint64_t>> ObjectService::Counters() const {
           {"sets_messages_malformed", channel.malformed},
           {"sets_messages_refused", channel.refused},
           {"sets_messages_waiting", channel.waiting},
+          {"sets_watches_told", driver_.engine().watchers().size()},
           {"sets_lent", loans_.lent()},
           {"sets_loans", loans_.counters().made},
           {"sets_loans_recalled", loans_.counters().recalled},

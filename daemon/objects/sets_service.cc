@@ -387,6 +387,9 @@ void SetsService::Remove(SetsConnection& connection, const std::string& name) {
 void SetsService::MarkRemoved(kddm::SetId set) {
   if (const auto found = open_sets_.find(set); found != open_sets_.end()) {
     found->second->removed = true;
+    for (const auto& [stream, connection] : connections_) {
+      if (connection->session() != nullptr) connection->session()->OnSetRemoved(*found->second);
+    }
   }
 }
 

@@ -68,7 +68,7 @@ enum class SetOutcome : uint8_t {
   kNoSpace,    // no room for it on this node, or too many operations at once
   kTooLarge,   // the value is larger than the buffer; or than a T
   kInvalid,    // an argument that cannot be: 0 bytes or more than kObjectBytesMax, no such node; or
-               // what this daemon does not offer, as that of this version to watch and migrate
+               // what this daemon does not offer, as that of this version to migrate
   kDenied,     // the set was opened for reading
   kSetRemoved,   // there is no such set any more
   kUnavailable,  // the daemon has gone, or is not in the cluster: nothing has happened
@@ -194,10 +194,14 @@ class WriteGuard {
 struct WatchEvent {
   ObjectId object = 0;
   uint64_t version = 0;  // 0: it was removed
+  // Any object of the range may have changed, of which `object` is but the first: too many have,
+  // or nodes have come and gone.
+  bool any = false;
 };
 
 // Tells of changes of the objects of a range. What changes often is told once: after an event, the
-// object is at least as new as the event says. Nothing is missed between two events.
+// object is at least as new as the event says. Nothing is missed between two events, nor between
+// Watch() and the first.
 // Next() is for one thread at a time.
 class Watcher {
  public:
@@ -308,11 +312,13 @@ class ObjectSet {
   // Makes `node` the one that writes it without asking others.
   SetOutcome Migrate(ObjectId id, uint16_t node, const Wait& wait = {}) const;
 
-  // Tells of changes of objects `first` to `last`, both included, from now on: by Next() and fd(),
-  // or by the callback. The first Watcher of a client starts a thread. At most 128 at once
-  // (kNoSpace), each of another range (kInUse).
-  Result<Watcher> Watch(ObjectId first, ObjectId last) const;
-  Result<Watcher> Watch(ObjectId first, ObjectId last, WatchCallback callback) const;
+  // Tells of changes of objects `first` to `last`, both included, that happen after this has
+  // returned: by Next() and fd(), or by the callback. Waits until all nodes know that tell of such
+  // changes (kUnavailable: they do not in time). The first Watcher of a client starts a thread. At
+  // most 128 at once (kNoSpace), each of another range (kInUse).
+  Result<Watcher> Watch(ObjectId first, ObjectId last, const Wait& wait = {}) const;
+  Result<Watcher> Watch(ObjectId first, ObjectId last, WatchCallback callback,
+                        const Wait& wait = {}) const;
 
   const std::string& name() const;
   const SetPolicy& policy() const;

@@ -30,6 +30,7 @@ struct clustix_watch;
 struct clustix_canceller;
 
 #define CLUSTIX_OBJECT_BYTES_MAX (1u << 20)
+#define CLUSTIX_ANY_VERSION UINT64_MAX
 
 /*
  * How an operation on an object can end, beside CLUSTIX_OK, CLUSTIX_NO_OBJECT (there is none),
@@ -177,7 +178,8 @@ int clustix_watch_open(struct clustix_set* set, uint64_t first, uint64_t last,
 void clustix_watch_close(struct clustix_watch* watch);
 /* Readable while clustix_watch_next() would not wait. */
 int clustix_watch_fd(const struct clustix_watch* watch);
-/* Waits for the next change: which object, and the version that it has now; 0: it was removed. */
+/* Waits for the next change: which object, and the version that it has now; 0: it was removed.
+ * CLUSTIX_ANY_VERSION: any object that is watched may have changed. */
 int clustix_watch_next(struct clustix_watch* watch, uint64_t* object, uint64_t* version,
                        const struct clustix_wait* wait);
 

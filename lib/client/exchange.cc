@@ -276,6 +276,7 @@ void Exchange::Collect(uint64_t until_ns) {
 
 void Exchange::Drain() {
   while (!collecting_ && alive() && region_->HasReply()) Collect(0);
+  HandOver();  // whoever ended meanwhile has found us collecting, and let go of nobody
 }
 
 void Exchange::Sleep(Waiter* waiter, uint64_t until_ns) {

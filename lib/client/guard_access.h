@@ -43,7 +43,7 @@ class GuardAccess {
     return ObjectSet(std::move(handle));
   }
   static Result<Watcher> Watch(const std::shared_ptr<SetHandle>& set, ObjectId first, ObjectId last,
-                               WatchCallback callback);
+                               WatchCallback callback, const Wait& wait);
 };
 
 }  // namespace clustix

@@ -195,12 +195,13 @@ SetOutcome ObjectSet::Migrate(ObjectId id, uint16_t node, const Wait& wait) cons
   return handle_->Run(SetRequestKind::kMigrate, id, {}, 0, node, Patience(wait)).outcome;
 }
 
-Result<Watcher> ObjectSet::Watch(ObjectId first, ObjectId last) const {
-  return GuardAccess::Watch(handle_, first, last, nullptr);
+Result<Watcher> ObjectSet::Watch(ObjectId first, ObjectId last, const Wait& wait) const {
+  return GuardAccess::Watch(handle_, first, last, nullptr, wait);
 }
 
-Result<Watcher> ObjectSet::Watch(ObjectId first, ObjectId last, WatchCallback callback) const {
-  return GuardAccess::Watch(handle_, first, last, std::move(callback));
+Result<Watcher> ObjectSet::Watch(ObjectId first, ObjectId last, WatchCallback callback,
+                                 const Wait& wait) const {
+  return GuardAccess::Watch(handle_, first, last, std::move(callback), wait);
 }
 
 const std::string& ObjectSet::name() const { return handle_->name(); }

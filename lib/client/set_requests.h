@@ -39,11 +39,17 @@ enum class SetRequestKind : uint32_t {
   kMigrate = 10,  // the object's owner is to be node `object_version`
   // Answered when an object from `object` to `argument` (both included) has changed since the last
   // reply to a watch of the same range of this program; the reply's `argument` is the object and
-  // its `object_version` what it has now (0: it is removed). What changes often is told once.
-  // Waits without a limit.
+  // its `object_version` what it has now (0: it is removed), or kAnyVersion. What changes often is
+  // told once. Waits without a limit, but for the first time: then the reply, with kAnyVersion,
+  // says that from now on nothing is missed. A range is forgotten when its last request is
+  // cancelled, even if that has been answered.
   kWatch = 11,
   kCancel = 12,  // `argument` is the cookie of a request, which ends with kCancelled or kUnknown
 };
+
+// Of a kWatch: any object of the range may have changed, for too many have to be named, or some
+// change may have been missed.
+inline constexpr uint64_t kAnyVersion = UINT64_MAX;
 
 // `status` of a reply. The values of kddm::Status, and what the daemon adds.
 enum class SetReplyStatus : uint32_t {

@@ -37,6 +37,8 @@ class WatchState : public std::enable_shared_from_this<WatchState> {
         callback_(std::move(callback)),
         fd_(std::move(fd)) {}
 
+  // Waits until the daemon says that nothing is missed any more.
+  SetOutcome Begin(const Patience& patience);
   // False: there are too many, or nobody is there.
   bool Arm();
   SetOutcome Next(WatchEvent* event, const Patience& patience);
@@ -63,6 +65,14 @@ class WatchState : public std::enable_shared_from_this<WatchState> {
   std::optional<WatchEvent> event_ ABSL_GUARDED_BY(mutex_);
 };
 
+// Not by the thread of the watchers, which may be the one that calls.
+SetOutcome WatchState::Begin(const Patience& patience) {
+  Call call{
+      .kind = SetRequestKind::kWatch, .set = set_->number(), .object = first_, .argument = last_};
+  line_->exchange.Run(call, patience);
+  return call.outcome;
+}
+
 bool WatchState::Arm() {
   const base::MutexLock lock(mutex_);
   if (closed_) return true;
@@ -75,7 +85,9 @@ bool WatchState::Arm() {
 }
 
 void WatchState::Told(const Call& call) {
-  const WatchEvent event{.object = call.reply.argument, .version = call.reply.object_version};
+  const bool any = call.reply.object_version == client::kAnyVersion;
+  const WatchEvent event{
+      .object = call.reply.argument, .version = any ? 0 : call.reply.object_version, .any = any};
   if (callback_ != nullptr) return Tell(call.outcome, event);
   const base::MutexLock lock(mutex_);
   if (call.outcome == SetOutcome::kOk) {
@@ -154,7 +166,11 @@ void WatchState::Close() {
     cookie = cookie_;
     while (runs_on_ && *runs_on_ != std::this_thread::get_id()) changed_.wait(mutex_);
   }
-  if (cookie != 0) line_->exchange.Forget(cookie);
+  // If it has been answered, the daemon still keeps the range for the next request.
+  if (cookie != 0 && !line_->exchange.Forget(cookie)) {
+    const Call cancel{.kind = SetRequestKind::kCancel, .set = set_->number(), .argument = cookie};
+    line_->exchange.Post({&cancel, 1});
+  }
   set_->session().RemoveWatch(set_->number(), first_, last_);
   set_ = nullptr;
 }
@@ -179,8 +195,31 @@ SetOutcome Watcher::Next(WatchEvent* event, const Wait& wait) {
   return state_->Next(event, Patience(wait));
 }
 
+namespace {
+
+Error CannotWatch(SetOutcome outcome) {
+  switch (outcome) {
+    case SetOutcome::kInvalid:
+      return {.code = ErrorCode::kUnsupported, .message = "the daemon here cannot watch objects"};
+    case SetOutcome::kNoSpace:
+      return {.code = ErrorCode::kNoSpace,
+              .message = "too much is watched, or under way: end watchers"};
+    case SetOutcome::kSetRemoved:
+      return {.code = ErrorCode::kNotFound, .message = "the set has been removed"};
+    case SetOutcome::kDeadline:
+    case SetOutcome::kCancelled:
+      return {.code = ErrorCode::kUnavailable,
+              .message = "not all nodes that would tell of changes have answered in time"};
+    default:
+      return {.code = ErrorCode::kUnavailable,
+              .message = "the daemon has ended the session (connect again)"};
+  }
+}
+
+}  // namespace
+
 Result<Watcher> GuardAccess::Watch(const std::shared_ptr<SetHandle>& set, ObjectId first,
-                                   ObjectId last, WatchCallback callback) {
+                                   ObjectId last, WatchCallback callback, const Wait& wait) {
   if (first > last) {
     return Error{.code = ErrorCode::kInvalidArgument,
                  .message = "the first object to be watched comes after the last"};
@@ -199,9 +238,10 @@ Result<Watcher> GuardAccess::Watch(const std::shared_ptr<SetHandle>& set, Object
   }
   Watcher watcher(
       std::make_shared<WatchState>(set, first, last, std::move(callback), std::move(fd)));
-  if (watcher.state_->Arm()) return watcher;
-  return Error{.code = ErrorCode::kNoSpace,
-               .message = "too much is under way for another request to wait: end watchers"};
+  const SetOutcome begun = watcher.state_->Begin(Patience(wait));
+  if (begun != SetOutcome::kOk) return CannotWatch(begun);
+  if (!watcher.state_->Arm()) return CannotWatch(SetOutcome::kNoSpace);
+  return watcher;
 }
 
 }  // namespace clustix

@@ -16,6 +16,14 @@ size_t Watchers::size() const {
   return all;
 }
 
+bool Watchers::Covers(const ObjectKey& key) const {
+  const auto set = sets_.find(key.set);
+  if (set == sets_.end()) return false;
+  return set->second.objects.contains(key.object) ||
+         std::any_of(set->second.ranges.begin(), set->second.ranges.end(),
+                     [&key](const Watcher& watcher) { return watcher.range.Covers(key); });
+}
+
 size_t Watchers::untold() const {
   size_t all = 0;
   for (const auto& [id, node] : nodes_) {
@@ -35,6 +43,7 @@ void Watchers::OnWatch(NodeId from, const Message& message) {
     auto& watchers = range.first == range.last ? set.objects[range.first] : set.ranges;
     watchers.push_back({.node = from, .watch = message.request, .range = range});
     context_.watched = true;
+    ++begun_;
   }
   context_.Send(from, {.kind = Kind::kWatchAck, .request = message.request});
 }

@@ -36,7 +36,10 @@ class Watchers {
   // Tells of Context::changed. After every event.
   void Tell();
 
-  size_t size() const;    // watches of all nodes
+  // Whether somebody is to be told of commits of the object.
+  bool Covers(const ObjectKey& key) const;
+  uint64_t begun() const { return begun_; }  // watches of all nodes, ever
+  size_t size() const;                       // and now
   size_t untold() const;  // changes that are kept for nodes that have not answered
 
  private:
@@ -69,6 +72,7 @@ class Watchers {
   Context& context_;
   std::map<NodeId, Node> nodes_;
   std::map<SetId, Set> sets_;
+  uint64_t begun_ = 0;
 };
 
 }  // namespace clustix::kddm

@@ -384,7 +384,7 @@ int clustix_watch_next(clustix_watch* watch, uint64_t* object, uint64_t* version
     const clustix::SetOutcome outcome = watch->watcher.Next(&event, patience);
     if (outcome != clustix::SetOutcome::kOk) return ResultOf(outcome, kFunction);
     *object = event.object;
-    if (version != nullptr) *version = event.version;
+    if (version != nullptr) *version = event.any ? CLUSTIX_ANY_VERSION : event.version;
     return CLUSTIX_OK;
   });
 }

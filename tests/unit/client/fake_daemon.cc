@@ -192,6 +192,8 @@ void FakeDaemon::Run() {
 void FakeDaemon::Drop(Session& session) {
   std::erase_if(waiting_, [&](const Waiting& one) { return one.session == &session; });
   std::erase_if(watching_, [&](const Waiting& one) { return one.session == &session; });
+  std::erase_if(watched_,
+                [&](const auto& entry) { return std::get<Session*>(entry.first) == &session; });
   for (auto loan = loans_.begin(); loan != loans_.end();) {
     if (loan->second.session != &session) {
       ++loan;
@@ -360,8 +362,7 @@ void FakeDaemon::Handle(Session& session, const cache::Request& request) {
       Cancel(session, request.argument);
       return Reply(session, request, SetReplyStatus::kOk);
     case SetRequestKind::kWatch:
-      watching_.push_back({&session, request});
-      return;
+      return Watch(session, request);
     case SetRequestKind::kRelease:
       holds_.erase(request.object);
       return Reply(session, request, SetReplyStatus::kOk);
@@ -403,7 +404,18 @@ void FakeDaemon::Handle(Session& session, const cache::Request& request) {
   }
 }
 
+void FakeDaemon::Watch(Session& session, const cache::Request& request) {
+  const auto [range, is_new] =
+      watched_.insert_or_assign({&session, request.object, request.argument}, request.cookie);
+  if (!is_new) return watching_.push_back({&session, request});
+  const cache::Reply begun = {.cookie = request.cookie, .object_version = kAnyVersion};
+  EXPECT_EQ(session.region->Answer(begun), cache::RingResult::kDone);
+}
+
 void FakeDaemon::Cancel(Session& session, uint64_t cookie) {
+  std::erase_if(watched_, [&](const auto& entry) {
+    return std::get<Session*>(entry.first) == &session && entry.second == cookie;
+  });
   for (std::deque<Waiting>* queue : {&waiting_, &watching_}) {
     for (auto one = queue->begin(); one != queue->end(); ++one) {
       if (one->session != &session || one->request.cookie != cookie) continue;

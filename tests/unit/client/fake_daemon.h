@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "clustix/sets.h"
@@ -107,6 +108,7 @@ class FakeDaemon {
   void Commit(uint64_t object, std::string value);
   void Commit(Session& session, const cache::Request& request);
   bool TakeLoanBack(uint64_t object);
+  void Watch(Session& session, const cache::Request& request);
   void Cancel(Session& session, uint64_t cookie);
   void TellWatchers(uint64_t object);
   void Retry();
@@ -125,6 +127,7 @@ class FakeDaemon {
   std::map<uint64_t, Loan> loans_;
   std::deque<Waiting> waiting_;
   std::deque<Waiting> watching_;
+  std::map<std::tuple<Session*, uint64_t, uint64_t>, uint64_t> watched_;  // ranges: last cookie
   std::map<std::string, uint32_t> sets_;
   uint64_t next_hold_ = 1;
   uint64_t next_version_ = 1;

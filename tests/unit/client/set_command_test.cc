@@ -69,7 +69,7 @@ TEST_F(SetCommand, Lists_and_describes_sets) {
 TEST_F(SetCommand, Tells_of_changes) {
   Output({"create", "shop/counters"});
   std::thread changes([this] {
-    daemon_.AwaitAsked(SetRequestKind::kWatch, 1);
+    daemon_.AwaitAsked(SetRequestKind::kWatch, 2);
     daemon_.Change(5, "new");
   });
   EXPECT_EQ(Output({"watch", "shop/counters", "1-9", "--count", "1"}), "5 version 1\n");

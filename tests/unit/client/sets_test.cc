@@ -405,7 +405,7 @@ TEST(Canceller, Ends_what_waits_from_another_thread) {
 TEST(Watcher, Tells_of_changes_once_each) {
   World world;
   Watcher watcher = Must(world.set.Watch(10, 19));
-  world.daemon.AwaitAsked(SetRequestKind::kWatch, 1);
+  world.daemon.AwaitAsked(SetRequestKind::kWatch, 2);
   world.daemon.Change(9, "outside");
   world.daemon.Change(12, "inside");
   pollfd ready = {watcher.fd(), POLLIN, 0};
@@ -433,7 +433,7 @@ TEST(Watcher, Runs_a_callback_that_may_use_the_set) {
     seen = Text(guard.data());
     changed.notify_all();
   }));
-  uint64_t asked = 0;
+  uint64_t asked = 1;  // when it began
   for (const char* value : {"first", "second"}) {
     // This daemon forgets what changes while nobody watches.
     world.daemon.AwaitAsked(SetRequestKind::kWatch, ++asked);
