@@ -17,6 +17,7 @@
 #include "daemon/daemon.h"
 #include "daemon/remote/session.h"
 #include "daemon/remote/starter.h"
+#include "lib/base/descriptor_limit.h"
 #include "lib/base/log.h"
 #include "lib/base/status.h"
 #include "lib/client/socket_path.h"
@@ -144,6 +145,8 @@ int Main(int argc, char** argv) {
   }
   absl::StatusOr<DaemonOptions> options = MakeOptions(arguments);
   if (!options.ok()) return Fail(options.status());
+  // Each program with object sets costs four descriptors, and each set that one has open another.
+  base::RaiseDescriptorLimit();
   absl::StatusOr<std::unique_ptr<Daemon>> daemon = Daemon::Start(*std::move(options));
   if (!daemon.ok()) return Fail(daemon.status());
   (*daemon)->Run();

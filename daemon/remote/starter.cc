@@ -19,6 +19,7 @@
 #include <string>
 
 #include "daemon/remote/session.h"
+#include "lib/base/descriptor_limit.h"
 #include "lib/base/log.h"
 #include "lib/base/status.h"
 
@@ -132,7 +133,10 @@ absl::Status Starter::Spawn() {
   }
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
-  if (error == 0) return absl::OkStatus();
+  if (error == 0) {
+    base::RestoreDescriptorLimit(pid_);  // it starts programs as if the daemon had started none
+    return absl::OkStatus();
+  }
   pid_ = -1;
   return base::ErrnoStatus(error, "cannot start the process that starts sessions");
 }

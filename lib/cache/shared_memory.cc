@@ -69,18 +69,20 @@ absl::StatusOr<SharedMemory> SharedMemory::Create(const std::string& name, size_
   if (!theirs.valid()) {
     return base::ErrnoStatus(errno, absl::StrCat("cannot open shared memory again by ", path));
   }
-  return SharedMemory(std::move(own), std::move(theirs), std::move(mapping));
+  return SharedMemory(std::move(theirs), std::move(mapping));
 }
 
+// By the mapping, not by fallocate(), which would want a writable descriptor for as long as the
+// memory grows: two for each set that is open. It writes nothing, and what would be SIGBUS if the
+// memory were touched is an error here.
 absl::Status SharedMemory::Reserve(uint64_t offset, uint64_t bytes) {
   int result;
   do {
-    result = fallocate(own_.get(), 0, static_cast<off_t>(offset), static_cast<off_t>(bytes));
+    result = madvise(data() + offset, bytes, MADV_POPULATE_WRITE);
   } while (result != 0 && errno == EINTR);
   if (result == 0) return absl::OkStatus();
-  return absl::ResourceExhaustedError(
-      absl::StrCat("no memory for ", bytes,
-                   " bytes of cache: ", base::ErrnoStatus(errno, "fallocate").message()));
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "no memory for ", bytes, " bytes of cache: ", base::ErrnoStatus(errno, "madvise").message()));
 }
 
 }  // namespace clustix::cache

@@ -53,9 +53,8 @@ class SharedMemory {
   absl::Status Reserve(uint64_t offset, uint64_t bytes);
 
  private:
-  SharedMemory(base::UniqueFd own, base::UniqueFd others, Mapping mapping)
-      : own_(std::move(own)), others_(std::move(others)), mapping_(std::move(mapping)) {}
-  base::UniqueFd own_;
+  SharedMemory(base::UniqueFd others, Mapping mapping)
+      : others_(std::move(others)), mapping_(std::move(mapping)) {}
   base::UniqueFd others_;
   Mapping mapping_;
 };
