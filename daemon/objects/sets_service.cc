@@ -315,6 +315,12 @@ SetsService::Homed SetsService::CountHomed() const {
   return homed;
 }
 
+// Of so many objects that are homed here: their part of the whole.
+uint64_t SetsService::DirectoryBytes(uint64_t objects) const {
+  const auto& directory = parts_.driver.engine().home().directory().table();
+  return directory.size() == 0 ? 0 : directory.memory_bytes() * objects / directory.size();
+}
+
 void SetsService::Describe(const SetDefinition& set, const Homed& homed,
                            proto::SetInfo::Builder to) const {
   to.setName(set.name.c_str());
@@ -329,13 +335,20 @@ void SetsService::Describe(const SetDefinition& set, const Homed& homed,
   to.setBytes(stats.bytes);
   if (const auto here = homed.find(set.id); here != homed.end()) to.setHomed(here->second);
   const auto found = open_sets_.find(set.id);
-  if (found == open_sets_.end()) return;
-  const OpenSet& open = *found->second;
+  const OpenSet open = found == open_sets_.end() ? OpenSet() : *found->second;
   to.setClients(open.clients);
+  // What it takes of this node's memory.
+  const uint64_t copies_bytes = stats.bytes + stats.objects * SharedStore::kObjectOverheadBytes;
   const std::pair<const char*, uint64_t> counters[] = {
-      {"gets_asked", open.gets},          {"grabs_asked", open.grabs},
-      {"writes_asked", open.writes},      {"removals_asked", open.removals},
-      {"requests_failed", open.failures}, {"loans", open.loans},
+      {"directory_bytes", DirectoryBytes(to.getHomed())},
+      {"copies_bytes", copies_bytes},
+      {"arena_bytes", stats.arena_bytes},
+      {"gets_asked", open.gets},
+      {"grabs_asked", open.grabs},
+      {"writes_asked", open.writes},
+      {"removals_asked", open.removals},
+      {"requests_failed", open.failures},
+      {"loans", open.loans},
       {"writes_lent", open.lent_writes}};
   auto list = to.initCounters(static_cast<unsigned>(std::size(counters)));
   for (unsigned i = 0; i < list.size(); ++i) {

@@ -107,6 +107,7 @@ class SetsService : private io::ListenHandler {
   void Remove(SetsConnection& connection, const std::string& name);
   using Homed = std::map<kddm::SetId, uint64_t>;
   Homed CountHomed() const;
+  uint64_t DirectoryBytes(uint64_t objects) const;
   void Describe(const SetDefinition& set, const Homed& homed, proto::SetInfo::Builder to) const;
   void ReportIfClosed();
 

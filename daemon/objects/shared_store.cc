@@ -123,7 +123,12 @@ void SharedStore::Unshare(kddm::SetId id) {
 
 SharedStore::SetStats SharedStore::StatsOf(kddm::SetId set) const {
   const auto found = sets_.find(set);
-  return found == sets_.end() ? SetStats() : found->second.stats;
+  if (found == sets_.end()) return {};
+  SetStats stats = found->second.stats;
+  if (found->second.arena != nullptr) {
+    stats.arena_bytes = found->second.arena->stats().arena.taken_bytes;
+  }
+  return stats;
 }
 
 }  // namespace clustix::daemon

@@ -31,8 +31,9 @@ class SharedStore final : public kddm::Store {
  public:
   struct SetStats {
     uint64_t objects = 0;
-    uint64_t readable = 0;  // of these
-    uint64_t bytes = 0;     // of their values
+    uint64_t readable = 0;     // of these
+    uint64_t bytes = 0;        // of their values
+    uint64_t arena_bytes = 0;  // of memory that programs share, index included
   };
 
   // What an object takes beside its value: records, index, allocator.
