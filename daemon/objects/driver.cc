@@ -43,11 +43,19 @@ void Driver::Stop() {
   channel_.Stop();
 }
 
-void Driver::TellMembers(Port port, Bytes bytes) {
-  if (stopped_) return;
+void Driver::Tell(NodeId to, Port port, Bytes bytes) {
+  if (!stopped_ && view_.IsIn(to)) channel_.Post(to, port, bytes);
+}
+
+size_t Driver::TellMembers(Port port, Bytes bytes) {
+  if (stopped_) return 0;
+  size_t told = 0;
   for (const NodeId node : view_.view().members) {
-    if (node != engine_.self() && view_.IsIn(node)) channel_.Post(node, port, bytes);
+    if (node == engine_.self() || !view_.IsIn(node)) continue;
+    channel_.Post(node, port, bytes);
+    ++told;
   }
+  return told;
 }
 
 void Driver::OnPeerEvent(NodeId peer, PeerEvent event) {
@@ -221,6 +229,9 @@ void Driver::Do(kddm::Outbox outbox) {
   }
   for (const kddm::LinkerWork& work : outbox.linker_works) {
     if (linker_) linker_(work);
+  }
+  for (const kddm::WriteAsked& asked : outbox.writes_asked) {
+    contention_.OnWrite(asked.key, asked.by, loop_.Now());
   }
   for (const kddm::OpId hold : outbox.revoked) {
     const auto held = ops_.find(hold);

@@ -19,6 +19,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "clustix/messenger.h"
 #include "daemon/objects/channel.h"
+#include "daemon/objects/contention.h"
 #include "daemon/objects/static_view.h"
 #include "lib/io/io.h"
 #include "lib/kddm/engine.h"
@@ -92,11 +93,14 @@ class Driver {
   kddm::OpId Watch(const kddm::WatchRange& range, ObjectUser* user, uint64_t token);
   void Unwatch(kddm::OpId watch);
 
-  // A small message to each other member.
-  void TellMembers(Port port, Bytes bytes);
+  // A small message to a member, or to each other one: how many these are.
+  void Tell(NodeId to, Port port, Bytes bytes);
+  size_t TellMembers(Port port, Bytes bytes);
 
   const kddm::Engine& engine() const { return engine_; }
   const StaticView& view() const { return view_; }
+  // Of the objects whose home is this node.
+  const Contention& contention() const { return contention_; }
   const Channel::Counters& channel_counters() const { return channel_.counters(); }
   size_t operations() const { return ops_.size(); }
 
@@ -127,6 +131,7 @@ class Driver {
   const Options options_;
   kddm::Engine engine_;
   Channel channel_;
+  Contention contention_;
   StaticView view_;
   LinkerHook linker_;
   HoldHooks hold_hooks_;

@@ -31,6 +31,7 @@ absl::StatusOr<std::unique_ptr<ObjectService>> ObjectService::Start(io::UringIo&
                                     .driver = service->driver_,
                                     .store = service->store_,
                                     .loans = service->loans_,
+                                    .hot = service->hot_,
                                     .table = service->table_};
   ObjectService* self = service.get();
   ASSIGN_OR_RETURN(
@@ -58,6 +59,7 @@ ObjectService::ObjectService(io::UringIo& io, Messenger& messenger,
                .incarnation = options.incarnation,
                .max_hold_ms = options.max_hold_ms}),
       loans_(driver_, store_, host_->fence()),
+      hot_(io.loop(), driver_),
       table_(driver_),
       linkers_(io.loop(), workers_, table_,
                [this](const kddm::LinkerWork& work, bool ok, const kddm::Data& data) {
@@ -71,6 +73,9 @@ ObjectService::ObjectService(io::UringIo& io, Messenger& messenger,
                         .overdue = [this](const kddm::ObjectKey& key) { loans_.OnOverdue(key); },
                         .watched = [this] { loans_.OnWatched(); }});
   driver_.OnViewChange([this] { RenewLease(); });
+  messenger.Handle(msg::kPortObjectHot, [this](const Incoming& incoming) {
+    hot_.OnMessage(incoming.from, incoming.payload);
+  });
   messenger.Handle(msg::kPortObjectSets, [this](const Incoming& incoming) {
     if (incoming.payload.size() != sizeof(uint32_t)) return;
     uint32_t set;
@@ -92,6 +97,7 @@ void ObjectService::Stop(std::function<void()> closed) {
   io_.loop().Cancel(std::exchange(lease_timer_, 0));
   host_->lease().Revoke();
   messenger_->Handle(msg::kPortObjectSets, nullptr);
+  messenger_->Handle(msg::kPortObjectHot, nullptr);
   messenger_ = nullptr;
   driver_.Stop();
   workers_.Stop();

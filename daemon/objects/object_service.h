@@ -75,6 +75,7 @@ class ObjectService {
   SharedStore store_;
   Driver driver_;
   LoanBook loans_;
+  HotSurvey hot_;
   SetTable table_;
   Linkers linkers_;
   SetSweeper sweeper_;

@@ -172,8 +172,7 @@ absl::Status SetsService::Dispatch(SetsConnection& connection, std::span<const s
             Remove(connection, Text(question.getRemove()));
             return absl::OkStatus();
           case proto::SetsRequest::HOT:
-            connection.Reply(
-                Error(absl::InvalidArgumentError("this daemon does not count contention")));
+            Hot(connection, Text(question.getHot()));
             return absl::OkStatus();
         }
         return absl::InvalidArgumentError("unknown request: the program is newer than the daemon");
@@ -395,6 +394,38 @@ void SetsService::Remove(SetsConnection& connection, const std::string& name) {
                         message.initRoot<proto::SetsReply>().setDone();
                         Reply(stream, proto::WriteMessage(message));
                       });
+}
+
+// Nodes know sets by their ids: the names come from the table.
+void SetsService::Hot(SetsConnection& connection, const std::string& prefix) {
+  parts_.table.List(
+      prefix, [this, stream = connection.stream()](absl::StatusOr<SetTable::Sets> sets) {
+        if (!sets.ok()) return ReplyError(stream, sets.status());
+        parts_.hot.Ask([this, stream, sets = *std::move(sets)](
+                           const std::vector<HotSurvey::Hot>& hot) { TellHot(stream, sets, hot); });
+      });
+}
+
+void SetsService::TellHot(io::StreamId stream, const SetTable::Sets& sets,
+                          const std::vector<HotSurvey::Hot>& hot) {
+  std::map<kddm::SetId, const SetDefinition*> by_id;
+  for (const SetDefinition& set : sets) by_id[set.id] = &set;
+  std::vector<std::pair<const SetDefinition*, const HotSurvey::Hot*>> named;
+  for (const HotSurvey::Hot& one : hot) {
+    const auto set = by_id.find(one.key.set);
+    if (set != by_id.end()) named.emplace_back(set->second, &one);
+  }
+  capnp::MallocMessageBuilder message;
+  auto list = message.initRoot<proto::SetsReply>().initHot(static_cast<unsigned>(named.size()));
+  for (unsigned i = 0; i < list.size(); ++i) {
+    const auto [set, one] = named[i];
+    list[i].setSet(set->name.c_str());
+    list[i].setObject(one->key.object);
+    list[i].setHome(one->home);
+    list[i].setTransfersPerSecond(one->transfers_per_second);
+    list[i].setWaiting(one->waiting);
+  }
+  Reply(stream, proto::WriteMessage(message));
 }
 
 void SetsService::MarkRemoved(kddm::SetId set) {

@@ -22,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "daemon/objects/client_session.h"
 #include "daemon/objects/driver.h"
+#include "daemon/objects/hot_survey.h"
 #include "daemon/objects/set_table.h"
 #include "daemon/objects/shared_store.h"
 #include "lib/cache/host.h"
@@ -46,6 +47,7 @@ class SetsService : private io::ListenHandler {
     Driver& driver;
     SharedStore& store;
     LoanBook& loans;
+    HotSurvey& hot;
     SetTable& table;
   };
   struct Hooks {
@@ -105,6 +107,9 @@ class SetsService : private io::ListenHandler {
   void List(SetsConnection& connection, const std::string& prefix);
   void Stat(SetsConnection& connection, const std::string& name);
   void Remove(SetsConnection& connection, const std::string& name);
+  void Hot(SetsConnection& connection, const std::string& prefix);
+  void TellHot(io::StreamId stream, const SetTable::Sets& sets,
+               const std::vector<HotSurvey::Hot>& hot);
   using Homed = std::map<kddm::SetId, uint64_t>;
   Homed CountHomed() const;
   uint64_t DirectoryBytes(uint64_t objects) const;

@@ -104,6 +104,9 @@ void Engine::Handle(NodeId from, const Message& message) {
       return migrations_.OnMigrate(from, message);
     case Kind::kMigrated:
       return migrations_.OnMigrated(from, message);
+    case Kind::kWrite:
+      context_.out.writes_asked.push_back({.key = message.key, .by = from});
+      return home_.OnMessage(from, message);
     default:
       return home_.OnMessage(from, message);
   }

@@ -112,6 +112,14 @@ void Home::OnRequest(NodeId from, const Message& message) {
   Serve(slot);
 }
 
+size_t Home::WaitingFor(const ObjectKey& key) const {
+  const Slot slot = directory_.table().FindSlot(key);
+  const auto found = transactions_.find(slot);
+  if (slot == ObjectTable<DirEntry>::kNone || found == transactions_.end()) return 0;
+  const Transaction& transaction = *found->second;
+  return transaction.queue.size() + (transaction.current.want == Want::kNothing ? 0 : 1);
+}
+
 bool Home::AwaitsPutOf(Slot slot, NodeId node) {
   const Transaction* transaction = FindTransaction(slot);
   if (transaction == nullptr) return false;

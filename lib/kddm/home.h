@@ -63,6 +63,8 @@ class Home {
   size_t busy_objects() const { return busy_; }
   // How many copies an object lacks, at most, because nobody has room for them. O(objects).
   size_t Shortage() const;
+  // Requests for the object that have not been answered.
+  size_t WaitingFor(const ObjectKey& key) const;
 
  private:
   enum class Want : uint8_t { kNothing, kRead, kWrite, kPut, kSync, kRepair };

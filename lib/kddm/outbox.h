@@ -44,6 +44,12 @@ struct LinkerWork {
   Data data = nullptr;
 };
 
+// A node asks its object's home, which is this node, for the right to write.
+struct WriteAsked {
+  ObjectKey key = {};
+  NodeId by = kNoNode;
+};
+
 struct Outbox {
   std::vector<Sending> sendings;
   std::vector<Completion> completions;
@@ -51,12 +57,13 @@ struct Outbox {
   std::vector<LinkerWork> linker_works;
   // Holds that ended by force: their puts will fail with kRevoked.
   std::vector<OpId> revoked;
+  std::vector<WriteAsked> writes_asked;
   // Of watches of this node, in the order in which it was told. See Engine::Watch().
   Changes changes;
 
   bool empty() const {
     return sendings.empty() && completions.empty() && hold_timers.empty() && linker_works.empty() &&
-           revoked.empty() && changes.empty();
+           revoked.empty() && writes_asked.empty() && changes.empty();
   }
 };
 

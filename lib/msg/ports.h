@@ -15,6 +15,7 @@ inline constexpr Port kPortObjects = 10;       // lib/kddm/wire.h: messages of t
 inline constexpr Port kPortObjectValues = 11;  // the values that follow some of them
 inline constexpr Port kPortObjectView = 12;    // daemon/objects/static_view.h
 inline constexpr Port kPortObjectSets = 13;    // daemon/objects/object_service.h: a set is removed
+inline constexpr Port kPortObjectHot = 14;     // daemon/objects/hot_survey.h: contended objects
 
 }  // namespace clustix::msg
 
