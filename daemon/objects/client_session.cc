@@ -47,6 +47,9 @@ bool ToOperation(SetRequestKind kind, kddm::OpKind* operation) {
     case SetRequestKind::kFind:
       *operation = kddm::OpKind::kFind;
       return true;
+    case SetRequestKind::kSync:
+      *operation = kddm::OpKind::kSync;
+      return true;
     default:
       return false;
   }
@@ -158,9 +161,6 @@ void ClientSession::Take(const cache::Request& request) {
       case Kind::kRelease:
         status = Release(request);
         break;
-      case Kind::kSync:
-        status = Sync(request);
-        break;
       case Kind::kCancel:
         status = Cancel(request);
         break;
@@ -169,7 +169,9 @@ void ClientSession::Take(const cache::Request& request) {
         goes_on = status == Status::kOk;
         break;
       case Kind::kMigrate:
-        break;  // the engine does not know that
+        status = Migrate(request);
+        goes_on = status == Status::kOk;
+        break;
       default:
         status = Begin(request, staged);
         goes_on = status == Status::kOk;
@@ -214,6 +216,7 @@ ClientSession::Status ClientSession::Begin(const cache::Request& request, std::b
     return status;
   }
   OpenSet& set = *handles_[request.set - 1].set;
+  if (kind == Kind::kSync && !kddm::IsLinked(set.definition.id)) return Status::kBadRequest;
   kddm::Data data;
   if (BringsValue(kind)) {
     if (request.staged_bytes == 0) return Status::kBadRequest;
@@ -273,11 +276,16 @@ ClientSession::Status ClientSession::Release(const cache::Request& request) {
   return Status::kOk;
 }
 
-// A linked object is committed when its linker has it: what has been put is there.
-ClientSession::Status ClientSession::Sync(const cache::Request& request) {
-  if (const Status status = CheckHandle(request.set, false); status != Status::kOk) return status;
-  const SetDefinition& set = handles_[request.set - 1].set->definition;
-  return kddm::IsLinked(set.id) ? Status::kOk : Status::kBadRequest;
+ClientSession::Status ClientSession::Migrate(const cache::Request& request) {
+  if (const Status status = CheckHandle(request.set, true); status != Status::kOk) return status;
+  if (request.object_version > UINT16_MAX) return Status::kUnavailable;  // no node has that number
+  const kddm::SetId set = handles_[request.set - 1].set->definition.id;
+  const uint32_t slot = TakeSlot(request, nullptr);
+  const kddm::OpId op =
+      driver_.Migrate({.object = request.object, .set = set},
+                      static_cast<NodeId>(request.object_version), request.argument, this, slot);
+  if (pending_[slot].used && pending_[slot].op == 0) pending_[slot].op = op;
+  return Status::kOk;
 }
 
 ClientSession::Status ClientSession::Watch(const cache::Request& request) {

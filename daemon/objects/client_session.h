@@ -84,9 +84,9 @@ class ClientSession final : public ObjectUser {
   Status Begin(const cache::Request& request, std::byte* staged);
   Status Put(const cache::Request& request, std::byte* staged);
   Status Watch(const cache::Request& request);
+  Status Migrate(const cache::Request& request);
   // Done at once.
   Status Release(const cache::Request& request);
-  Status Sync(const cache::Request& request);
   Status Cancel(const cache::Request& request);
   // kOk: the handle may be used so.
   Status CheckHandle(uint32_t number, bool write) const;

@@ -165,6 +165,18 @@ void Driver::Release(kddm::OpId hold) {
   Flush();
 }
 
+kddm::OpId Driver::Migrate(const kddm::ObjectKey& key, NodeId to, uint64_t timeout_ms,
+                           ObjectUser* user, uint64_t token) {
+  const kddm::OpId id = Enter({.user = user, .token = token}, timeout_ms);
+  if (!Serves()) {
+    Complete({.op = id, .status = kddm::Status::kUnavailable});
+    return id;
+  }
+  engine_.Migrate(id, key, to);
+  Flush();
+  return id;
+}
+
 void Driver::Cancel(kddm::OpId op) {
   if (!Serves()) return;
   engine_.Cancel(op);

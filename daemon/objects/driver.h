@@ -82,6 +82,9 @@ class Driver {
                  uint64_t token);
   kddm::OpId Put(kddm::OpId hold, kddm::Data data, uint64_t timeout_ms, Done done);
   void Release(kddm::OpId hold);
+  // See kddm::Engine::Migrate.
+  kddm::OpId Migrate(const kddm::ObjectKey& key, NodeId to, uint64_t timeout_ms, ObjectUser* user,
+                     uint64_t token);
   // See kddm::Engine::Cancel.
   void Cancel(kddm::OpId op);
   // The user is gone: nothing is said to it any more. Ends what the operation does; if it is a

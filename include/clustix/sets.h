@@ -57,20 +57,20 @@ inline constexpr size_t kObjectBytesMax = size_t{1} << 20;
 // each.
 enum class SetOutcome : uint8_t {
   kOk = 0,
-  kNotFound,   // there is no such object
-  kDeadline,   // the time was over; nothing has happened
-  kCancelled,  // by its Canceller; nothing has happened
-  kUnknown,    // it may or may not have happened, or may still: the deadline passed, it was
-               // cancelled, or the daemon or another node went while it was under way
-  kLost,       // more nodes failed at once than the set keeps copies: gone, until it is set or
-               // removed
-  kRevoked,    // the object was held too long while others wanted it: nothing was written
-  kNoSpace,    // no room for it on this node, or too many operations at once
-  kTooLarge,   // the value is larger than the buffer; or than a T
-  kInvalid,    // an argument that cannot be: 0 bytes or more than kObjectBytesMax, no such node; or
-               // what this daemon does not offer, as that of this version to migrate
-  kDenied,     // the set was opened for reading
-  kSetRemoved,   // there is no such set any more
+  kNotFound,    // there is no such object
+  kDeadline,    // the time was over; nothing has happened
+  kCancelled,   // by its Canceller; nothing has happened
+  kUnknown,     // it may or may not have happened, or may still: the deadline passed, it was
+                // cancelled, or the daemon or another node went while it was under way
+  kLost,        // more nodes failed at once than the set keeps copies: gone, until it is set or
+                // removed
+  kRevoked,     // the object was held too long while others wanted it: nothing was written
+  kNoSpace,     // no room for it on this node, or too many operations at once
+  kTooLarge,    // the value is larger than the buffer; or than a T
+  kInvalid,     // an argument that cannot be, as 0 bytes or more than kObjectBytesMax; or what this
+                // daemon does not offer
+  kDenied,      // the set was opened for reading
+  kSetRemoved,  // there is no such set any more
   kUnavailable,  // the daemon has gone, or is not in the cluster: nothing has happened
 };
 const char* SetOutcomeName(SetOutcome outcome);
@@ -307,9 +307,10 @@ class ObjectSet {
   // kNotFound: there was none.
   SetOutcome Remove(ObjectId id, const Wait& wait = {}) const;
 
-  // Of a linked set: returns when the linker has the object's value.
+  // Of a linked set: returns when what was written to the object outlasts the linker's node.
   SetOutcome Sync(ObjectId id, const Wait& wait = {}) const;
-  // Makes `node` the one that writes it without asking others.
+  // Brings the object to a node that is about to use it: a volatile one to be written there without
+  // asking others, any other to be read. kUnavailable: there is no such node.
   SetOutcome Migrate(ObjectId id, uint16_t node, const Wait& wait = {}) const;
 
   // Tells of changes of objects `first` to `last`, both included, that happen after this has

@@ -36,7 +36,7 @@ enum class SetRequestKind : uint32_t {
   kRemove = 7,
   kFind = 8,      // as kGet, but nobody is asked: kNotFound unless a readable copy is here
   kSync = 9,      // of a linked set: the linker has the object's value
-  kMigrate = 10,  // the object's owner is to be node `object_version`
+  kMigrate = 10,  // the object is to be brought to node `object_version`: kddm::Engine::Migrate
   // Answered when an object from `object` to `argument` (both included) has changed since the last
   // reply to a watch of the same range of this program; the reply's `argument` is the object and
   // its `object_version` what it has now (0: it is removed), or kAnyVersion. What changes often is

@@ -171,6 +171,30 @@ TEST_F(Sets, Linked_to_a_file_are_a_window_on_it) {
       << "it does not fit into its place";
 }
 
+TEST_F(Sets, Have_their_objects_brought_to_who_will_use_them) {
+  StartNodes(3);
+  const auto one = Program(1), two = Program(2);
+  Wanted wanted;
+  wanted.durability = RawProgram::Durability::VOLATILE;
+  const auto there = one->Open("a/b", wanted), here = two->Open("a/b");
+  const auto migrate = [&](uint64_t to) {
+    if (!one->Begin({.cookie = 500 + to,
+                     .kind = static_cast<uint32_t>(Kind::kMigrate),
+                     .set = there.handle,
+                     .object = 7,
+                     .object_version = to})) {
+      return Status::kBadRequest;
+    }
+    return static_cast<Status>(one->AwaitReply()->status);
+  };
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(one->Increment(there.handle, 7));
+  EXPECT_EQ(migrate(2), Status::kOk);
+  EXPECT_EQ(two->AwaitHit(*here.view, 7), one->Get(there.handle, 7).value);
+  EXPECT_EQ(migrate(9), Status::kUnavailable);
+  EXPECT_EQ(migrate(1 << 20), Status::kUnavailable);
+  EXPECT_EQ(two->Increment(here.handle, 7), 6u);
+}
+
 TEST_F(Sets, Linked_to_what_cannot_be_are_refused) {
   StartNodes(1);
   const auto program = Program(1);
