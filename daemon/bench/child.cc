@@ -154,6 +154,12 @@ absl::StatusOr<std::string> Child::ReadLine(Deadline deadline) {
   }
 }
 
+absl::Status Child::AwaitEnd(Deadline deadline) {
+  if (pid_ < 0) return absl::OkStatus();
+  while (!exited_) RETURN_IF_ERROR(Await(deadline, interrupt_fd_));
+  return Exited();
+}
+
 absl::Status Child::Finish(Deadline deadline) {
   in_.Reset();
   if (pid_ < 0) return absl::OkStatus();

@@ -43,6 +43,9 @@ class Child {
   // The next line of its stdout, without the end. kDeadlineExceeded, kCancelled, or kUnavailable
   // with what it said on stderr if it ended before.
   absl::StatusOr<std::string> ReadLine(Deadline deadline);
+  // Waits for its end by itself; what it writes to stdout does not matter. kDeadlineExceeded,
+  // kCancelled, or as of Finish().
+  absl::Status AwaitEnd(Deadline deadline);
   // Ends its stdin and waits for its end, interrupted or not. Not OK if it ended otherwise than by
   // exit code 0, with what it said on stderr, or did not end in time and was killed.
   absl::Status Finish(Deadline deadline);

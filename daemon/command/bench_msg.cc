@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // `clustix bench msg`: messaging beside other ways of sending messages; needs no daemon.
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -26,10 +23,13 @@
 #include "daemon/bench/report.h"
 #include "daemon/bench/run_file.h"
 #include "daemon/bench/runner.h"
+#include "daemon/command/bench_kddm.h"
 #include "daemon/command/bench_plot.h"
 #include "daemon/command/bench_proc.h"
 #include "daemon/command/bench_soak.h"
 #include "daemon/command/command.h"
+#include "daemon/command/interrupts.h"
+#include "daemon/command/progress_line.h"
 #include "daemon/command/table.h"
 #include "lib/base/status.h"
 
@@ -82,62 +82,19 @@ void MakeForMachines(const CLI::App& command, Arguments& arguments) {
   if (command.count("--rounds") == 0 && arguments.count_instructions) arguments.rounds = 1;
 }
 
-// Ctrl-C and SIGTERM end the measurement that runs, and what is there by then is shown. The second
-// time they end this program at once; its children end with it.
-int interrupt_fd = -1;
-
-void OnInterrupt(int) { eventfd_write(interrupt_fd, 1); }
-
-void CatchInterrupts() {
-  interrupt_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  struct sigaction action = {};
-  action.sa_handler = OnInterrupt;
-  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
-
-// One line on stderr, rewritten in place on a terminal.
 class Progress {
  public:
   void Next(const bench::Step& step) {
-    const auto now = std::chrono::steady_clock::now();
-    std::string left;
-    if (step.done > 0) {
-      const auto spent = std::chrono::duration_cast<std::chrono::milliseconds>(now - start_);
-      const auto left_ms = static_cast<uint64_t>(spent.count()) * (step.total - step.done) /
-                           static_cast<uint64_t>(step.done);
-      left = ", " + FormatDuration(left_ms) + " left";
-    }
-    Show(absl::StrCat("round ", step.round + 1, ", ", step.peer->description.name, ", ",
-                      bench::CaseTitle(step.test), " (", step.done + 1, " of ", step.total, left,
-                      ")"));
+    line_.Next(absl::StrCat("round ", step.round + 1, ", ", step.peer->description.name, ", ",
+                            bench::CaseTitle(step.test)),
+               step.done, step.total);
   }
   // Stands by itself, above the line.
-  void Say(const std::string& message) {
-    Clear();
-    std::fprintf(stderr, "clustix: %s\n", message.c_str());
-  }
-  void Clear() {
-    if (terminal_) std::fputs("\r\033[K", stderr);
-  }
+  void Say(const std::string& message) { line_.Say(message); }
+  void Clear() { line_.Clear(); }
 
  private:
-  void Show(const std::string& line) {
-    if (!terminal_) {
-      std::fprintf(stderr, "%s\n", line.c_str());
-      return;
-    }
-    // A line that wraps could not be rewritten.
-    winsize size = {};
-    const size_t columns =
-        ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
-    std::fprintf(stderr, "\r\033[K%s", line.substr(0, columns - 1).c_str());
-    std::fflush(stderr);
-  }
-
-  const bool terminal_ = isatty(STDERR_FILENO) == 1;
-  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  ProgressLine line_;
 };
 
 size_t OutputColumns() {
@@ -173,7 +130,7 @@ absl::Status Write(const Arguments& arguments, const bench::Run& run) {
 int RunSoak(const Arguments& arguments) {
   constexpr uint32_t kCutSeconds = 60, kManySeconds = 5;
   constexpr uint32_t kManyWindow = 16;
-  CatchInterrupts();
+  const int interrupt_fd = CatchInterrupts();
   const bench::SoakPlan plan{.congestion = arguments.congestion,
                              .spin_us = arguments.spin_us,
                              .pin = !arguments.no_pin,
@@ -215,7 +172,7 @@ int RunBenchMsg(const Arguments& arguments, const std::string& command_line) {
     progress.Say(absl::StrCat("without ", absl::StrJoin(NamesOf(chosen->not_built), ", "),
                               ": not built (run: ./up --bench-peers)"));
   }
-  CatchInterrupts();
+  const int interrupt_fd = CatchInterrupts();
   std::unique_ptr<bench::Machines> machines;
   if (arguments.vm) {
     progress.Say("booting the machines");
@@ -424,6 +381,7 @@ void AddBenchMsgCommand(CLI::App& bench, Context& context) {
 void AddBenchCommand(CLI::App& app, Context& context) {
   CLI::App* bench = app.add_subcommand("bench", "Measure Clustix beside others on this machine");
   bench->require_subcommand(1);
+  AddBenchKddmCommand(*bench, context);
   AddBenchMsgCommand(*bench, context);
   AddBenchPlotCommand(*bench, context);
   AddBenchProcCommand(*bench, context);
