@@ -357,12 +357,14 @@ std::vector<std::pair<NodeId, InvMode>> Home::InvTargets(Slot slot) {
 // A grant that came back unused leaves backups that are demoted for it. Those that the next commit
 // needs beside its writer must count again before any other is demoted for that writer: if the home
 // fails in between, the latest demotion would speak for all, and its grantee may be the home.
+// Where the writer alone is needed, it may be one of them, demoted for a node that is gone, which
+// counts for nothing until the grant arrives: after a failure, not even it is left so.
 bool Home::Recommit(Slot slot) {
   const DirEntry& entry = directory_.table().at(slot);
   const Transaction& transaction = TransactionOf(slot);
   if (!entry.demoted || transaction.invalidated || IsVolatile(entry.key.set)) return false;
-  const bool writer_is_enough =
-      transaction.current.from != context_.self && BackersWanted(entry.key) <= 1;
+  const bool writer_is_enough = transaction.current.from != context_.self &&
+                                BackersWanted(entry.key) <= 1 && !RepairIsQueued(transaction);
   return !writer_is_enough && BackUp(slot, kNoNode, entry.version, nullptr);
 }
 

@@ -208,6 +208,7 @@ class Home {
   void Survive(Slot slot, size_t members_before);
   void SurviveTransaction(Slot slot, NodeId dead_owner);
   void AskWhoGotIt(Slot slot, NodeId dead_owner);
+  static bool RepairIsQueued(const Transaction& transaction);
   void QueueRepair(Slot slot);
   void FinishGains();
   // `reports` of the view `epoch`.

@@ -98,11 +98,14 @@ void Home::AddDoubts(Report& report, const std::function<bool(Bucket)>& of) cons
   }
 }
 
+bool Home::RepairIsQueued(const Transaction& transaction) {
+  return std::any_of(transaction.queue.begin(), transaction.queue.end(),
+                     [](const Request& request) { return request.want == Want::kRepair; });
+}
+
 void Home::QueueRepair(Slot slot) {
   Transaction& transaction = TransactionOf(slot);
-  for (const Request& request : transaction.queue) {
-    if (request.want == Want::kRepair) return;
-  }
+  if (RepairIsQueued(transaction)) return;
   Request repair;
   repair.want = Want::kRepair;
   repair.from = context_.self;
@@ -219,6 +222,8 @@ void Home::Survive(Slot slot, size_t members_before) {
       entry.content = Content::kLost;
     }
   }
+  // They may be demoted for a node that is gone, and would then not speak for the value.
+  repair = repair || (entry.demoted && !entry.exclusive && !IsVolatile(entry.key.set));
   if (repair) QueueRepair(slot);
   if (transaction != nullptr && dead(transaction->current.from)) {
     // Even if the node comes back, it is not the one that asked.

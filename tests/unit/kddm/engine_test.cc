@@ -570,6 +570,22 @@ TEST(Engine, A_cluster_is_not_settled_while_an_invalidation_for_a_dead_writer_is
   EXPECT_EQ(mesh.Get(backup, key), "x");
 }
 
+// The writer to be is the only backup, and was told to stand back for a node that has failed since.
+// The grant, on the lane of large values, may arrive later than all else.
+TEST(Engine, A_backup_that_stood_back_for_a_dead_node_counts_again_before_a_grant_to_it) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  mesh.Set(2, key, "x");
+  mesh.Grab(3, key);
+  const OpId grab = mesh.Begin(2, OpKind::kGrab, key);
+  EXPECT_TRUE(mesh.DeliverUntilTold(Kind::kRecall));  // which has to wait
+  mesh.Change({3}, {});
+  mesh.DeliverAllBut(Kind::kReply);
+  ASSERT_TRUE(mesh.engine(1).home().all_settled());
+  mesh.Crash({1});
+  EXPECT_EQ(mesh.Result(grab), "x");
+}
+
 // Only the first home knew that the object is lost, and the second had no time to learn it.
 TEST(Engine, What_a_home_knows_survives_two_moves_of_the_bucket_at_once) {
   size_t stories = 0;
