@@ -468,8 +468,8 @@ inline erase_queued(at) {
   queued--
 }
 
-/* Home::QueueRepair() */
-inline queue_repair() {
+/* Home::RepairIsQueued(): sets yes. */
+inline repair_is_queued() {
   yes = 0;
   for (i : 0 .. 4) {
     if
@@ -477,6 +477,11 @@ inline queue_repair() {
     :: else
     fi
   }
+}
+
+/* Home::QueueRepair() */
+inline queue_repair() {
+  repair_is_queued();
   if
   :: !yes -> enqueue_first(REPAIR, home, 0, 0)
   :: else
@@ -537,6 +542,7 @@ inline invalidate() {
         }
         targets = targets | e_dropping
      :: else ->
+        e_unsure = 0;                        /* they are told now */
         backer(t.from);
         for (j : 0 .. NODES - 1) {
           if
@@ -718,15 +724,16 @@ inline advance_write() {
   wait_ = yes;
   if :: !wait_ -> call_back() :: else fi;
   if :: !wait_ -> pull_value() :: else fi;
+  repair_is_queued();
   if                                         /* Home::Recommit() */
-  :: !wait_ && e_demoted && !invalidated && t.from == home -> back_up(NONE, e_version)
+  :: !wait_ && e_demoted && !invalidated && (t.from == home || yes) -> back_up(NONE, e_version)
   :: else
   fi;
   if :: !wait_ -> invalidate() :: else fi;
   if
   :: !wait_ ->
      grant(EXCLUSIVE);
-     e_exclusive = 1; e_owner = t.from; e_backups = e_backups & (7 - BIT(t.from)); e_unsure = 0;
+     e_exclusive = 1; e_owner = t.from; e_backups = e_backups & (7 - BIT(t.from));
      finish()
   :: else
   fi
@@ -920,7 +927,7 @@ inline survive() {
   yes = yes || HAS(e_backups, src);
   e_backups = e_backups & (7 - BIT(src));
   if
-  :: e_exclusive && yes && e_backups != 0 -> e_unsure = 1
+  :: (e_exclusive || (invalidated && t.want == WRITE)) && yes && e_backups != 0 -> e_unsure = 1
   :: else
   fi;
   e_dropping = e_dropping & (7 - BIT(src));
@@ -935,6 +942,7 @@ inline survive() {
      e_demoted = e_backups != 0
   :: else
   fi;
+  yes = yes || (e_demoted && !e_exclusive);
   demotes = bk;
   keeps = t.want != NOTHING || queued > 0;   /* busy */
   if
