@@ -6,10 +6,11 @@
 #   caller ----- its daemon ===== the node's daemon ----- session ----- the program
 #        exec.sock         messenger            starter.sock
 #
-# The caller (a `clustix` command) and the session (a process beside the program, on its node, with the
-# user's rights) speak in *frames*: four bytes of length, little endian, and one ExecFrame. The two daemons
-# are a tunnel between them. They look into the first frame of a caller alone, pass all others on as they are,
-# and add `lost` or `failed` when the tunnel ends early: a frame is never cut, so that they can.
+# The caller (a `clustix` command) and the session (a process beside the program, on its node, with the user's
+# rights) speak in *frames*: four bytes of length, little endian, and one ExecFrame. The two daemons are a tunnel
+# between them. They look into the first frame of a caller alone, which has to come within seconds, pass all
+# others on as they are, and add `lost` or `failed` when the tunnel ends early: a frame is never cut, so that they
+# can.
 #
 # Back-pressure. Of the program's input and of its output, at most execWindowBytes are under way each: the sender
 # begins with that much credit, and the receiver gives back what it has handed on (`credit`). So daemons hold

@@ -91,6 +91,7 @@ void ExecService::Stop(std::function<void()> closed) {
   closed_ = std::move(closed);
   io_.CloseListener(listener_);
   for (const auto& [node, timer] : std::exchange(giving_up_, {})) io_.loop().Cancel(timer);
+  for (const auto& [stream, timer] : std::exchange(silent_, {})) io_.loop().Cancel(timer);
   waiting_.clear();
   by_key_.clear();
   for (auto& [stream, tunnel] : tunnels_) tunnel->Close();
@@ -114,7 +115,19 @@ io::StreamHandler* ExecService::OnAccept(io::StreamId stream, const std::string&
   auto tunnel = std::make_unique<Tunnel>(*this, stream, peer->uid);
   io::StreamHandler* handler = tunnel.get();
   tunnels_.emplace(stream, std::move(tunnel));
+  silent_[stream] = io_.loop().RunAt(io_.loop().Now() + kSilenceMs * kNsPerMs,
+                                     [this, stream] { OnSilence(stream); });
   return handler;
+}
+
+void ExecService::OnSilence(io::StreamId stream) {
+  silent_.erase(stream);
+  OnMisfit(*tunnels_.at(stream),
+           absl::DeadlineExceededError(absl::StrCat("no request within ", kSilenceMs, " ms")));
+}
+
+void ExecService::EndSilence(io::StreamId stream) {
+  if (auto timer = silent_.extract(stream)) io_.loop().Cancel(timer.mapped());
 }
 
 bool ExecService::HasRoomFor(uid_t uid) const {
@@ -128,7 +141,9 @@ bool ExecService::HasRoomFor(uid_t uid) const {
 
 void ExecService::OnFrames(Tunnel& tunnel, Frame frames) {
   if (tunnel.is_open()) return SendFrames(tunnel.key(), frames);
-  if (tunnel.key().session == 0) OnStart(tunnel, std::move(frames));
+  if (tunnel.key().session != 0) return;
+  EndSilence(tunnel.stream());
+  OnStart(tunnel, std::move(frames));
 }
 
 void ExecService::OnStart(Tunnel& tunnel, Frame frames) {
@@ -194,6 +209,7 @@ void ExecService::OnOpened(uint64_t session, NodeId node, Outcome outcome) {
 
 void ExecService::OnMisfit(Tunnel& tunnel, const absl::Status& why) {
   ++bad_requests_;
+  EndSilence(tunnel.stream());
   Log(LogLevel::kDebug, "exec", "bad frame", {{"uid", tunnel.uid()}, {"error", why}});
   if (tunnel.key().session != 0) {
     SendClose(tunnel.key());
@@ -280,6 +296,7 @@ void ExecService::OnClosed(Tunnel& tunnel) {
     SendClose(tunnel.key());
     Unkey(tunnel);
   }
+  EndSilence(tunnel.stream());
   tunnels_.erase(tunnel.stream());
   ReportIfClosed();
 }

@@ -42,6 +42,8 @@ class ExecService : private io::ListenHandler {
   // A node that is held to be dead is given up after this, and its tunnels end: a cut that is
   // mended before costs nothing.
   static constexpr uint64_t kPatienceMs = 20'000;
+  // A caller that has asked for nothing by then is sent away: it would keep others from a place.
+  static constexpr uint64_t kSilenceMs = 5'000;
 
   // Listens; everybody may connect. All must outlive it, but `messenger` only until Stop().
   static absl::StatusOr<std::unique_ptr<ExecService>> Start(io::Io& io, Messenger& messenger,
@@ -67,6 +69,9 @@ class ExecService : private io::ListenHandler {
   io::Io& io() { return io_; }
   io::StreamHandler* OnAccept(io::StreamId stream, const std::string& peer_address) override;
   bool HasRoomFor(uid_t uid) const;
+  void OnSilence(io::StreamId stream);
+  // The caller has said something, or is gone.
+  void EndSilence(io::StreamId stream);
 
   // Of a tunnel.
   void OnFrames(Tunnel& tunnel, Frame frames);
@@ -124,6 +129,7 @@ class ExecService : private io::ListenHandler {
   };
   std::map<NodeId, std::deque<Waiting>> waiting_;
   std::map<NodeId, io::TimerId> giving_up_;
+  std::map<io::StreamId, io::TimerId> silent_;  // callers without a request
 };
 
 }  // namespace clustix::remote

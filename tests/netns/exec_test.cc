@@ -489,6 +489,7 @@ TEST_F(Exec, Garbage_from_a_caller_is_counted_and_harms_nobody) {
     command.setDirectory("/");
   });
   std::vector<remote::Frame> misfits = {
+      remote::Frame(2, std::byte{0}),       // half of a length, and then silence
       remote::Frame(4, std::byte{0}),       // a frame of 0 bytes
       remote::Frame(100, std::byte{0xff}),  // one of 4 GiB
       remote::MakeFrame([](proto::ExecFrame::Builder frame) { frame.setInputEnd(); }),
@@ -497,13 +498,13 @@ TEST_F(Exec, Garbage_from_a_caller_is_counted_and_harms_nobody) {
       cat,                                    // and then too much input
   };
   const remote::Frame noise(64, std::byte{0xaa});
-  misfits[4].insert(misfits[4].end(), noise.begin(), noise.end());
+  misfits[5].insert(misfits[5].end(), noise.begin(), noise.end());
   const std::string input(proto::EXEC_WINDOW_BYTES / 2, 'x');
   for (int i = 0; i < 2 * 40; ++i) {
     const remote::Frame more = remote::MakeFrame([&](proto::ExecFrame::Builder frame) {
       frame.setInput({reinterpret_cast<const kj::byte*>(input.data()), input.size()});
     });
-    misfits[5].insert(misfits[5].end(), more.begin(), more.end());
+    misfits[6].insert(misfits[6].end(), more.begin(), more.end());
   }
   for (const remote::Frame& misfit : misfits) {
     base::UniqueFd fd = connect_to();
@@ -522,7 +523,7 @@ TEST_F(Exec, Garbage_from_a_caller_is_counted_and_harms_nobody) {
     }
     EXPECT_TRUE(n == 0 || errno == ECONNRESET) << &misfit - misfits.data() << strerror(errno);
   }
-  EXPECT_GE(Counter(1, "counters", "exec_bad_requests"), before + 4);
+  EXPECT_GE(Counter(1, "counters", "exec_bad_requests"), before + 5);
   EXPECT_SUCCESS(Run("2", {"true"}));
   ExpectNothingLeft();
 }
