@@ -92,8 +92,9 @@ bool LoanBook::Recall(const kddm::ObjectKey& key) {
     ++counters_.recalled;
   }
   std::optional<cache::ReturnedObject> object = borrower.lender_.Recall(loan->second.ticket);
-  if (object) Return(loan, *std::move(object));
-  return object.has_value();
+  if (!object) return false;
+  Return(loan, *std::move(object));
+  return true;
 }
 
 void LoanBook::Seize(const kddm::ObjectKey& key) {
