@@ -52,7 +52,7 @@ void Tunnel::Forward() {
 }
 
 bool Tunnel::Write(Frame frames) {
-  if (ending_ || frames.empty()) return true;
+  if (ending_ || deaf_ || frames.empty()) return true;
   if (unsent_bytes_ + frames.size() > proto::EXEC_QUEUE_BYTES_MAX) return false;
   unsent_bytes_ += frames.size();
   unsent_.push_back(std::move(frames));
@@ -80,7 +80,7 @@ void Tunnel::SendMore() {
 
 void Tunnel::OnSent(size_t bytes, int error) {
   in_flight_ = 0;
-  if (error != 0) return Close();
+  if (error != 0) return GoDeaf();
   unsent_bytes_ -= bytes;
   sent_ += bytes;
   while (!unsent_.empty() && sent_ >= unsent_.front().size()) {
@@ -88,6 +88,15 @@ void Tunnel::OnSent(size_t bytes, int error) {
     unsent_.pop_front();
   }
   SendMore();
+}
+
+// The local process has gone, perhaps after its last words, which have yet to be read: the end of
+// the stream follows them.
+void Tunnel::GoDeaf() {
+  deaf_ = true;
+  unsent_.clear();
+  unsent_bytes_ = sent_ = 0;
+  if (ending_) Close();
 }
 
 void Tunnel::End() {
@@ -116,6 +125,8 @@ void Tunnel::Resume() {
 }
 
 void Tunnel::OnClosed(int) {
+  // What it said last goes out before its end is told, even if the way is full: it is bounded.
+  while (!ending_ && std::exchange(paused_, false)) Forward();
   service_.OnClosed(*this);  // destroys this
 }
 

@@ -62,6 +62,7 @@ class Tunnel : public io::StreamHandler {
  private:
   // Hands on what is whole.
   void Forward();
+  void GoDeaf();
   void SendMore();
 
   ExecService& service_;
@@ -71,6 +72,7 @@ class Tunnel : public io::StreamHandler {
   bool connected_;
   bool ending_ = false;
   bool paused_ = false;
+  bool deaf_ = false;  // the local process takes nothing any more
   FrameCutter received_;
   std::deque<Frame> unsent_;
   size_t unsent_bytes_ = 0;
