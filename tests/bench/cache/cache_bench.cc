@@ -15,7 +15,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include "lib/base/prng.h"
 #include "lib/cache/borrower.h"
 #include "lib/cache/client_region.h"
 #include "lib/cache/host.h"
@@ -24,11 +23,14 @@
 #include "lib/cache/node_view.h"
 #include "lib/cache/reader.h"
 #include "lib/cache/set_view.h"
+#include "tests/bench/cache/look_ups.h"
 
 namespace clustix::cache {
 namespace {
 
-constexpr uint64_t kObjects = 64 * 1024;
+using bench::Ids;
+using bench::kObjects;
+using bench::Measure;
 constexpr size_t kObjectBytes = 64;
 using Object = std::array<std::byte, kObjectBytes>;
 constexpr uint64_t kHourNs = uint64_t{3600} * 1'000'000'000;
@@ -78,38 +80,6 @@ Node& NodeWithFullFences() {
 Node& NodeWithMonotonicClock() {
   static Node node({.clock = LeaseClockKind::kMonotonic});
   return node;
-}
-
-// Ids drawn beforehand; what is measured is the look-up.
-const std::vector<uint64_t>& Ids(bool uniform) {
-  static const auto draw = [](uint64_t below) {
-    base::Prng prng(1);
-    std::vector<uint64_t> ids(1 << 16);
-    for (uint64_t& id : ids) id = prng.Below(below);
-    return ids;
-  };
-  static const std::vector<uint64_t> hot = draw(1), all = draw(kObjects);
-  return uniform ? all : hot;
-}
-
-// Each id depends on what was read before, as 0 is added to it that only the object knows: without
-// that, the processor would overlap look-ups that a program cannot.
-template <typename LookUp>
-void Measure(benchmark::State& state, LookUp look_up) {
-  const std::vector<uint64_t>& ids = Ids(state.range(0) != 0);
-  size_t next = 0;
-  uint64_t nothing = 0;
-  for (auto _ : state) {
-    const uint64_t id = ids[next++ & (ids.size() - 1)] + nothing;
-    uint64_t found = look_up(id);
-    benchmark::DoNotOptimize(found);  // or the compiler would put `id` for it below
-    if (found != id) [[unlikely]] {
-      state.SkipWithError("not the object that was asked for");
-      break;
-    }
-    nothing = found & (uint64_t{1} << 63);
-  }
-  state.SetItemsProcessed(state.iterations());
 }
 
 uint64_t First8(const std::byte* data) {

@@ -12,13 +12,14 @@
 #include <unordered_map>
 #include <vector>
 
-#include "lib/base/prng.h"
+#include "tests/bench/cache/look_ups.h"
 #include "tests/unit/client/fake_daemon.h"
 
 namespace clustix::client {
 namespace {
 
-constexpr uint64_t kObjects = 64 * 1024;
+using bench::kObjects;
+using bench::Measure;
 using Object = std::array<uint64_t, 8>;
 
 struct World {
@@ -33,38 +34,6 @@ struct World {
 World& TheWorld() {
   static World world;
   return world;
-}
-
-// Ids drawn beforehand.
-const std::vector<uint64_t>& Ids(bool uniform) {
-  static const auto draw = [](uint64_t below) {
-    base::Prng prng(1);
-    std::vector<uint64_t> ids(1 << 16);
-    for (uint64_t& id : ids) id = prng.Below(below);
-    return ids;
-  };
-  static const std::vector<uint64_t> hot = draw(1), all = draw(kObjects);
-  return uniform ? all : hot;
-}
-
-// Each id depends on what was read before, or the processor would overlap look-ups that a program
-// cannot.
-template <typename LookUp>
-void Measure(benchmark::State& state, LookUp look_up) {
-  const std::vector<uint64_t>& ids = Ids(state.range(0) != 0);
-  size_t next = 0;
-  uint64_t nothing = 0;
-  for (auto _ : state) {
-    const uint64_t id = ids[next++ & (ids.size() - 1)] + nothing;
-    uint64_t found = look_up(id);
-    benchmark::DoNotOptimize(found);  // or the compiler would put `id` for it below
-    if (found != id) [[unlikely]] {
-      state.SkipWithError("not the object that was asked for");
-      break;
-    }
-    nothing = found & (uint64_t{1} << 63);
-  }
-  state.SetItemsProcessed(state.iterations());
 }
 
 void Get(benchmark::State& state) {

@@ -6,24 +6,6 @@
 #include "absl/strings/str_cat.h"
 
 namespace clustix::bench {
-namespace {
-
-kddm::OpKind KindOf(Op op) {
-  switch (op) {
-    case Op::kGet:
-      return kddm::OpKind::kGet;
-    case Op::kSet:
-      return kddm::OpKind::kSet;
-    case Op::kRemove:
-      return kddm::OpKind::kRemove;
-    case Op::kGrab:
-    case Op::kPut:
-      break;
-  }
-  return kddm::OpKind::kGrab;
-}
-
-}  // namespace
 
 Counted::Counted(NodeId nodes) {
   member::View view = {.epoch = 1, .members = {}};

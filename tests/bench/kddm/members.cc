@@ -37,27 +37,13 @@ class Chain {
     const kddm::ObjectKey key = {.object = work_.objects[next_++], .set = set_};
     const bool grabs = work_.op == Op::kGrab || work_.op == Op::kPut;
     begin_ = NowNs();
-    driver_.Begin({.kind = KindOf(), .key = key, .data = Value(work_.op == Op::kSet)}, kTimeoutMs,
-                  [this, grabs](const kddm::Completion& completion) {
+    driver_.Begin({.kind = KindOf(work_.op), .key = key, .data = Value(work_.op == Op::kSet)},
+                  kTimeoutMs, [this, grabs](const kddm::Completion& completion) {
                     grabs ? OnGrabbed(completion) : OnDone(completion);
                   });
   }
 
  private:
-  kddm::OpKind KindOf() const {
-    switch (work_.op) {
-      case Op::kGet:
-        return kddm::OpKind::kGet;
-      case Op::kSet:
-        return kddm::OpKind::kSet;
-      case Op::kRemove:
-        return kddm::OpKind::kRemove;
-      case Op::kGrab:
-      case Op::kPut:
-        break;
-    }
-    return kddm::OpKind::kGrab;
-  }
   kddm::Data Value(bool wanted) const {
     return wanted ? std::make_shared<std::vector<std::byte>>(work_.bytes) : nullptr;
   }

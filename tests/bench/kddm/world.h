@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "clustix/messenger.h"
+#include "lib/kddm/copy.h"
 #include "lib/kddm/ids.h"
 #include "tests/bench/msg/histogram.h"
 
@@ -24,6 +25,21 @@ enum class Op : uint8_t {
   kPut,   // is grabbed before; that is not timed
   kRemove,
 };
+// What begins it: a put, with its grab.
+inline kddm::OpKind KindOf(Op op) {
+  switch (op) {
+    case Op::kGet:
+      return kddm::OpKind::kGet;
+    case Op::kSet:
+      return kddm::OpKind::kSet;
+    case Op::kRemove:
+      return kddm::OpKind::kRemove;
+    case Op::kGrab:
+    case Op::kPut:
+      break;
+  }
+  return kddm::OpKind::kGrab;
+}
 
 // The same operation on each of some objects, one after the other.
 struct Work {
