@@ -242,7 +242,9 @@ ssize_t kccm_ring_read(struct kccm_ring *ring, struct iov_iter *to)
 {
 	ssize_t result;
 
-	mutex_lock(&ring->reading);
+	/* Another reader's memory may take for ever to come. */
+	if (mutex_lock_interruptible(&ring->reading))
+		return -ERESTARTSYS;
 	result = read_one(ring, to);
 	mutex_unlock(&ring->reading);
 	return result;
