@@ -14,6 +14,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <cstring>
 #include <new>
 #include <string>
 #include <vector>
@@ -27,7 +28,7 @@ namespace {
 using std::chrono::seconds;
 
 constexpr int kNodes = 3;
-constexpr size_t kObjects = 6;  // of each writer
+constexpr size_t kObjects = 12;  // of each writer
 constexpr Wait kWait = {.timeout_ms = 300};
 using Object = std::array<uint64_t, 64>;  // the same number everywhere: a torn one shows
 
@@ -102,40 +103,50 @@ class KilledDaemon : public ClusterTest, public testing::WithParamInterface<int>
     return true;
   }
 
-  // How many objects a program of the node can read.
-  size_t ReadAllOn(int node, Shared& shared) {
+  // A program of the node that has opened the set: the table of sets may be gone with the victim.
+  void OpenOn(int node) {
     Result<Client> client = Client::Connect({.socket = layout().Socket(node)});
-    EXPECT_TRUE(client.ok());
-    if (!client.ok()) return 0;
-    Result<ObjectSet> set = client->OpenSet("kill/objects");
-    if (!set.ok()) {
-      // The table of sets may have its home on the node that is gone.
-      EXPECT_EQ(set.error().code, ErrorCode::kUnavailable) << set.error().message;
-      return 0;
-    }
-    const TypedSet<Object> objects(*std::move(set));
-    size_t answered = 0;
+    ASSERT_TRUE(client.ok()) << client.error().message;
+    Result<ObjectSet> set = client->OpenSet("kill/objects", {.create = true});
+    ASSERT_TRUE(set.ok()) << set.error().message;
+    readers_.push_back({.client = *std::move(client), .set = *std::move(set)});
+  }
+
+  // How many objects the reader can have.
+  static size_t ReadAll(const ObjectSet& set, Shared& shared) {
+    std::vector<ObjectId> ids;
     for (int writer = 1; writer <= kNodes; ++writer) {
-      for (size_t object = 0; object < kObjects; ++object) {
-        const Progress& progress = shared.progress[static_cast<size_t>(writer)][object];
-        SCOPED_TRACE("object " + std::to_string(object) + " of node " + std::to_string(writer));
-        const Value<Object> got = objects.Get(IdOf(writer, object), kWait);
-        if (!got) {
-          EXPECT_TRUE(got.outcome == SetOutcome::kDeadline ||
-                      got.outcome == SetOutcome::kUnavailable)
-              << SetOutcomeName(got.outcome);
-          continue;
-        }
-        ++answered;
-        EXPECT_TRUE(std::all_of(got->begin(), got->end(), [&got](uint64_t word) {
-          return word == got->front();
-        })) << "torn";
-        EXPECT_GE(got->front(), progress.acknowledged) << "an acknowledged write is lost";
-        EXPECT_LE(got->front(), progress.attempted) << "nobody has written that";
-      }
+      for (size_t object = 0; object < kObjects; ++object) ids.push_back(IdOf(writer, object));
     }
+    size_t answered = 0;
+    const auto check = [&](size_t index, ReadGuard& got) {
+      SCOPED_TRACE("object " + std::to_string(ids[index]));
+      if (!got) {
+        EXPECT_TRUE(got.outcome() == SetOutcome::kDeadline ||
+                    got.outcome() == SetOutcome::kUnavailable)
+            << SetOutcomeName(got.outcome());
+        return;
+      }
+      ++answered;
+      const Progress& progress = shared.progress[1 + index / kObjects][index % kObjects];
+      ASSERT_EQ(got.data().size(), sizeof(Object));
+      Object value;
+      memcpy(value.data(), got.data().data(), sizeof(value));
+      EXPECT_TRUE(std::all_of(value.begin(), value.end(), [&value](uint64_t word) {
+        return word == value.front();
+      })) << "torn";
+      EXPECT_GE(value.front(), progress.acknowledged) << "an acknowledged write is lost";
+      EXPECT_LE(value.front(), progress.attempted) << "nobody has written that";
+    };
+    set.GetMany(ids, check, {.timeout_ms = 3000});
     return answered;
   }
+
+  struct Reader {
+    Client client;
+    ObjectSet set;
+  };
+  std::vector<Reader> readers_;
 };
 
 TEST_P(KilledDaemon, Takes_no_acknowledged_write_along) {
@@ -156,6 +167,7 @@ TEST_P(KilledDaemon, Takes_no_acknowledged_write_along) {
     }
     writers.push_back(child);
   }
+  for (const int node : Survivors()) ASSERT_NO_FATAL_FAILURE(OpenOn(node));
   const bool all_wrote = Eventually(seconds(60), [&] { return AllHaveWritten(shared); });
   const cluster::ProcessId daemon = Daemon(victim());
   Signal(daemon, SIGKILL);
@@ -169,7 +181,7 @@ TEST_P(KilledDaemon, Takes_no_acknowledged_write_along) {
   ASSERT_TRUE(all_wrote);
   ASSERT_TRUE(gone);
   size_t answered = 0;
-  for (const int node : Survivors()) answered += ReadAllOn(node, shared);
+  for (const Reader& reader : readers_) answered += ReadAll(reader.set, shared);
   EXPECT_GT(answered, 0u) << "what a survivor wrote itself, it can read";
 }
 
