@@ -66,7 +66,7 @@ static ssize_t chardev_read_iter(struct kiocb *iocb, struct iov_iter *to)
 
 	if (!ring)
 		return -ENXIO;
-	while ((result = kccm_ring_read(ring, to)) == -EAGAIN && wait)
+	while ((result = kccm_ring_read(ring, to, wait)) == -EAGAIN && wait)
 		if (wait_event_interruptible(channel->wait, kccm_ring_poll(ring)))
 			return -ERESTARTSYS;
 	return result;

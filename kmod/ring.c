@@ -28,6 +28,7 @@ struct kccm_ring {
 	struct kccm_handler handler;
 	struct xarray requests; /* calls that wait for an answer, by number */
 	struct mutex reading;	/* one reader at a time; taken before `lock` */
+	u32 turned_away; /* somebody did not wait for the reader, who tells when it has read */
 
 	/* Guards all below. */
 	struct mutex lock;
@@ -193,6 +194,33 @@ static void caught_up(void *context)
 	tell_program(ring);
 }
 
+/* --- looking at it ---------------------------------------------------------------------------- */
+
+/*
+ * Who is not to wait for another reader says so and then looks again; a reader is done and then
+ * looks whether somebody has. xchg() is a full barrier: one of the two sees the other.
+ */
+static bool is_read_by_another(struct kccm_ring *ring)
+{
+	if (!mutex_is_locked(&ring->reading))
+		return false;
+	xchg(&ring->turned_away, true); /* pairs with done_reading() */
+	return mutex_is_locked(&ring->reading);
+}
+
+__poll_t kccm_ring_poll(struct kccm_ring *ring)
+{
+	__poll_t events = 0;
+
+	/* Ours, which the program cannot write to. */
+	if (READ_ONCE(ring->shared->produced) != READ_ONCE(*ring->shared_consumed) &&
+	    !is_read_by_another(ring))
+		events |= EPOLLIN | EPOLLRDNORM;
+	if (READ_ONCE(ring->broken))
+		events |= EPOLLERR;
+	return events;
+}
+
 /* --- reading from it -------------------------------------------------------------------------- */
 
 /* The next message; it stays where it is. */
@@ -238,31 +266,37 @@ static ssize_t read_one(struct kccm_ring *ring, struct iov_iter *to)
 	return error ?: bytes;
 }
 
-ssize_t kccm_ring_read(struct kccm_ring *ring, struct iov_iter *to)
+/* The reader before us may copy to memory that takes for ever to come. */
+static int begin_reading(struct kccm_ring *ring, bool wait)
 {
-	ssize_t result;
+	if (wait)
+		return mutex_lock_interruptible(&ring->reading) ? -ERESTARTSYS : 0;
+	while (!mutex_trylock(&ring->reading))
+		if (is_read_by_another(ring))
+			return -EAGAIN;
+	return 0;
+}
 
-	/* Another reader's memory may take for ever to come. */
-	if (mutex_lock_interruptible(&ring->reading))
-		return -ERESTARTSYS;
-	result = read_one(ring, to);
+static void done_reading(struct kccm_ring *ring)
+{
 	mutex_unlock(&ring->reading);
+	/* Pairs with is_read_by_another(). */
+	if (xchg(&ring->turned_away, false) && kccm_ring_poll(ring))
+		tell_program(ring);
+}
+
+ssize_t kccm_ring_read(struct kccm_ring *ring, struct iov_iter *to, bool wait)
+{
+	ssize_t result = begin_reading(ring, wait);
+
+	if (result)
+		return result;
+	result = read_one(ring, to);
+	done_reading(ring);
 	return result;
 }
 
-/* --- looking at it ---------------------------------------------------------------------------- */
-
-__poll_t kccm_ring_poll(const struct kccm_ring *ring)
-{
-	__poll_t events = 0;
-
-	/* Ours, which the program cannot write to. */
-	if (READ_ONCE(ring->shared->produced) != READ_ONCE(*ring->shared_consumed))
-		events |= EPOLLIN | EPOLLRDNORM;
-	if (READ_ONCE(ring->broken))
-		events |= EPOLLERR;
-	return events;
-}
+/* --- mapping it ------------------------------------------------------------------------------- */
 
 /*
  * Not remap_vmalloc_range(), which wants memory that is charged to nobody. A child of fork() gets

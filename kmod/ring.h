@@ -17,11 +17,14 @@ int kccm_ring_bind(struct kccm_channel *channel, struct kccm_uring_bind *bind);
 void kccm_ring_end(struct kccm_channel *channel);
 
 int kccm_ring_mmap(struct kccm_ring *ring, struct vm_area_struct *vma);
-__poll_t kccm_ring_poll(const struct kccm_ring *ring);
+__poll_t kccm_ring_poll(struct kccm_ring *ring);
 /* Looks at what the program has consumed, and puts in what waits. -EPROTO: it is broken. */
 int kccm_ring_pump(struct kccm_ring *ring);
-/* For read(), one message: see the UAPI. -EAGAIN: there is none. */
-ssize_t kccm_ring_read(struct kccm_ring *ring, struct iov_iter *to);
+/*
+ * For read(), one message: see the UAPI. -EAGAIN: there is none or, if we may not `wait` for it,
+ * another reader. Poll tells when to try again.
+ */
+ssize_t kccm_ring_read(struct kccm_ring *ring, struct iov_iter *to, bool wait);
 /* Answers a call. `payload` is from kvmalloc(), and is taken unless -ENOENT. */
 int kccm_ring_reply(struct kccm_ring *ring, u64 request, u16 status, void *payload, u32 length,
 		    bool more);

@@ -175,6 +175,9 @@ enum kccm_attribute {
  * come. Each read takes one message and consumes it: a struct kccm_uring_descriptor, whose `offset`
  * is that of the payload in what was read. A message stays for which there is no room (-EMSGSIZE),
  * or that cannot be copied (-EFAULT). -ENXIO: the file is not bound. -EPROTO: the ring is broken.
+ * Readers take turns. With O_NONBLOCK or RWF_NOWAIT a read is -EAGAIN if there is no message, and
+ * also while another reader has one, whose memory may take its time; poll says POLLIN when to try
+ * again.
  *
  * When the file is closed by the last process that has it, or that process dies, the port is free
  * again; calls that have come and were not answered are answered with KCCM_STATUS_GIVEN_UP;

@@ -26,15 +26,14 @@ kccm_uring_send MakeSend(unsigned node, unsigned port, std::string_view payload,
   return send;
 }
 
-// As read() delivers it.
-Message MessageIn(const char* buffer) {
-  kccm_uring_descriptor at;
-  std::memcpy(&at, buffer, sizeof(at));
-  return {at.request, at.from, at.lane, (at.flags & KCCM_MESSAGE_WANTS_REPLY) != 0,
-          std::string(buffer + at.offset, at.length)};
-}
-
 }  // namespace
+
+Message MessageIn(const char* read) {
+  kccm_uring_descriptor at;
+  std::memcpy(&at, read, sizeof(at));
+  return {at.request, at.from, at.lane, (at.flags & KCCM_MESSAGE_WANTS_REPLY) != 0,
+          std::string(read + at.offset, at.length)};
+}
 
 Device::Device(const std::string& name_space) {
   const int before = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -169,6 +168,14 @@ int Device::Read(Message& message, size_t room) const {
   if (bytes < 0) return -errno;
   message = MessageIn(buffer.data());
   return static_cast<int>(bytes);
+}
+
+uint64_t Device::StartRead(void* to, size_t room) {
+  io_uring_sqe* entry = io_uring_get_sqe(&uring_);
+  io_uring_prep_read(entry, fd_, to, static_cast<unsigned>(room), 0);
+  entry->user_data = next_number_;
+  EXPECT_EQ(io_uring_submit(&uring_), 1);
+  return next_number_++;
 }
 
 std::vector<Message> Device::ReadMany(size_t count, int& error) {

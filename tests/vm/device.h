@@ -24,6 +24,9 @@ struct Message {
   std::string payload;
 };
 
+// As a read has put it there.
+Message MessageIn(const char* read);
+
 class Device {
  public:
   // Opens it in a network namespace made by `ip netns`.
@@ -52,6 +55,8 @@ class Device {
   Message Next();
   // The next message by read(); its size, or minus an errno.
   int Read(Message& message, size_t room = 4096) const;
+  // Starts one by io_uring, into memory that must outlive it; a number for Result().
+  uint64_t StartRead(void* to, size_t room);
   // By READ_MULTISHOT: `count` messages, or fewer and why there are no more.
   std::vector<Message> ReadMany(size_t count, int& error);
   // What poll() says now.

@@ -8,9 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -365,6 +369,64 @@ TEST_F(DeviceTest, Reads_messages_where_the_ring_is_not_mapped) {
   EXPECT_EQ(one_.Result(pending), 4);
   two_.SetConsumed(7);
   EXPECT_EQ(two_.Read(message), -EPROTO);
+}
+
+// A page that is not there before Come(): who touches it waits until then.
+class LatePage {
+ public:
+  LatePage() {
+    uffdio_api api = {UFFD_API, 0, 0};
+    EXPECT_EQ(ioctl(fd_, UFFDIO_API, &api), 0) << strerror(errno);
+    uffdio_register all = {Range(), UFFDIO_REGISTER_MODE_MISSING, 0};
+    EXPECT_EQ(ioctl(fd_, UFFDIO_REGISTER, &all), 0) << strerror(errno);
+  }
+  ~LatePage() {
+    close(fd_);
+    munmap(page_, kBytes);
+  }
+  LatePage(const LatePage&) = delete;
+  LatePage& operator=(const LatePage&) = delete;
+
+  // Whether somebody has touched it, and waits.
+  bool IsAwaited() const {
+    pollfd touched = {fd_, POLLIN, 0};
+    return poll(&touched, 1, kLongMs) == 1;
+  }
+  void Come() const {
+    uffdio_zeropage zero = {Range(), 0, 0};
+    EXPECT_EQ(ioctl(fd_, UFFDIO_ZEROPAGE, &zero), 0) << strerror(errno);
+  }
+  void* get() const { return page_; }
+
+  static constexpr size_t kBytes = 4096;
+
+ private:
+  uffdio_range Range() const { return {reinterpret_cast<uint64_t>(page_), kBytes}; }
+
+  void* page_ = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  int fd_ = static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
+};
+
+TEST_F(DeviceTest, Does_not_wait_for_another_reader_where_it_is_not_to_wait) {
+  ASSERT_EQ(two_.Bind(kPort), 0);
+  ASSERT_EQ(one_.Confirm(2, kPort, "first", kLongMs), 0);
+  const LatePage late;
+  std::thread slow([&] {
+    EXPECT_GT(read(two_.fd(), late.get(), late.kBytes), 0) << strerror(errno);
+    EXPECT_EQ(MessageIn(static_cast<const char*>(late.get())).payload, "first");
+  });
+  EXPECT_TRUE(late.IsAwaited());
+  EXPECT_EQ(one_.Confirm(2, kPort, "second", kLongMs), 0);
+  EXPECT_EQ(two_.Poll(POLLIN) & POLLIN, 0);
+  std::vector<char> buffer(4096);
+  const iovec room = {buffer.data(), buffer.size()};
+  EXPECT_EQ(preadv2(two_.fd(), &room, 1, -1, RWF_NOWAIT), -1);
+  EXPECT_EQ(errno, EAGAIN);
+  const uint64_t pending = two_.StartRead(buffer.data(), buffer.size());
+  late.Come();
+  slow.join();
+  EXPECT_GT(two_.Result(pending), 0) << "nobody told that the other one has read";
+  EXPECT_EQ(MessageIn(buffer.data()).payload, "second");
 }
 
 TEST_F(DeviceTest, Delivers_all_messages_to_one_command_where_the_kernel_can) {
