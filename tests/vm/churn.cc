@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Processes that die with commands of /dev/kccm under way, each in its own way: killed, by
-// execve(), or by exit.
+// Processes that die with commands of /dev/kccm under way, a read among them, each in its own way:
+// killed, while it waits in another read, by execve(), or by exit.
 //
 //   kccm-churn NAMESPACE NODE SILENT PROCESSES
 //
@@ -43,10 +43,14 @@ enum Way { kKilled, kExecve, kExit, kWays };
     device.Start(KCCM_URING_CALL, &call.arguments, sizeof(call.arguments));
     device.Start(KCCM_URING_SEND, &confirmed, sizeof(confirmed));
   }
+  static char pending[4096], message[4096];
+  device.StartRead(pending, sizeof(pending));
   if (write(ready, "r", 1) != 1) _exit(1);
   if (number % kWays == kExecve) execl("/bin/true", "true", nullptr);
   if (number % kWays == kExit) _exit(0);
-  for (;;) pause();
+  for (;;) {
+    if (read(device.fd(), message, sizeof(message)) < 0) pause();
+  }
 }
 
 }  // namespace
