@@ -35,9 +35,9 @@ ProcWatch::ProcWatch(const procview::ProcReader& reader, WatchBy by, Tell tell)
                                  ? absl::FailedPreconditionError("nothing else is wanted")
                                  : ProcConnector::Open().status();
   may_connect_ = probe.ok();
-  how_ = may_connect_
-             ? "connector"
-             : absl::StrCat("polling every ", kPollInterval.count(), " ms: ", probe.message());
+  how_ = may_connect_ ? "connector"
+                      : absl::StrCat("polling every ", kPollMin.count(), " to ", kPollMax.count(),
+                                     " ms: ", probe.message());
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -108,7 +108,7 @@ void ProcWatch::Watch() {
     // 1. Wait for something to happen; what is watched without being told of needs a look.
     const bool told_of_all = connector_ && exited_.empty();
     constexpr milliseconds kLeaseCheck{500};
-    if (!Sleep(told_of_all ? kLeaseCheck : kPollInterval, connector_ ? connector_->fd() : -1)) {
+    if (!Sleep(told_of_all ? kLeaseCheck : poll_interval_, connector_ ? connector_->fd() : -1)) {
       break;
     }
     // 2. Let more happen, so that it is told at once.
@@ -153,7 +153,10 @@ void ProcWatch::GatherFromConnector(Touched* touched) {
 }
 
 void ProcWatch::GatherFromList(Touched* touched) {
+  const TimePoint begun = steady_clock::now();
   absl::StatusOr<std::vector<int32_t>> now = reader_.ListProcesses();
+  const auto pause = kPollShare * (steady_clock::now() - begun);
+  poll_interval_ = std::clamp(std::chrono::duration_cast<milliseconds>(pause), kPollMin, kPollMax);
   if (!now.ok()) return;
   std::vector<int32_t> different;
   std::set_symmetric_difference(listed_.begin(), listed_.end(), now->begin(), now->end(),

@@ -4,7 +4,8 @@
 // they do: a thread that sleeps while nobody holds a lease, and then neither listens nor polls.
 //
 // The kernel's process connector tells of them where it may. Elsewhere (containers, nodes made of
-// namespaces) the list of /proc is compared with the last one, kPollInterval after it.
+// namespaces) the list of /proc is compared with the last one, kPollMin to kPollMax after it: the
+// longer it takes to read, the less often.
 //
 // What happens within kGather is told at once. A process that has exited is looked at again until
 // its parent has reaped it, for the kernel does not tell of that. When more than kTouchedMax
@@ -40,7 +41,9 @@ enum class WatchBy { kConnectorOrPolling, kPolling };
 class ProcWatch {
  public:
   static constexpr std::chrono::milliseconds kGather{20};
-  static constexpr std::chrono::milliseconds kPollInterval{50};
+  static constexpr std::chrono::milliseconds kPollMin{20};
+  static constexpr std::chrono::milliseconds kPollMax{50};
+  static constexpr int kPollShare = 20;  // the list may take a 20th of the thread's time
   static constexpr std::chrono::milliseconds kFloodInterval{100};
   static constexpr std::chrono::milliseconds kZombieMax{1000};  // then a snapshot tells what became
   static constexpr size_t kTouchedMax = 64;
@@ -58,7 +61,7 @@ class ProcWatch {
   // otherwise it is about to begin.
   void Renew(NodeId who, std::chrono::milliseconds lease);
 
-  // "connector", or "polling every 50 ms: why".
+  // "connector", or "polling every 20 to 50 ms: why".
   const std::string& how() const { return how_; }
 
   // When it returns, nobody is told anything any more. Not on the thread of this object.
@@ -96,6 +99,7 @@ class ProcWatch {
   // The thread's own.
   std::optional<ProcConnector> connector_;
   std::vector<int32_t> listed_;  // when polling: the last list
+  std::chrono::milliseconds poll_interval_ = kPollMin;
   std::map<int32_t, Exited> exited_;
 
   base::Mutex mutex_;
