@@ -38,7 +38,7 @@ procview::Asker AskerOf(fuse_req_t req) {
 
 struct stat StatOf(const ProcTree::Attributes& attributes) {
   struct stat info = {};
-  info.st_ino = attributes.inode;
+  info.st_ino = attributes.number != 0 ? attributes.number : attributes.inode;
   info.st_mode = attributes.mode;
   info.st_nlink = 1;  // for a directory: "do not derive the number of its subdirectories"
   info.st_uid = attributes.uid;

@@ -27,12 +27,18 @@ enum class InodeKind : uint8_t {
   kNodeProcess = 3,    // the same in nodes/NODE, with local pids in names and contents
   kGlobalDetail = 4,   // what is in the directory `entry` (fd, fdinfo or ns) of a kGlobalProcess;
   kNodeDetail = 5,     // of a kNodeProcess: `tid` says which, as DetailName() has it
+  kAsked = 6,          // `pid` says which of procview::kAskedFiles and their directories, of `node`
+                       // or, for 0, of all
+  kSocket = 7,         // what a link in fd leads to: `pid` and `tid` say which socket of `node`
 };
 
 inline constexpr uint8_t kEntryMax = 63;
 
 // What `entry` says in a kNode and a process inode: the directory itself.
 inline constexpr uint8_t kItself = 0;
+
+// What `entry` says in a kSocket: whether it is seen from the root or in nodes/NODE.
+inline constexpr uint8_t kGlobalSocket = 0, kNodeSocket = 1;
 
 struct ProcInode {
   InodeKind kind = InodeKind::kFixed;
@@ -70,12 +76,6 @@ enum FixedEntry : uint8_t {
   kSelf,
   kThreadSelf,
   kMounts,
-  kSys,
-  kSysKernel,
-  kPidMax,
-  kOsRelease,
-  kOsType,
-  kHostname,
   kFirstNodeDirectory,  // and the rest of procview::kNodeDirectories
   kFirstNodeFile = kFirstNodeDirectory +
                    procview::kNodeDirectories.size(),  // and the rest of procview::kNodeFiles
@@ -88,18 +88,12 @@ struct FixedInfo {
   mode_t mode;
 };
 
-inline constexpr std::array<FixedInfo, 13> kFixedEntries = {{
+inline constexpr std::array<FixedInfo, 7> kFixedEntries = {{
     {kRoot, kRoot, "", S_IFDIR | 0555},
     {kNodes, kRoot, "nodes", S_IFDIR | 0555},
     {kSelf, kRoot, "self", S_IFLNK | 0777},
     {kThreadSelf, kRoot, "thread-self", S_IFLNK | 0777},
     {kMounts, kRoot, "mounts", S_IFLNK | 0777},
-    {kSys, kRoot, "sys", S_IFDIR | 0555},
-    {kSysKernel, kSys, "kernel", S_IFDIR | 0555},
-    {kPidMax, kSysKernel, "pid_max", S_IFREG | 0444},
-    {kOsRelease, kSysKernel, "osrelease", S_IFREG | 0444},
-    {kOsType, kSysKernel, "ostype", S_IFREG | 0444},
-    {kHostname, kSysKernel, "hostname", S_IFREG | 0444},
     {kFirstNodeDirectory, kRoot, procview::kNodeDirectories[0], S_IFDIR | 0555},
     {kFirstNodeDirectory + 1, kRoot, procview::kNodeDirectories[1], S_IFDIR | 0555},
 }};

@@ -111,6 +111,9 @@ absl::Status ProcServer::Dispatch(const Caller& caller, proto::ProcRequest::Read
                            .uid = signal.getUid()});
       return absl::OkStatus();
     }
+    case proto::ProcRequest::NODE_FILE:
+      ServeNodeFile(caller, request.getNodeFile().cStr());
+      return absl::OkStatus();
   }
   return absl::InvalidArgumentError("an unknown request");
 }
@@ -167,6 +170,11 @@ void ProcServer::ServeFile(const Caller& caller, WantedFile wanted) {
     return EncodeFile(reader_.ReadProcessFile(wanted.pid, wanted.tid, wanted.name, wanted.asker),
                       next);
   });
+}
+
+void ProcServer::ServeNodeFile(const Caller& caller, std::string path) {
+  Submit(caller,
+         [this, path = std::move(path)] { return EncodeFile(reader_.ReadNodeFile(path), {}); });
 }
 
 void ProcServer::ServeTasks(const Caller& caller, int32_t pid) {

@@ -66,6 +66,7 @@ class ProcServer {
   void SendChanges(NodeId peer, const std::vector<std::byte>& message);
   void OnChangesSent(NodeId peer);
   void ServeFile(const Caller& caller, WantedFile wanted);
+  void ServeNodeFile(const Caller& caller, std::string path);
   void ServeTasks(const Caller& caller, int32_t pid);
   void ServeSignal(const Caller& caller, const procview::ProcessSignal& signal);
   void Submit(const Caller& caller, std::function<std::vector<std::byte>()> work);

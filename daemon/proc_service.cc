@@ -116,7 +116,7 @@ ProcService::ProcService(io::Loop& loop, Messenger& messenger, const member::Nod
 ProcService::~ProcService() = default;
 
 void ProcService::OnPeerState(NodeId node, PeerState state) {
-  const TimePoint now = steady_clock::now();
+  const TimePoint now = options_.now();
   std::optional<size_t> newcomer;
   {
     base::MutexLock lock(mutex_);
@@ -179,7 +179,8 @@ std::shared_ptr<const proc::ClusterSnapshot> ProcService::Recent() {
 }
 
 std::shared_ptr<const proc::ClusterSnapshot> ProcService::Await(Patience patience) {
-  const TimePoint entered = steady_clock::now();
+  const TimePoint entered = options_.now();
+  const TimePoint patience_ends = steady_clock::now() + options_.deadline;
   std::vector<size_t> due;
   {
     base::MutexLock lock(mutex_);
@@ -189,16 +190,16 @@ std::shared_ptr<const proc::ClusterSnapshot> ProcService::Await(Patience patienc
 
   base::MutexLock lock(mutex_);
   while (MustWait(patience, entered)) {
-    if (changed_.wait_until(mutex_, entered + options_.deadline) == std::cv_status::timeout) {
+    if (changed_.wait_until(mutex_, patience_ends) == std::cv_status::timeout) {
       GiveUpWaiting(entered);
       break;
     }
   }
-  return Build(steady_clock::now());
+  return Build(options_.now());
 }
 
 void ProcService::Outdate() {
-  const TimePoint now = steady_clock::now();
+  const TimePoint now = options_.now();
   base::MutexLock lock(mutex_);
   for (Source& source : sources_) {
     if (source.in_flight || now - source.asked < options_.shared_age) {
@@ -310,7 +311,7 @@ void ProcService::Finish(size_t index, TimePoint taken,
     }
     if (snapshot != nullptr) {
       source.answered = source.asked;
-      source.arrived = steady_clock::now();
+      source.arrived = options_.now();
       source.telling = !source.self && !unasked;
       if (source.asked != TimePoint()) {  // else it came up anew meanwhile
         source.interval = RefreshInterval(source.arrived - source.asked, options_);
@@ -327,7 +328,7 @@ void ProcService::Finish(size_t index, TimePoint taken,
 }
 
 void ProcService::FetchPage(std::shared_ptr<Fetch> fetch) {
-  auto elapsed = steady_clock::now() - fetch->started;
+  auto elapsed = options_.now() - fetch->started;
   if (messenger_ == nullptr || elapsed >= options_.deadline) {
     return Finish(fetch->source, TimePoint(), nullptr);
   }
@@ -381,20 +382,20 @@ void ProcService::OnChanges(const Incoming& incoming) {
 
 // --- files, tasks and signals -------------------------------------------------------------------
 
-ProcService::Answer ProcService::CallAndWait(NodeId node, Lane lane,
-                                             std::vector<std::byte> request) {
-  struct Call {
-    bool done = false;
-    Answer answer;
-  };
-  const TimePoint deadline = steady_clock::now() + options_.deadline;
+std::shared_ptr<ProcService::PendingCall> ProcService::StartCall(NodeId node, Lane lane,
+                                                                 std::vector<std::byte> request) {
+  auto call = std::make_shared<PendingCall>();  // outlives a caller that gave up
+  call->node = node;
+  call->deadline = steady_clock::now() + options_.deadline;
   {
     base::MutexLock lock(mutex_);
     Source* source = FindSource(node);
-    if (source == nullptr) return {Outcome::kNoSuchPeer, 0, {}};
-    if (stopped_ || !source->Expected()) return {Outcome::kNotDelivered, 0, {}};
+    if (source == nullptr || stopped_ || !source->Expected()) {
+      call->answer.outcome = source == nullptr ? Outcome::kNoSuchPeer : Outcome::kNotDelivered;
+      call->done = true;
+      return call;
+    }
   }
-  auto call = std::make_shared<Call>();  // guarded by mutex_; outlives a caller that gave up
   auto finish = [this, call](const Reply& reply) {
     {
       base::MutexLock lock(mutex_);
@@ -410,19 +411,44 @@ ProcService::Answer ProcService::CallAndWait(NodeId node, Lane lane,
                           : messenger_->Call(node, msg::kPortProc, message, options, finish);
     if (outcome != Outcome::kOk) finish(Reply{outcome, 0, {}});
   });
+  return call;
+}
 
+ProcService::Answer ProcService::AwaitCall(PendingCall& call) {
   base::MutexLock lock(mutex_);
-  while (!call->done && !stopped_) {
-    if (changed_.wait_until(mutex_, deadline) == std::cv_status::timeout) break;
+  while (!call.done && !stopped_) {
+    if (changed_.wait_until(mutex_, call.deadline) == std::cv_status::timeout) break;
   }
   // What the loop may still do with the call nobody waits for any more.
-  Answer answer = call->done ? std::move(call->answer)
-                             : Answer{stopped_ ? Outcome::kUnknown : Outcome::kDeadline, 0, {}};
+  Answer answer = call.done ? std::move(call.answer)
+                            : Answer{stopped_ ? Outcome::kUnknown : Outcome::kDeadline, 0, {}};
   if (ErrnoOf(answer.outcome, answer.status) == ETIMEDOUT) {
-    if (Source* source = FindSource(node)) source->responsive = false;
+    if (Source* source = FindSource(call.node)) source->responsive = false;
     built_ = nullptr;
   }
   return answer;
+}
+
+// Of a FileReply; `next`: nullptr if nobody has asked for more.
+procview::FileResult ProcService::DecodeFileAnswer(NodeId node, const Answer& answer,
+                                                   std::vector<ReadAhead::NextFile>* next) {
+  procview::FileResult result;
+  result.error = ErrnoOf(answer.outcome, answer.status);
+  if (result.error != 0) return result;
+  absl::Status status =
+      proto::ReadMessage<proto::ProcReply>(answer.payload, [&](proto::ProcReply::Reader reply) {
+        if (!reply.isFile()) return absl::InvalidArgumentError("not a file");
+        result = DecodeFile(reply.getFile());
+        if (next == nullptr) return absl::OkStatus();
+        for (proto::NextFile::Reader file : reply.getFile().getNext()) {
+          next->push_back({file.getPid(), DecodeFile(file)});
+        }
+        return absl::OkStatus();
+      });
+  if (status.ok()) return result;
+  CountBadReply(node, status);
+  if (next != nullptr) next->clear();
+  return {.error = EIO, .text = {}};
 }
 
 procview::FileResult ProcService::ReadProcessFile(uint16_t node, int32_t pid, int32_t tid,
@@ -443,27 +469,31 @@ procview::FileResult ProcService::ReadProcessFile(uint16_t node, int32_t pid, in
   request.setUid(asker.uid);
   request.setGid(asker.gid);
   request.setAlsoNext(also_next);
-  const Answer reply = CallAndWait(node, Lane::kBulk, proto::WriteMessage(message));
-  procview::FileResult result;
-  result.error = ErrnoOf(reply.outcome, reply.status);
-  if (result.error != 0) return result;
+  const Answer answer = CallAndWait(node, Lane::kBulk, proto::WriteMessage(message));
   std::vector<ReadAhead::NextFile> next;
-  absl::Status status =
-      proto::ReadMessage<proto::ProcReply>(reply.payload, [&](proto::ProcReply::Reader answer) {
-        if (!answer.isFile()) return absl::InvalidArgumentError("not a file");
-        result = DecodeFile(answer.getFile());
-        for (proto::NextFile::Reader file : answer.getFile().getNext()) {
-          next.push_back({file.getPid(), DecodeFile(file)});
-        }
-        return absl::OkStatus();
-      });
-  if (status.ok()) {
-    if (!next.empty()) read_ahead_.Keep(node, name, asker, asked, std::move(next));
-    return result;
-  }
-  CountBadReply(node, status);
-  return {.error = EIO, .text = {}};
+  procview::FileResult result = DecodeFileAnswer(node, answer, &next);
+  if (!next.empty()) read_ahead_.Keep(node, name, asker, asked, std::move(next));
+  return result;
 }
+
+std::vector<procview::FileResult> ProcService::ReadNodeFiles(const std::vector<uint16_t>& nodes,
+                                                             const std::string& path) {
+  capnp::MallocMessageBuilder message;
+  message.initRoot<proto::ProcRequest>().setNodeFile(path.c_str());
+  const std::vector<std::byte> request = proto::WriteMessage(message);
+  std::vector<std::shared_ptr<PendingCall>> calls;
+  for (uint16_t node : nodes) {
+    calls.push_back(node == self_ ? nullptr : StartCall(node, Lane::kBulk, request));
+  }
+  std::vector<procview::FileResult> results;
+  for (const std::shared_ptr<PendingCall>& call : calls) {
+    results.push_back(call == nullptr ? reader_.ReadNodeFile(path)
+                                      : DecodeFileAnswer(call->node, AwaitCall(*call), nullptr));
+  }
+  return results;
+}
+
+bool ProcService::HasNodeFile(const std::string& path) { return reader_.HasNodeFile(path); }
 
 procview::TaskList ProcService::ListTasks(uint16_t node, int32_t pid) {
   if (node == self_) return reader_.ListTasks(pid);

@@ -56,6 +56,8 @@ struct ProcServiceOptions {
   std::chrono::milliseconds deadline{800};  // the longest that a caller waits
   // How long after a look peers go on telling of births and exits.
   std::chrono::milliseconds lease{2000};
+  // The clock by which figures grow old. Who waits does so by the real one.
+  std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
 };
 
 // How long a node is left alone that has taken that long to answer.
@@ -85,6 +87,9 @@ class ProcService : public procview::ClusterView {
                                        const std::string& name,
                                        const procview::Asker& asker) override;
   procview::TaskList ListTasks(uint16_t node, int32_t pid) override;
+  std::vector<procview::FileResult> ReadNodeFiles(const std::vector<uint16_t>& nodes,
+                                                  const std::string& path) override;
+  bool HasNodeFile(const std::string& path) override;
 
   // Sends a signal to a process of any node on behalf of `uid`, once at most. 0 for `start_ticks`:
   // whoever has the pid. Any thread but the loop's; blocks up to the deadline.
@@ -140,13 +145,25 @@ class ProcService : public procview::ClusterView {
   void Finish(size_t source, TimePoint taken, std::shared_ptr<const proc::NodeSnapshot> snapshot);
   Source* FindSource(NodeId node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountBadReply(NodeId node, const absl::Status& status);
-  // Calls a peer and waits. kNotDelivered, or another that says so: it was not even asked.
+  // Calls a peer. kNotDelivered, or another that says so: it was not even asked.
   struct Answer {
     Outcome outcome = Outcome::kNotDelivered;
     uint16_t status = 0;
     std::vector<std::byte> payload;
   };
-  Answer CallAndWait(NodeId node, Lane lane, std::vector<std::byte> request);
+  struct PendingCall {
+    NodeId node = 0;
+    TimePoint deadline;
+    bool done = false;  // this and what follows guarded by mutex_
+    Answer answer;
+  };
+  std::shared_ptr<PendingCall> StartCall(NodeId node, Lane lane, std::vector<std::byte> request);
+  Answer AwaitCall(PendingCall& call);
+  Answer CallAndWait(NodeId node, Lane lane, std::vector<std::byte> request) {
+    return AwaitCall(*StartCall(node, lane, std::move(request)));
+  }
+  procview::FileResult DecodeFileAnswer(NodeId node, const Answer& answer,
+                                        std::vector<ReadAhead::NextFile>* next);
 
   // The loop's thread.
   void FetchPage(std::shared_ptr<Fetch> fetch);

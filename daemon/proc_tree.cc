@@ -188,8 +188,13 @@ ProcTree::Attributes ProcTree::AttributesOf(const Moment& moment, const ProcInod
     const mode_t mode = FixedMode(inode.entry);
     return mode != 0 ? OwnedByRoot(inode, mode) : Failed(ENOENT);
   }
+  if (inode.kind == InodeKind::kSocket) return SocketAttributes(inode, moment.cluster->self);
+  if (inode.kind == InodeKind::kAsked && inode.node == 0) return AskedAttributes(inode);
   const NodeView* node = FindNode(*moment.cluster, inode.node);
   if (node == nullptr || inode.entry > kNodeEntryMax) return Failed(ENOENT);
+  if (inode.kind == InodeKind::kAsked) {
+    return node->snapshot ? AskedAttributes(inode) : Failed(ENOENT);
+  }
   if (inode.entry == kItself) return OwnedByRoot(inode, S_IFDIR | 0555);
   // A node that was never heard has its status only.
   if (inode.entry != kNodeStatus && !node->snapshot) return Failed(ENOENT);
@@ -218,7 +223,11 @@ ProcTree::Attributes ProcTree::Lookup(uint64_t parent_number, const std::string&
     none.never = true;
     return none;
   }
-  if (parent.IsDetail()) return Failed(ENOTDIR);
+  if (parent.IsDetail() || parent.kind == InodeKind::kSocket) return Failed(ENOTDIR);
+  if (parent.kind == InodeKind::kAsked) {
+    const std::string prefix = AskedPrefix(parent, nullptr);
+    return LookupAsked(prefix, parent.node, name);
+  }
   if (parent.IsProcess() && parent.entry >= kFd) {
     return LookupDetail(moment, parent, name, asker);
   }
@@ -241,14 +250,19 @@ ProcTree::Attributes ProcTree::Lookup(uint64_t parent_number, const std::string&
         return AttributesOf(moment, child);
       }
     }
-    if (parent.entry != kItself) return Failed(ENOENT);
+    if (parent.entry != kItself)
+      return LookupAsked(AskedPrefix(parent, directory), parent.node, name);
     for (size_t i = 0; i < kNodeDirectories.size(); ++i) {
       child.entry = static_cast<uint8_t>(kFirstDirectoryOfNode + i);
       if (name == kNodeDirectories[i]) return AttributesOf(moment, child);
     }
     child.entry = kNodeStatus;
     if (name == "status") return AttributesOf(moment, child);
-    if (!pid || *pid > procview::kLocalPidMask) return Failed(ENOENT);
+    if (!pid) {
+      const Attributes asked = LookupAsked("", parent.node, name);
+      return asked.error == 0 ? AttributesOf(moment, ProcInode::Decode(asked.inode)) : asked;
+    }
+    if (*pid > procview::kLocalPidMask) return Failed(ENOENT);
     return AttributesOf(moment, {InodeKind::kNodeProcess, parent.node, *pid, 0, kItself});
   }
   for (const FixedInfo& info : kFixedEntries) {
@@ -260,6 +274,9 @@ ProcTree::Attributes ProcTree::Lookup(uint64_t parent_number, const std::string&
     if (IsIn(kNodeFiles[i], DirectoryOf(parent)) && name == kNodeFiles[i].name) {
       return AttributesOf(moment, Fixed(static_cast<uint8_t>(kFirstNodeFile + i)));
     }
+  }
+  if (!pid && DirectoryOf(parent) != nullptr) {
+    return LookupAsked(AskedPrefix(parent, DirectoryOf(parent)), 0, name);
   }
   if (parent.entry == kRoot) {
     if (!pid) return Failed(ENOENT);
@@ -277,20 +294,6 @@ ProcTree::Attributes ProcTree::Lookup(uint64_t parent_number, const std::string&
 
 FileResult ProcTree::ReadFixed(const Moment& moment, const ProcInode& inode) {
   const ClusterSnapshot& cluster = *moment.cluster;
-  const NodeView* self = FindNode(cluster, cluster.self);
-  const bool heard = self != nullptr && self->snapshot;
-  switch (inode.entry) {
-    case kPidMax:
-      return {0, procview::ViewPidMax(cluster)};
-    case kOsType:
-      return {0, "Linux\n"};
-    case kOsRelease:
-      return {heard ? 0 : EIO, heard ? procview::OsRelease(*self->snapshot) : ""};
-    case kHostname:
-      return {heard ? 0 : EIO, heard ? self->snapshot->hostname + "\n" : ""};
-    default:
-      break;
-  }
   const size_t file = size_t{inode.entry} - kFirstNodeFile;
   if (inode.entry < kFirstNodeFile || file >= kNodeFiles.size()) return {EISDIR, {}};
   procview::ViewClock clock = *moment.clock;
@@ -377,6 +380,8 @@ FileResult ProcTree::Read(uint64_t number, const Asker& asker) {
   if (inode.IsProcess()) return ReadProcess(moment, inode, asker);
   if (inode.IsDetail()) return ReadDetail(moment, inode, false, asker);
   if (inode.kind == InodeKind::kNode) return ReadNodeFile(moment, inode);
+  if (inode.kind == InodeKind::kAsked) return ReadAsked(moment, inode);
+  if (inode.kind == InodeKind::kSocket) return {ENXIO, {}};
   return ReadFixed(moment, inode);
 }
 
@@ -403,7 +408,14 @@ FileResult ProcTree::ReadLink(uint64_t number, const Asker& asker, int32_t threa
     if (!HasProcessEntry(inode)) return {ENOENT, {}};
     return ReadProcessLink(moment, inode, asker);
   }
-  if (inode.IsDetail()) return ReadDetail(Now(), inode, true, asker);
+  if (inode.IsDetail()) {
+    const Moment moment = Now();
+    FileResult target = ReadDetail(moment, inode, true, asker);
+    if (target.error == 0) {
+      target.text = GlobalLink(inode, moment.cluster->self, std::move(target.text));
+    }
+    return target;
+  }
   if (inode.kind != InodeKind::kFixed) return {EINVAL, {}};
   if (inode.entry == kMounts) return {0, "self/mounts"};
   if (inode.entry != kSelf && inode.entry != kThreadSelf) return {EINVAL, {}};
@@ -445,6 +457,7 @@ int ProcTree::ListNode(const Moment& moment, const ProcInode& inode, std::vector
     if (!IsIn(kNodeFiles[i], DirectoryOf(inode))) continue;
     entries->push_back({kNodeFiles[i].name, child.Encode(), S_IFREG});
   }
+  ListAsked(AskedPrefix(inode, DirectoryOf(inode)), inode.node, entries);
   if (inode.entry != kItself) return 0;
   for (size_t i = 0; i < kNodeDirectories.size(); ++i) {
     child.entry = static_cast<uint8_t>(kFirstDirectoryOfNode + i);
@@ -503,8 +516,14 @@ ProcTree::Listing ProcTree::List(uint64_t number, const Asker& asker) {
     listing.error = ListProcess(moment, inode, asker, &listing.entries);
     return listing;
   }
-  if (inode.IsDetail()) {
+  if (inode.IsDetail() || inode.kind == InodeKind::kSocket) {
     listing.error = ENOTDIR;
+    return listing;
+  }
+  if (inode.kind == InodeKind::kAsked) {
+    const Attributes found = AttributesOf(moment, inode);
+    listing.error = found.error == 0 && !S_ISDIR(found.mode) ? ENOTDIR : found.error;
+    if (listing.error == 0) ListAsked(AskedPrefix(inode, nullptr), inode.node, &listing.entries);
     return listing;
   }
   if (inode.kind == InodeKind::kNode) {
@@ -524,6 +543,9 @@ ProcTree::Listing ProcTree::List(uint64_t number, const Asker& asker) {
     if (!IsIn(kNodeFiles[i], DirectoryOf(inode))) continue;
     const ProcInode file = Fixed(static_cast<uint8_t>(kFirstNodeFile + i));
     listing.entries.push_back({kNodeFiles[i].name, file.Encode(), S_IFREG});
+  }
+  if (DirectoryOf(inode) != nullptr) {
+    ListAsked(AskedPrefix(inode, DirectoryOf(inode)), 0, &listing.entries);
   }
   if (inode.entry == kRoot) ListRoot(moment, &listing.entries);
   if (inode.entry == kNodes) {

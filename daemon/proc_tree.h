@@ -19,6 +19,7 @@
 
 #include "daemon/proc_inode.h"
 #include "lib/base/mutex.h"
+#include "lib/procview/asked_files.h"
 #include "lib/procview/cluster_view.h"
 #include "lib/procview/view_clock.h"
 
@@ -37,7 +38,8 @@ class ProcTree {
     mode_t mode = 0;
     uid_t uid = 0;
     gid_t gid = 0;
-    bool never = false;  // with ENOENT: nor can there ever be such a name
+    bool never = false;   // with ENOENT: nor can there ever be such a name
+    uint64_t number = 0;  // what stat(2) says instead of `inode`, if not 0
   };
   Attributes Lookup(uint64_t parent, const std::string& name, const procview::Asker& asker);
   Attributes GetAttributes(uint64_t inode);
@@ -94,6 +96,20 @@ class ProcTree {
                                   const procview::Asker& asker);
   int ListDetails(const Moment& moment, const ProcInode& directory, const procview::Asker& asker,
                   std::vector<Entry>* entries);
+
+  // proc_tree_asked.cc: what nodes are asked for, `node` or, for 0, all. A prefix is that of the
+  // paths in a directory; `node_directory` is its name if it is one of kNodeDirectories.
+  static std::string AskedPrefix(const ProcInode& directory, const char* node_directory);
+  bool IsThere(const procview::AskedFile& file, uint16_t node);
+  Attributes AskedAttributes(const ProcInode& inode);
+  Attributes LookupAsked(const std::string& prefix, uint16_t node, const std::string& name);
+  void ListAsked(const std::string& prefix, uint16_t node, std::vector<Entry>* entries);
+  procview::FileResult ReadAsked(const Moment& moment, const ProcInode& inode);
+  // What a link in fd leads to, with a socket's number as the tables of sockets have it.
+  static std::string GlobalLink(const ProcInode& detail, uint16_t self, std::string target);
+  static Attributes LookupSocket(const ProcInode& directory, uint16_t self,
+                                 const std::string& name);
+  static Attributes SocketAttributes(const ProcInode& inode, uint16_t self);
 
   Attributes ProcessAttributes(const Moment& moment, const ProcInode& inode);
   Attributes AttributesOf(const Moment& moment, const ProcInode& inode);

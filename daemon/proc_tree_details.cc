@@ -60,7 +60,8 @@ ProcTree::Attributes ProcTree::LookupDetail(const Moment& moment, const ProcInod
                                             const std::string& name, const Asker& asker) {
   const ProcInode child = DetailOf(directory, DetailNumber(directory.entry, name));
   if (!S_ISDIR(EntryMode(directory, moment.cluster->self))) return {ENOTDIR, 0, 0, 0, 0};
-  const int error = child.tid == 0 ? ENOENT : ReadDetail(moment, child, IsLink(child), asker).error;
+  if (child.tid == 0) return LookupSocket(directory, moment.cluster->self, name);
+  const int error = ReadDetail(moment, child, IsLink(child), asker).error;
   if (error != 0) return {error, 0, 0, 0, 0};
   return DetailAttributes(moment, child);
 }

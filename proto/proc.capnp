@@ -38,6 +38,10 @@
 # Tools read the same file of one process after the other: ps -ef the environ, pgrep the cgroup. So whoever
 # asks for a file may ask for that of the processes which follow, too (`alsoNext`).
 #
+# Node-wide files that few read, as net/tcp or sysvipc/shm, are in no snapshot. Who opens one asks all nodes
+# for it at once; an answer holds as many whole lines as fit half a MiB. A node tells nothing that its kernel
+# would hide from readers without privileges, and so need not know who asks.
+#
 # Signals. A signal goes to the node of the process, and that node decides, by the rule of kill(2) for the uid in
 # the request. It opens the process before it looks at it and signals what it has opened, so that a pid which
 # is used again meanwhile harms nobody. The messenger runs a request once at most; who gets no answer does
@@ -88,6 +92,7 @@ struct ProcRequest {
     readFile @1 :FileRequest;
     listTasks @2 :TasksRequest;
     signal @3 :SignalRequest;
+    nodeFile @4 :Text;  # /proc/NODEFILE, of those that everybody may read; the answer is a file
   }
 }
 

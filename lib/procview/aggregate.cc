@@ -234,12 +234,4 @@ std::string ViewPidMax(const proc::ClusterSnapshot& cluster) {
   return std::to_string(std::min<int64_t>(limit, std::numeric_limits<int32_t>::max())) + "\n";
 }
 
-std::string OsRelease(const proc::NodeSnapshot& snapshot) {
-  std::string_view text = snapshot.version;  // "Linux version RELEASE (builder@host) ..."
-  NextWord(&text);
-  NextWord(&text);
-  const std::string_view release = NextWord(&text);
-  return release.empty() ? std::string() : std::string(release) + "\n";
-}
-
 }  // namespace clustix::procview

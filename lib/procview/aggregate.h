@@ -25,9 +25,6 @@ absl::StatusOr<std::string> AggregateFile(NodeFile file, const proc::ClusterSnap
 // /proc/sys/kernel/pid_max of the view: above every global pid, so that tools size their columns.
 std::string ViewPidMax(const proc::ClusterSnapshot& cluster);
 
-// /proc/sys/kernel/osrelease, out of /proc/version; empty if that is malformed.
-std::string OsRelease(const proc::NodeSnapshot& snapshot);
-
 }  // namespace clustix::procview
 
 #endif  // CLUSTIX_LIB_PROCVIEW_AGGREGATE_H_

@@ -57,6 +57,13 @@ class ClusterView {
   virtual FileResult ReadProcessFile(uint16_t node, int32_t pid, int32_t tid,
                                      const std::string& name, const Asker& asker) = 0;
   virtual TaskList ListTasks(uint16_t node, int32_t pid) = 0;
+
+  // Reads /proc/PATH, which is one of kAskedFiles, on these nodes, all at once; as many results, in
+  // their order. Errors as above.
+  virtual std::vector<FileResult> ReadNodeFiles(const std::vector<uint16_t>& nodes,
+                                                const std::string& path) = 0;
+  // Does the kernel of this node have /proc/PATH?
+  virtual bool HasNodeFile(const std::string& path) = 0;
 };
 
 }  // namespace clustix::procview

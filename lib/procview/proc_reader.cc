@@ -19,6 +19,7 @@
 #include "absl/status/status.h"
 #include "lib/base/status.h"
 #include "lib/base/unique_fd.h"
+#include "lib/procview/asked_files.h"
 #include "lib/procview/node_files.h"
 #include "lib/procview/process_stat.h"
 #include "lib/procview/process_status.h"
@@ -317,6 +318,22 @@ std::vector<ProcReader::NextFile> ProcReader::ReadNextProcessFiles(int32_t pid, 
     files.push_back({*next, std::move(file)});
   }
   return files;
+}
+
+FileResult ProcReader::ReadNodeFile(const std::string& path) const {
+  const AskedFile* file = FindAskedFile(path);
+  if (file == nullptr) return {ENOENT, {}};
+  FileReader reader;
+  FileResult result;
+  result.error = reader.ReadAt(root_fd_, file->path, kProcessFileBytes, &result.text);
+  if (result.text.size() == kProcessFileBytes) result.text.resize(result.text.rfind('\n') + 1);
+  result.text = HideAskedAddresses(*file, std::move(result.text));
+  return result;
+}
+
+bool ProcReader::HasNodeFile(const std::string& path) const {
+  const AskedFile* file = FindAskedFile(path);
+  return file != nullptr && faccessat(root_fd_, file->path, F_OK, 0) == 0;
 }
 
 TaskList ProcReader::ListTasks(int32_t pid) const {

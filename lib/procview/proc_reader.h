@@ -63,6 +63,11 @@ class ProcReader {
   std::vector<NextFile> ReadNextProcessFiles(int32_t pid, size_t count, size_t bytes_max,
                                              const std::string& name, const Asker& asker) const;
 
+  // PATH, one of kAskedFiles, as everybody may see it; cut after a line to kProcessFileBytes.
+  // ENOENT: this kernel does not have it, or it is none of them.
+  FileResult ReadNodeFile(const std::string& path) const;
+  bool HasNodeFile(const std::string& path) const;
+
   // The threads of a process, ascending. ENOENT if there is no such process.
   TaskList ListTasks(int32_t pid) const;
 

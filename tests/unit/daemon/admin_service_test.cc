@@ -65,6 +65,11 @@ class RecordedView : public procview::ClusterView {
     return {};
   }
   procview::TaskList ListTasks(uint16_t, int32_t) override { return {}; }
+  std::vector<procview::FileResult> ReadNodeFiles(const std::vector<uint16_t>& nodes,
+                                                  const std::string&) override {
+    return std::vector<procview::FileResult>(nodes.size());
+  }
+  bool HasNodeFile(const std::string&) override { return false; }
 
  private:
   const std::shared_ptr<const proc::ClusterSnapshot> snapshot_ = Make();

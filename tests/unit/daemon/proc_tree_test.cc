@@ -68,6 +68,8 @@ TEST(ProcInode, Survives_encoding_at_its_limits) {
                                  ProcInode{InodeKind::kGlobalProcess, 1, 1, 0, kItself},
                                  ProcInode{InodeKind::kNodeDetail, 511, procview::kLocalPidMask,
                                            procview::kLocalPidMask, kNs},
+                                 ProcInode{InodeKind::kSocket, 511, procview::kLocalPidMask,
+                                           procview::kLocalPidMask, kNodeSocket},
                                  ProcInode{InodeKind::kNode, 511, 0, 0, kNodeStatus}}) {
     const ProcInode back = ProcInode::Decode(inode.Encode());
     EXPECT_EQ(back.kind, inode.kind);
@@ -112,7 +114,7 @@ TEST_F(ProcTreeTest, Shows_global_pids_at_the_root_and_local_ones_in_nodes) {
 }
 
 TEST_F(ProcTreeTest, Has_the_files_of_net_and_pressure_at_the_root_and_in_nodes) {
-  EXPECT_THAT(Names("net"), testing::ElementsAre(".", "..", "dev"));
+  EXPECT_THAT(Names("net"), testing::ElementsAre(".", "..", "dev", "tcp"));
   EXPECT_THAT(Names("nodes/2/pressure"), testing::ElementsAre(".", "..", "cpu", "io", "memory"));
   EXPECT_NE(Read("net/dev").text.find("2.eth0:"), std::string::npos);
   EXPECT_EQ(Read("nodes/2/net/dev").text.find("2.eth0:"), std::string::npos);
@@ -153,7 +155,8 @@ TEST_F(ProcTreeTest, Refuses_names_that_proc_does_not_have) {
                                  "nodes/2/4194305",
                                  "nodes/2/999",
                                  "nodes/2/self",
-                                 "sys/net",
+                                 "sys/net/nosuch",
+                                 "net/udp",
                                  "4194305/nosuch",
                                  "4194305/task/4194306",
                                  "4194305/task/8388609",
@@ -365,6 +368,51 @@ TEST_F(ProcTreeTest, Serves_what_tools_want_to_know_of_the_kernel) {
   EXPECT_EQ(Read("sys/kernel/hostname").text, "node1\n");
   EXPECT_EQ(Read("sys/kernel/ostype").text, "Linux\n");
   EXPECT_EQ(Read("nodes/3/uptime").text, RecordedCluster().nodes[2].snapshot->uptime);
+  EXPECT_EQ(Read("nodes/3/sys/kernel/pid_max").text, "32768\n");
+  EXPECT_EQ(Read("sys/fs/file-nr").text, "6000\t6\t9223372036854775807\n");
+  EXPECT_EQ(Read("nodes/2/sys/fs/file-nr").text, "2000\t2\t9223372036854775807\n");
+  EXPECT_THAT(Names("sys/kernel"), testing::ElementsAre(".", "..", "hostname", "osrelease",
+                                                        "ostype", "pid_max", "pty", "random"));
+  EXPECT_EQ(Read("sys/kernel").error, EISDIR);
+  EXPECT_EQ(Walk("sys/fs/file-nr").mode, mode_t{S_IFREG | 0444});
+}
+
+TEST_F(ProcTreeTest, Asks_nodes_for_their_sockets_only_when_somebody_reads_them) {
+  const int before = view_.calls();
+  EXPECT_EQ(Walk("net/tcp").error, 0);
+  (void)Names("net");
+  EXPECT_EQ(view_.calls(), before);
+  EXPECT_EQ(Read("net/tcp").error, 0);
+  EXPECT_EQ(view_.calls(), before + 3);
+  MakeStale(1);
+  const std::string without = Read("net/tcp").text;
+  EXPECT_EQ(view_.calls(), before + 5);
+  EXPECT_EQ(without.find(" 8589939303 "), std::string::npos);
+  EXPECT_NE(without.find(" 4711 "), std::string::npos);
+  EXPECT_NE(Read("sysvipc/shm").text.find(" 12582917 "), std::string::npos) << "of node 3";
+}
+
+TEST_F(ProcTreeTest, Leads_from_an_open_socket_to_its_line_in_the_tables) {
+  view_.SetFile(2, 3, "fd/5", {0, "socket:[4711]"});
+  view_.SetFile(2, 3, "fd/6", {0, "pipe:[4711]"});
+  const std::string fd = Global(2, 3) + "/fd/";
+  EXPECT_EQ(tree_.ReadLink(Walk(fd + "6").inode, {0, 0}, 1).text, "pipe:[4711]");
+  const std::string target = tree_.ReadLink(Walk(fd + "5").inode, {0, 0}, 1).text;
+  EXPECT_EQ(target, "socket:[8589939303]");
+  EXPECT_NE(Read("net/tcp").text.find(" 8589939303 "), std::string::npos);
+  const ProcTree::Attributes socket = Walk(fd + target);
+  EXPECT_EQ(socket.error, 0);
+  EXPECT_EQ(socket.mode & S_IFMT, mode_t{S_IFSOCK});
+  EXPECT_EQ(socket.number, 8589939303u);
+  EXPECT_EQ(tree_.GetAttributes(socket.inode).number, 8589939303u);
+  EXPECT_EQ(tree_.Read(socket.inode, {0, 0}).error, ENXIO);
+  EXPECT_EQ(Walk("nodes/2/3/fd/socket:[4711]").number, 4711u);
+  for (const std::string other :
+       {"socket:[4711]", "socket:[12884906599]", "socket:[]", "socket:[x]", "socket:[8589939303",
+        "pipe:[4711]", "socket:[0]"}) {
+    EXPECT_EQ(Walk(fd + other).error, ENOENT) << other;
+  }
+  EXPECT_EQ(Walk(Global(2, 3) + "/fdinfo/" + target).error, ENOENT);
 }
 
 }  // namespace

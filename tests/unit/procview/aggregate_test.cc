@@ -99,8 +99,6 @@ TEST(Aggregate, Numbers_processors_and_sockets_through) {
 TEST(Aggregate, Shows_the_version_of_the_asking_node) {
   const proc::ClusterSnapshot cluster = Cluster({SmallNode(1), SmallNode(2)});
   EXPECT_EQ(Text(NodeFile::kVersion, cluster), "Linux version 6.1.0-2 (builder) #1\n");
-  EXPECT_EQ(OsRelease(*cluster.nodes[1].snapshot), "6.1.0-2\n");
-  EXPECT_EQ(OsRelease(proc::NodeSnapshot()), "");
 }
 
 TEST(Aggregate, Lists_the_devices_of_all_nodes_by_node_and_name) {

@@ -74,6 +74,24 @@ FileResult RecordedView::ReadProcessFile(uint16_t node, int32_t pid, int32_t tid
   return reader->second->ReadProcessFile(pid, tid, name, asker);
 }
 
+std::vector<FileResult> RecordedView::ReadNodeFiles(const std::vector<uint16_t>& nodes,
+                                                    const std::string& path) {
+  std::lock_guard lock(mutex_);
+  std::vector<FileResult> results;
+  for (uint16_t node : nodes) {
+    ++calls_;
+    const auto reader = readers_.find(node);
+    results.push_back(reader == readers_.end() ? FileResult{EHOSTDOWN, {}}
+                                               : reader->second->ReadNodeFile(path));
+  }
+  return results;
+}
+
+bool RecordedView::HasNodeFile(const std::string& path) {
+  std::lock_guard lock(mutex_);
+  return readers_.at(1)->HasNodeFile(path);
+}
+
 TaskList RecordedView::ListTasks(uint16_t node, int32_t pid) {
   std::lock_guard lock(mutex_);
   ++calls_;

@@ -34,6 +34,9 @@ class RecordedView : public ClusterView {
   FileResult ReadProcessFile(uint16_t node, int32_t pid, int32_t tid, const std::string& name,
                              const Asker& asker) override;
   TaskList ListTasks(uint16_t node, int32_t pid) override;
+  std::vector<FileResult> ReadNodeFiles(const std::vector<uint16_t>& nodes,
+                                        const std::string& path) override;
+  bool HasNodeFile(const std::string& path) override;
 
   void SetSnapshot(proc::ClusterSnapshot snapshot);
 
