@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Streams and listeners over a UringLoop. What keeps them safe:
+// Streams over a UringLoop; listeners and devices have files of their own. What keeps them safe:
 //
-//   1. The kernel works on memory of a Stream or Listener while an operation of it is in flight, so
-//      either is freed only when it is closing and nothing of it is in flight.
+//   1. The kernel works on memory of a Stream while an operation of it is in flight, so it is freed
+//      only when it is closing and nothing of it is in flight.
 //   2. That happens in a deferred task, never within a callback: a callback may close what called
-//   it,
-//      and the reference that the caller holds stays good until the turn's completions are done.
+//      it, and the reference that the caller holds stays good until the turn's completions are
+//      done.
 //   3. A completion finds its owner by an id that is never reused, not by a pointer.
 #include "lib/io/uring_io.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -22,13 +21,12 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "lib/base/log.h"
-#include "lib/base/log_limiter.h"
 #include "lib/base/status.h"
 #include "lib/base/unique_fd.h"
 #include "lib/io/address.h"
 #include "lib/io/socket.h"
 #include "lib/io/uring_devices.h"
+#include "lib/io/uring_listeners.h"
 #include "lib/io/uring_loop.h"
 
 namespace clustix::io {
@@ -36,8 +34,6 @@ namespace {
 
 using base::UniqueFd;
 
-// How long a listener rests when the process or the system has no descriptor or memory left.
-constexpr TimeNs kAcceptRestNs = 100'000'000;
 // What one read past the ring takes at most.
 constexpr size_t kDirectBytes = 8 * 1024;
 // How long a worker of the kernel gets to stop before it is told again.
@@ -74,44 +70,21 @@ struct Stream {
   bool in_flight() const { return connecting || receiving || sending; }
 };
 
-struct Listener {
-  ListenerId id;
-  UniqueFd fd;
-  ListenHandler* handler;
-  SocketAddress address;
-  struct stat file = {};  // of a unix socket, to remove no other's
-
-  bool accepting = false;
-  bool closing = false;
-  bool finishing = false;
-  TimerId rest = 0;
-};
-
-// The connection is no good, the listener is; see accept(2).
-bool IsOfOneConnection(int error) {
-  return error == ECONNABORTED || error == EPROTO || error == EINTR || error == EAGAIN ||
-         error == EPERM;
-}
-
 // The receive ended for want of a buffer, or because we cancelled it; the stream is well. Buffers
 // come back before the next turn, so that to begin again is not to spin.
 bool IsNoEnd(int error) {
   return error == ENOBUFS || error == ECANCELED || error == EINTR || error == EAGAIN;
 }
 
-void RemoveSocketFile(const Listener& listener) {
-  const std::string path = listener.address.path();
-  struct stat now;
-  if (path.empty() || lstat(path.c_str(), &now) != 0) return;
-  if (now.st_dev == listener.file.st_dev && now.st_ino == listener.file.st_ino) {
-    unlink(path.c_str());
-  }
-}
-
 class UringIoImpl final : public UringIo {
  public:
   explicit UringIoImpl(std::unique_ptr<UringLoop> loop)
-      : loop_(std::move(loop)), ring_(loop_->ring()), devices_(*loop_) {
+      : loop_(std::move(loop)),
+        ring_(loop_->ring()),
+        devices_(*loop_),
+        listeners_(*loop_, [this](UniqueFd fd, ListenHandler* handler) {
+          Accepted(std::move(fd), handler);
+        }) {
     loop_->set_completion_handler([this](const Completion& c) { OnCompletion(c); });
     loop_->set_direct_receiver([this] { return ReceiveDirectly(); });
   }
@@ -129,9 +102,13 @@ class UringIoImpl final : public UringIo {
   }
 
   absl::StatusOr<ListenerId> Listen(const std::string& address, const StreamOptions& options,
-                                    ListenHandler* handler) override;
-  std::string LocalAddress(ListenerId listener) const override;
-  void CloseListener(ListenerId listener) override;
+                                    ListenHandler* handler) override {
+    return listeners_.Listen(address, options, handler);
+  }
+  std::string LocalAddress(ListenerId listener) const override {
+    return listeners_.LocalAddress(listener);
+  }
+  void CloseListener(ListenerId listener) override { listeners_.Close(listener); }
   absl::StatusOr<StreamId> Connect(const std::string& address, const std::string& bind_address,
                                    const StreamOptions& options, StreamHandler* handler) override;
   void Send(StreamId stream, std::span<const iovec> vecs) override {
@@ -155,7 +132,6 @@ class UringIoImpl final : public UringIo {
   void OnCompletion(const Completion& completion);
   void CancelAgain(const MissedCancel& missed);
   bool IsToEnd(Op op, uint64_t id);
-  void OnAccept(Listener& listener, const Completion& completion);
   void OnConnect(Stream& stream, const Completion& completion);
   void OnReceive(Stream& stream, const Completion& completion);
   void OnSend(Stream& stream, const Completion& completion);
@@ -164,10 +140,7 @@ class UringIoImpl final : public UringIo {
   void ReportWrites();
   void ReportSent(Stream& stream, int error);
 
-  void Accept(Listener& listener);
-  void Accepted(Listener& listener, UniqueFd fd);
-  void RestFromAccepting(Listener& listener, int error);
-  void FinishListenerIfIdle(Listener& listener);
+  void Accepted(UniqueFd fd, ListenHandler* handler);
 
   Stream& AddStream(UniqueFd fd, StreamHandler* handler, bool is_unix);
   Stream* FindStream(StreamId id);
@@ -182,24 +155,21 @@ class UringIoImpl final : public UringIo {
   std::unique_ptr<UringLoop> loop_;
   UringRing& ring_;
   UringDevices devices_;
+  UringListeners listeners_;
   std::unordered_map<StreamId, std::unique_ptr<Stream>> streams_;
-  std::unordered_map<ListenerId, std::unique_ptr<Listener>> listeners_;
   std::vector<StreamId> reports_;    // streams whose write is over and not reported
   std::vector<StreamId> reporting_;  // empty between turns
   StreamId next_stream_ = 1;
-  ListenerId next_listener_ = 1;
   StreamId fed_ = 0;     // the stream that was last
   uint64_t writes_ = 0;  // sendmsg() called
   uint64_t reads_ = 0;   // recv() called
   std::array<std::byte, kDirectBytes> direct_;
-  base::LogLimiter log_limiter_;
 };
 
 UringIoImpl::~UringIoImpl() {
   loop_->Drain([](const Completion& completion) {
     if (completion.op == Op::kAccept && completion.result >= 0) close(completion.result);
   });
-  for (const auto& [id, listener] : listeners_) RemoveSocketFile(*listener);
 }
 
 void UringIoImpl::OnCompletion(const Completion& completion) {
@@ -208,7 +178,7 @@ void UringIoImpl::OnCompletion(const Completion& completion) {
     return;
   }
   if (completion.op == Op::kAccept) {
-    OnAccept(*listeners_.at(completion.id), completion);
+    listeners_.OnCompletion(completion);
     return;
   }
   if (completion.op == Op::kCommand || completion.op == Op::kEvents) {
@@ -244,116 +214,13 @@ void UringIoImpl::CancelAgain(const MissedCancel& missed) {
 // Is the operation in flight, and has its owner cancelled it?
 bool UringIoImpl::IsToEnd(Op op, uint64_t id) {
   if (op == Op::kEvents) return devices_.IsToEnd(id);
-  if (op == Op::kAccept) {
-    const auto found = listeners_.find(id);
-    return found != listeners_.end() && found->second->closing && found->second->accepting;
-  }
+  if (op == Op::kAccept) return listeners_.IsToEnd(id);
   const Stream* stream = FindStream(id);
   if (stream == nullptr) return false;
   if (op == Op::kReceive) return stream->receiving && stream->receive_cancelled;
   return stream->closing &&
          (op == Op::kConnect ? stream->connecting : stream->sending && !stream->reporting);
 }
-
-// ---- Listeners ----
-
-absl::StatusOr<ListenerId> UringIoImpl::Listen(const std::string& address,
-                                               const StreamOptions& options,
-                                               ListenHandler* handler) {
-  ASSIGN_OR_RETURN(const SocketAddress wanted, ParseAddress(address));
-  ASSIGN_OR_RETURN(UniqueFd fd, OpenListener(wanted, options));
-  ASSIGN_OR_RETURN(const SocketAddress bound, LocalAddressOf(fd.get()));
-  auto listener = std::make_unique<Listener>();
-  listener->id = next_listener_++;
-  listener->fd = std::move(fd);
-  listener->handler = handler;
-  listener->address = bound;
-  if (bound.is_unix() && lstat(bound.path().c_str(), &listener->file) != 0) {
-    return base::ErrnoStatus(errno, bound.path());
-  }
-  const ListenerId id = listener->id;
-  Accept(*listener);
-  listeners_.emplace(id, std::move(listener));
-  return id;
-}
-
-std::string UringIoImpl::LocalAddress(ListenerId listener) const {
-  const auto found = listeners_.find(listener);
-  return found == listeners_.end() ? "" : FormatAddress(found->second->address);
-}
-
-void UringIoImpl::CloseListener(ListenerId id) {
-  const auto found = listeners_.find(id);
-  if (found == listeners_.end() || found->second->closing) return;
-  Listener& listener = *found->second;
-  listener.closing = true;
-  RemoveSocketFile(listener);
-  if (listener.rest != 0) loop_->Cancel(std::exchange(listener.rest, 0));
-  if (listener.accepting) ring_.QueueCancel(Op::kAccept, id);
-  FinishListenerIfIdle(listener);
-}
-
-void UringIoImpl::FinishListenerIfIdle(Listener& listener) {
-  if (!listener.closing || listener.accepting || listener.finishing) return;
-  listener.finishing = true;
-  loop_->Defer([this, id = listener.id] { listeners_.erase(id); });
-}
-
-void UringIoImpl::Accept(Listener& listener) {
-  listener.accepting = true;
-  ring_.Queue(Op::kAccept, listener.id, [&](io_uring_sqe* sqe) {
-    io_uring_prep_multishot_accept(sqe, listener.fd.get(), nullptr, nullptr, SOCK_CLOEXEC);
-  });
-}
-
-void UringIoImpl::OnAccept(Listener& listener, const Completion& completion) {
-  if (!completion.more()) listener.accepting = false;
-  if (completion.result >= 0) {
-    UniqueFd fd(completion.result);
-    if (!listener.closing) Accepted(listener, std::move(fd));
-  } else if (!listener.closing && !IsOfOneConnection(-completion.result)) {
-    RestFromAccepting(listener, -completion.result);
-  }
-  if (listener.closing) {
-    FinishListenerIfIdle(listener);
-  } else if (!listener.accepting && listener.rest == 0) {
-    Accept(listener);
-  }
-}
-
-void UringIoImpl::Accepted(Listener& listener, UniqueFd fd) {
-  const absl::StatusOr<SocketAddress> peer = PeerAddressOf(fd.get());
-  if (!peer.ok()) return;  // reset before we looked
-  const StreamId id = next_stream_;
-  // The handler may use the stream from within OnAccept(), so the stream is there before it has
-  // one.
-  Stream& stream = AddStream(std::move(fd), nullptr, peer->is_unix());
-  stream.open = true;
-  stream.handler = listener.handler->OnAccept(id, FormatAddress(*peer));
-  if (stream.handler == nullptr) {
-    BeginClose(stream, 0);
-  } else if (!stream.closing && !stream.paused && !stream.receiving) {
-    Receive(stream);
-  }
-}
-
-void UringIoImpl::RestFromAccepting(Listener& listener, int error) {
-  const TimeNs now = loop_->Now();
-  if (const std::optional<uint64_t> suppressed = log_limiter_.Admit("accept", now)) {
-    base::Log(base::LogLevel::kWarning, "io", "accept failed, the listener rests for a moment",
-              {{"error", strerror(error)},
-               {"listener", FormatAddress(listener.address)},
-               {"suppressed", *suppressed}});
-  }
-  if (listener.accepting || listener.rest != 0) return;
-  listener.rest = loop_->RunAt(now + kAcceptRestNs, [this, id = listener.id] {
-    Listener& rested = *listeners_.at(id);  // closing it would have cancelled this timer
-    rested.rest = 0;
-    Accept(rested);
-  });
-}
-
-// ---- Streams ----
 
 Stream& UringIoImpl::AddStream(UniqueFd fd, StreamHandler* handler, bool is_unix) {
   auto stream = std::make_unique<Stream>();
@@ -367,6 +234,22 @@ Stream& UringIoImpl::AddStream(UniqueFd fd, StreamHandler* handler, bool is_unix
 Stream* UringIoImpl::FindStream(StreamId id) {
   const auto found = streams_.find(id);
   return found == streams_.end() ? nullptr : found->second.get();
+}
+
+void UringIoImpl::Accepted(UniqueFd fd, ListenHandler* handler) {
+  const absl::StatusOr<SocketAddress> peer = PeerAddressOf(fd.get());
+  if (!peer.ok()) return;  // reset before we looked
+  const StreamId id = next_stream_;
+  // The handler may use the stream from within OnAccept(), so the stream is there before it has
+  // one.
+  Stream& stream = AddStream(std::move(fd), nullptr, peer->is_unix());
+  stream.open = true;
+  stream.handler = handler->OnAccept(id, FormatAddress(*peer));
+  if (stream.handler == nullptr) {
+    BeginClose(stream, 0);
+  } else if (!stream.closing && !stream.paused && !stream.receiving) {
+    Receive(stream);
+  }
 }
 
 absl::StatusOr<StreamId> UringIoImpl::Connect(const std::string& address,
