@@ -56,6 +56,8 @@ class ObjectService {
   // For the daemon's own services.
   Driver& driver() { return driver_; }
   SetTable& table() { return table_; }
+  // The cache itself, for who looks after its memory.
+  cache::Host& host() { return *host_; }
 
   // How it stands, in words, and in numbers.
   std::string Explain() const { return driver_.view().Explain(); }
