@@ -109,7 +109,9 @@ int kccm_batch_issue(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 		error = check_args(&args);
 	if (error)
 		return error;
-	mutex_lock(&channel->batch_lock);
+	/* Another one's memory may take for ever to come. */
+	if (mutex_lock_killable(&channel->batch_lock))
+		return -EINTR;
 	error = kccm_command_copy(cmd, args.messages, args.count * sizeof(channel->batch[0]),
 				  channel->batch);
 	if (!error)

@@ -47,6 +47,11 @@ Device::Device(const std::string& name_space) {
   EXPECT_EQ(io_uring_queue_init(256, &uring_, 0), 0);
 }
 
+Device::Device(int fd) : fd_(dup(fd)) {
+  EXPECT_GE(fd_, 0) << strerror(errno);
+  EXPECT_EQ(io_uring_queue_init(256, &uring_, 0), 0);
+}
+
 Device::~Device() {
   if (memory_) munmap(const_cast<char*>(memory_), ring_bytes_);
   if (shared_consumed_) munmap(shared_consumed_, kPage);

@@ -31,6 +31,8 @@ class Device {
  public:
   // Opens it in a network namespace made by `ip netns`.
   explicit Device(const std::string& name_space);
+  // The file of another one, with a ring of its own.
+  explicit Device(int fd);
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;

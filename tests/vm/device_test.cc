@@ -21,6 +21,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <fstream>
 #include <random>
 #include <thread>
 #include <vector>
@@ -35,6 +36,42 @@ constexpr unsigned kShortMs = 1'500;  // tests wait that long
 class DeviceTest : public testing::Test {
  protected:
   Device one_{"n1"}, two_{"n2"};
+};
+
+// A page that is not there before Come(): who touches it waits until then.
+class LatePage {
+ public:
+  LatePage() {
+    uffdio_api api = {UFFD_API, 0, 0};
+    EXPECT_EQ(ioctl(fd_, UFFDIO_API, &api), 0) << strerror(errno);
+    uffdio_register all = {Range(), UFFDIO_REGISTER_MODE_MISSING, 0};
+    EXPECT_EQ(ioctl(fd_, UFFDIO_REGISTER, &all), 0) << strerror(errno);
+  }
+  ~LatePage() {
+    close(fd_);
+    munmap(page_, kBytes);
+  }
+  LatePage(const LatePage&) = delete;
+  LatePage& operator=(const LatePage&) = delete;
+
+  // Whether somebody has touched it, and waits.
+  bool IsAwaited() const {
+    pollfd touched = {fd_, POLLIN, 0};
+    return poll(&touched, 1, kLongMs) == 1;
+  }
+  void Come() const {
+    uffdio_zeropage zero = {Range(), 0, 0};
+    EXPECT_EQ(ioctl(fd_, UFFDIO_ZEROPAGE, &zero), 0) << strerror(errno);
+  }
+  void* get() const { return page_; }
+
+  static constexpr size_t kBytes = 4096;
+
+ private:
+  uffdio_range Range() const { return {reinterpret_cast<uint64_t>(page_), kBytes}; }
+
+  void* page_ = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  int fd_ = static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
 };
 
 uint64_t StartCall(Device& device, const Call& call, bool fixed = false) {
@@ -371,42 +408,6 @@ TEST_F(DeviceTest, Reads_messages_where_the_ring_is_not_mapped) {
   EXPECT_EQ(two_.Read(message), -EPROTO);
 }
 
-// A page that is not there before Come(): who touches it waits until then.
-class LatePage {
- public:
-  LatePage() {
-    uffdio_api api = {UFFD_API, 0, 0};
-    EXPECT_EQ(ioctl(fd_, UFFDIO_API, &api), 0) << strerror(errno);
-    uffdio_register all = {Range(), UFFDIO_REGISTER_MODE_MISSING, 0};
-    EXPECT_EQ(ioctl(fd_, UFFDIO_REGISTER, &all), 0) << strerror(errno);
-  }
-  ~LatePage() {
-    close(fd_);
-    munmap(page_, kBytes);
-  }
-  LatePage(const LatePage&) = delete;
-  LatePage& operator=(const LatePage&) = delete;
-
-  // Whether somebody has touched it, and waits.
-  bool IsAwaited() const {
-    pollfd touched = {fd_, POLLIN, 0};
-    return poll(&touched, 1, kLongMs) == 1;
-  }
-  void Come() const {
-    uffdio_zeropage zero = {Range(), 0, 0};
-    EXPECT_EQ(ioctl(fd_, UFFDIO_ZEROPAGE, &zero), 0) << strerror(errno);
-  }
-  void* get() const { return page_; }
-
-  static constexpr size_t kBytes = 4096;
-
- private:
-  uffdio_range Range() const { return {reinterpret_cast<uint64_t>(page_), kBytes}; }
-
-  void* page_ = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  int fd_ = static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
-};
-
 TEST_F(DeviceTest, Does_not_wait_for_another_reader_where_it_is_not_to_wait) {
   ASSERT_EQ(two_.Bind(kPort), 0);
   ASSERT_EQ(one_.Confirm(2, kPort, "first", kLongMs), 0);
@@ -529,6 +530,46 @@ TEST_F(DeviceTest, Lets_processes_end_while_they_call) {
   EXPECT_EQ(WTERMSIG(WaitStatusOf(two_, limit_ms, [] { raise(SIGKILL); })), SIGKILL);
   EXPECT_EQ(WaitStatusOf(two_, limit_ms, [] { execl("/bin/true", "true", nullptr); }), 0);
   EXPECT_EQ(WaitStatusOf(two_, limit_ms, [] { _exit(0); }), 0);
+}
+
+// Whether the process ends up in a wait that only its death ends.
+bool Sleeps(pid_t process) {
+  std::string state;
+  do {
+    std::ifstream stat("/proc/" + std::to_string(process) + "/stat");
+    stat >> state >> state >> state;
+  } while (state == "R" || state == "S");
+  return state == "D";
+}
+
+TEST_F(DeviceTest, Lets_a_process_end_while_another_ones_messages_are_read) {
+  const LatePage late;
+  std::thread slow([&] {
+    std::vector<kccm_uring_message> messages = {MessageTo(2, 0, 0, 10)};
+    kccm_uring_send_many many = {};
+    EXPECT_EQ(one_.SendMany(many, messages, {static_cast<const char*>(late.get()), late.kBytes}),
+              1);
+  });
+  EXPECT_TRUE(late.IsAwaited());
+  const pid_t child = fork();
+  if (child == 0) {
+    Device same(one_.fd());
+    std::vector<kccm_uring_message> messages = {MessageTo(2, 0, 0, 1)};
+    kccm_uring_send_many many = {};
+    same.SendMany(many, messages, "x");
+    _exit(1);
+  }
+  EXPECT_TRUE(Sleeps(child));
+  kill(child, SIGKILL);
+  const int process = static_cast<int>(syscall(SYS_pidfd_open, child, 0));
+  pollfd end = {process, POLLIN, 0};
+  EXPECT_EQ(poll(&end, 1, kLongMs), 1) << "it does not end";
+  late.Come();
+  slow.join();
+  int status;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(WTERMSIG(status), SIGKILL);
+  close(process);
 }
 
 // Arguments of a command: nothing, or a SEND, and with more words a CALL, that may just be right.
