@@ -37,23 +37,30 @@ static bool config_valid(struct kccm_config *config)
 	       config->queue_bytes >= QUEUE_BYTES_LEAST && config->calls <= KCCM_CALLS_LIMIT;
 }
 
+static void endpoint_free(struct kccm_endpoint *endpoint)
+{
+	memset(endpoint->config.key, 0, KCCM_KEY_BYTES);
+	endpoint->ops->free(endpoint->ctx, endpoint, sizeof(*endpoint));
+}
+
 int kccm_endpoint_create(const struct kccm_config *config, const struct kccm_ops *ops, void *ctx,
 			 uint64_t now_ns, struct kccm_endpoint **out)
 {
-	struct kccm_config checked = *config;
-	struct kccm_endpoint *endpoint;
+	struct kccm_endpoint *endpoint = ops->alloc(ctx, sizeof(*endpoint));
 
 	(void)now_ns;
-	if (!config_valid(&checked))
-		return -EINVAL;
-	endpoint = ops->alloc(ctx, sizeof(*endpoint));
 	if (!endpoint)
 		return -ENOMEM;
 	memset(endpoint, 0, sizeof(*endpoint));
-	endpoint->config = checked;
 	endpoint->ops = ops;
 	endpoint->ctx = ctx;
-	endpoint->tolerance_ns = checked.tolerance_ms * KCCM_MS;
+	/* Checked in its place: a copy on the stack would leave the key behind. */
+	endpoint->config = *config;
+	if (!config_valid(&endpoint->config)) {
+		endpoint_free(endpoint);
+		return -EINVAL;
+	}
+	endpoint->tolerance_ns = endpoint->config.tolerance_ms * KCCM_MS;
 	endpoint->next_tick_ns = KCCM_NEVER;
 	*out = endpoint;
 	return 0;
@@ -71,8 +78,7 @@ void kccm_endpoint_destroy(struct kccm_endpoint *endpoint)
 		peer->conns = 0; /* dials that are open will not be answered any more */
 		kccm_peer_remove(peer, 0);
 	}
-	memset(endpoint->config.key, 0, KCCM_KEY_BYTES);
-	endpoint->ops->free(endpoint->ctx, endpoint, sizeof(*endpoint));
+	endpoint_free(endpoint);
 }
 
 static void tick_handshakes(struct kccm_endpoint *endpoint, uint64_t now_ns)

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 #include "lib/base/crc32c.h"
 #include "tests/unit/session/pair.h"
@@ -163,7 +165,7 @@ TEST_F(Hostile, A_flipped_bit_in_any_header_byte_is_noticed) {
   }
 }
 
-TEST(Configuration, Limits_out_of_range_are_refused) {
+TEST(Configuration, Limits_out_of_range_are_refused_and_leave_no_key_behind) {
   const auto create = [](const std::function<void(kccm_config&)>& change) {
     Pair pair;
     kccm_config config = Pair::Config(3);
@@ -171,7 +173,14 @@ TEST(Configuration, Limits_out_of_range_are_refused) {
     change(config);
     kccm_endpoint* endpoint = nullptr;
     kccm_ops ops = {};
-    return kccm_endpoint_create(&config, &ops, nullptr, 0, &endpoint);
+    ops.alloc = [](void*, size_t bytes) { return std::malloc(bytes); };
+    ops.free = [](void* context, void* memory, size_t bytes) {
+      const auto* key = reinterpret_cast<const char*>(static_cast<kccm_config*>(context)->key);
+      const std::string_view left(static_cast<const char*>(memory), bytes);
+      EXPECT_EQ(left.find(std::string_view(key, KCCM_KEY_BYTES)), std::string_view::npos);
+      std::free(memory);
+    };
+    return kccm_endpoint_create(&config, &ops, &config, 0, &endpoint);
   };
   EXPECT_EQ(create([](kccm_config& c) { c.node = 0; }), -EINVAL);
   EXPECT_EQ(create([](kccm_config& c) { c.node = KCCM_NODE_MAX + 1; }), -EINVAL);
