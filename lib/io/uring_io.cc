@@ -16,11 +16,11 @@
 #include <cassert>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "lib/base/status.h"
 #include "lib/base/unique_fd.h"
 #include "lib/io/address.h"

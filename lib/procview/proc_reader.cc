@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <chrono>
 #include <climits>
+#include <functional>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -64,25 +65,35 @@ int OpenDirectory(int dir, const char* name) {
   return openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-// The names in a directory that are numbers, ascending. 0 or an errno.
-int ListNumbers(int dir, const char* name, std::vector<int32_t>* numbers) {
+// `take` gets each name, but "." and "..", and says whether it wants more. 0 or an errno.
+int ForEachName(int dir, const char* name, const std::function<bool(std::string_view)>& take) {
   base::UniqueFd fd(OpenDirectory(dir, name));
   if (!fd.valid()) return errno;
   DIR* stream = fdopendir(fd.get());
   if (stream == nullptr) return errno;
   fd.Release();  // closedir() closes it
   int error = 0;
-  for (;;) {
+  for (bool more = true; more;) {
     errno = 0;
     const dirent* entry = readdir(stream);
     if (entry == nullptr) {
       error = errno;
       break;
     }
-    const auto number = ParseNumber<int32_t>(entry->d_name);
-    if (number && *number > 0) numbers->push_back(*number);
+    const std::string_view found = entry->d_name;
+    if (found != "." && found != "..") more = take(found);
   }
   closedir(stream);
+  return error;
+}
+
+// The names in a directory that are numbers, ascending. 0 or an errno.
+int ListNumbers(int dir, const char* name, std::vector<int32_t>* numbers) {
+  const int error = ForEachName(dir, name, [numbers](std::string_view found) {
+    const auto number = ParseNumber<int32_t>(found);
+    if (number && *number > 0) numbers->push_back(*number);
+    return true;
+  });
   std::sort(numbers->begin(), numbers->end());
   return error;
 }
@@ -143,26 +154,11 @@ bool NeedsTraceRights(const std::string& name) {
 
 // The names in a directory, a line each, as many as `limit` bytes hold. 0 or an errno.
 int ListNames(int dir, const char* name, size_t limit, std::string* text) {
-  base::UniqueFd fd(OpenDirectory(dir, name));
-  if (!fd.valid()) return errno;
-  DIR* stream = fdopendir(fd.get());
-  if (stream == nullptr) return errno;
-  fd.Release();  // closedir() closes it
-  int error = 0;
-  for (;;) {
-    errno = 0;
-    const dirent* entry = readdir(stream);
-    if (entry == nullptr) {
-      error = errno;
-      break;
-    }
-    const std::string_view found = entry->d_name;
-    if (found == "." || found == "..") continue;
-    if (text->size() + found.size() + 1 > limit) break;
+  return ForEachName(dir, name, [limit, text](std::string_view found) {
+    if (text->size() + found.size() + 1 > limit) return false;
     text->append(found).append("\n");
-  }
-  closedir(stream);
-  return error;
+    return true;
+  });
 }
 
 int ReadLink(int dir, const char* name, std::string* target) {

@@ -30,15 +30,8 @@ namespace {
 
 using std::chrono::seconds;
 
-class Exec : public ClusterTest {
+class Exec : public RunningClusterTest {
  protected:
-  void SetUp() override {
-    ClusterTest::SetUp();
-    if (IsSkipped()) return;
-    ASSERT_SUCCESS(Up());
-    ASSERT_TRUE(AwaitAllUp(3));
-  }
-
   // `clustix exec --node NODE -- ARGV`, asked of the daemon of node 1.
   std::vector<std::string> ExecArguments(const std::string& node,
                                          const std::vector<std::string>& argv,

@@ -130,6 +130,13 @@ void ClusterTest::SetUp() {
   }
 }
 
+void RunningClusterTest::SetUp() {
+  ClusterTest::SetUp();
+  if (IsSkipped()) return;
+  ASSERT_SUCCESS(Up());
+  ASSERT_TRUE(AwaitAllUp(3));
+}
+
 void ClusterTest::TearDown() {
   if (IsSkipped()) return;
   if (HasFailure()) {

@@ -107,6 +107,12 @@ class ClusterTest : public testing::Test {
   cluster::Layout layout_{"/run/clustix-test-" + std::to_string(getpid())};
 };
 
+// Its three nodes run and see each other.
+class RunningClusterTest : public ClusterTest {
+ protected:
+  void SetUp() override;
+};
+
 #define EXPECT_SUCCESS(result)                                                          \
   do {                                                                                  \
     const auto expect_result = (result);                                                \

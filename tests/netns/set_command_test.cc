@@ -14,13 +14,11 @@ namespace {
 
 using std::chrono::seconds;
 
-class SetsOfACluster : public ClusterTest {
+class SetsOfACluster : public RunningClusterTest {
  protected:
   void SetUp() override {
-    ClusterTest::SetUp();
-    if (IsSkipped()) return;
-    ASSERT_SUCCESS(Up());
-    ASSERT_TRUE(AwaitAllUp(3));
+    RunningClusterTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
     for (int node = 1; node <= 3; ++node) {
       ASSERT_TRUE(Eventually(seconds(20), [&] { return Ask(node, {"set", "ls"}).status == 0; }));
     }

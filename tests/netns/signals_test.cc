@@ -16,15 +16,8 @@ namespace {
 
 using std::chrono::seconds;
 
-class Signals : public ClusterTest {
+class Signals : public RunningClusterTest {
  protected:
-  void SetUp() override {
-    ClusterTest::SetUp();
-    if (IsSkipped()) return;
-    ASSERT_SUCCESS(Up());
-    ASSERT_TRUE(AwaitAllUp(3));
-  }
-
   // A process of user nobody on a node, known by `tag`, that says what it receives.
   std::vector<std::string> Listener(int node, const std::string& tag) {
     std::vector<std::string> argv = ShellArguments(

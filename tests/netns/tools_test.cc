@@ -33,15 +33,8 @@ using std::chrono::seconds;
 
 constexpr int kPidsPerNode = 1 << 22;
 
-class Tools : public ClusterTest {
+class Tools : public RunningClusterTest {
  protected:
-  void SetUp() override {
-    ClusterTest::SetUp();
-    if (IsSkipped()) return;
-    ASSERT_SUCCESS(Up());
-    ASSERT_TRUE(AwaitAllUp(3));
-  }
-
   std::vector<std::string> InShell(int node, const std::vector<std::string>& program) {
     std::vector<std::string> argv = ShellArguments(node, program);
     argv.insert(argv.begin(), ClustixProgram());
