@@ -174,8 +174,10 @@ class Program {
       Outcome& outcome = shared_.outcomes[round];
       number_ = first_round + round;
       set_ = &sets_[round % sets_.size()];
-      for (uint64_t pause = prng_.Below(300); pause > 0; --pause) base::PauseCpu();
-      for (const Step& step : shape_.programs[index_]) Do(step, outcome.seen);
+      for (const Step& step : shape_.programs[index_]) {
+        Dawdle();
+        Do(step, outcome.seen);
+      }
       Meet();
       if (index_ != 0) continue;
       outcome.x = See(kX);
@@ -186,6 +188,12 @@ class Program {
  private:
   static constexpr Wait kWait = {.timeout_ms = 30'000};
 
+  // Of very different lengths, from less than a step from cache to more than one over the network:
+  // programs in step see the same few outcomes again and again.
+  void Dawdle() {
+    const uint64_t longest = uint64_t{1} << prng_.Below(14);
+    for (uint64_t pause = prng_.Below(longest); pause > 0; --pause) base::PauseCpu();
+  }
   void Meet() { pthread_barrier_wait(&shared_.barrier); }
   bool HasFailed() const {
     for (const SetOutcome outcome : shared_.failed) {
