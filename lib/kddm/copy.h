@@ -27,7 +27,7 @@ struct Copy {
   State state = State::kInvalid;
   Content content = Content::kAbsent;  // kAbsent and kLost say something in kExclusive alone
   bool active = false;                 // there is an Activity
-  // A readable copy that only this node has a use for: no home counts on it.
+  // Only this node has a use for the copy: no home counts on it.
   bool clean = false;
   bool recent = false;       // clean: used since MakeRoom() came by last
   NodeId grantee = kNoNode;  // held for the case that the grant to this node is lost
@@ -91,6 +91,9 @@ struct Activity {
   }
 };
 
+inline bool IsYielding(const Activity& activity) {
+  return activity.pending.id != 0 && activity.pending.kind == Kind::kYield;
+}
 inline bool IsPutting(const Activity& activity) {
   return activity.pending.id != 0 && activity.pending.kind == Kind::kPut;
 }

@@ -5,35 +5,6 @@
 
 namespace clustix::kddm {
 
-bool NodePair::Has(NodeId node) const {
-  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
-}
-
-bool NodePair::Add(NodeId node) {
-  if (Has(node)) return true;
-  const auto free = std::find(nodes.begin(), nodes.end(), kNoNode);
-  if (free == nodes.end()) return false;
-  *free = node;
-  return true;
-}
-
-void NodePair::Remove(NodeId node) {
-  const auto kept = std::remove(nodes.begin(), nodes.end(), node);
-  std::fill(kept, nodes.end(), kNoNode);
-}
-
-size_t NodePair::size() const {
-  return nodes.size() - static_cast<size_t>(std::count(nodes.begin(), nodes.end(), kNoNode));
-}
-
-std::vector<NodeId> NodePair::list() const {
-  std::vector<NodeId> all;
-  for (const NodeId node : nodes) {
-    if (node != kNoNode) all.push_back(node);
-  }
-  return all;
-}
-
 void Directory::AddSharer(Slot slot, NodeId node) {
   DirEntry& entry = table_.at(slot);
   if (HasSharer(slot, node)) return;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a home knows of each object: who has it. An entry is 48 bytes, so that with its share of the
-// index an object costs its home less than 64. Up to six sharers stand in the entry; more go to a
+// index an object costs its home less than 64. Up to five sharers stand in the entry; more go to a
 // bitmap beside the table. One thread at a time.
 #ifndef CLUSTIX_LIB_KDDM_DIRECTORY_H_
 #define CLUSTIX_LIB_KDDM_DIRECTORY_H_
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -18,19 +20,33 @@
 
 namespace clustix::kddm {
 
-// At most kBackupsMax nodes.
-struct NodePair {
-  std::array<NodeId, kBackupsMax> nodes = {};
+// At most `kMax` nodes, in the order in which they came.
+template <size_t kMax>
+struct NodeList {
+  std::array<NodeId, kMax> nodes = {};
 
-  bool Has(NodeId node) const;
-  bool Add(NodeId node);  // false: full
-  void Remove(NodeId node);
-  size_t size() const;
-  std::vector<NodeId> list() const;
+  bool Has(NodeId node) const { return std::find(nodes.begin(), nodes.end(), node) != nodes.end(); }
+  bool Add(NodeId node) {  // false: full
+    if (Has(node)) return true;
+    const auto free = std::find(nodes.begin(), nodes.end(), kNoNode);
+    if (free == nodes.end()) return false;
+    *free = node;
+    return true;
+  }
+  void Remove(NodeId node) {
+    const auto kept = std::remove(nodes.begin(), nodes.end(), node);
+    std::fill(kept, nodes.end(), kNoNode);
+  }
+  size_t size() const {
+    return nodes.size() - static_cast<size_t>(std::count(nodes.begin(), nodes.end(), kNoNode));
+  }
+  std::vector<NodeId> list() const {
+    return {nodes.begin(), nodes.begin() + std::ptrdiff_t(size())};
+  }
 };
 
 struct DirEntry {
-  static constexpr size_t kInlineSharers = 6;
+  static constexpr size_t kInlineSharers = 5;
 
   ObjectKey key;
   Version version = 0;     // committed; of a volatile object: when the home last had it
@@ -46,8 +62,10 @@ struct DirEntry {
   // Of an exclusive object: the backups may not know which of them the owner's commit will need.
   bool unsure : 1 = false;
   bool vague : 1 = false;  // more nodes are dropping old copies than fit: see Home::DropOld
-  NodePair backups;        // beside the home and the exclusive owner
-  NodePair dropping;       // told to drop an old copy; may have it until they answer
+  // Hold the value beside the home and the exclusive owner; as many as the set wants copies, if the
+  // home is to be without.
+  NodeList<kCopiesMax> backups;
+  NodeList<2> dropping;  // told to drop an old copy; may have it until they answer
   std::array<NodeId, kInlineSharers> sharers = {};  // kNoNode: free
 };
 static_assert(sizeof(DirEntry) == 48);

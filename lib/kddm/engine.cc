@@ -8,7 +8,7 @@
 namespace clustix::kddm {
 
 Engine::Engine(NodeId self, const EngineConfig& config, Store& store)
-    : context_(self, config.hash_buckets, config.placed_nodes),
+    : context_(self, config.hash_buckets, config.placed_nodes, store),
       holder_(context_, store),
       home_(context_, holder_),
       migrations_(context_, holder_),
@@ -19,6 +19,9 @@ void Engine::InstallView(const member::View& view) {
   const HomeMap before = context_.homes;
   context_.homes.Install(view);
   const HomeMap& now = context_.homes;
+  for (size_t node = 0; node < context_.rooms.size(); ++node) {
+    if (!now.IsMember(static_cast<NodeId>(node))) context_.rooms[node] = 0;
+  }
   // Buckets whose home is new are rebuilt there from what everybody holds. A node that has just
   // come knows nothing of the homes before, and tells all.
   auto changed = [&now](const ObjectKey& key) {
@@ -68,6 +71,7 @@ void Engine::Deliver(NodeId from, const Message& message) {
     return;
   }
   if (!Counts(from, message)) return;
+  context_.rooms[from] = message.room;
   Handle(from, message);
   Settle();
 }
@@ -173,6 +177,13 @@ void Engine::Unwatch(OpId watch) {
 void Engine::ExpireHolds(const ObjectKey& key, uint64_t token) {
   holder_.ExpireHolds(key, token);
   Settle();
+}
+
+bool Engine::MakeRoom(size_t bytes) {
+  const bool fit = holder_.MakeRoom(bytes);
+  if (!fit) holder_.Yield(bytes);
+  Settle();
+  return fit;
 }
 
 void Engine::LinkerDone(const ObjectKey& key, uint64_t token, bool ok, const Data& data) {

@@ -58,8 +58,8 @@ class Engine {
   // The time of an Outbox::HoldTimer is over.
   void ExpireHolds(const ObjectKey& key, uint64_t token);
   // Frees memory if less than `bytes` fit: drops copies that no home counts on, and that nobody
-  // uses just now. False: less still fit.
-  bool MakeRoom(size_t bytes) { return holder_.MakeRoom(bytes); }
+  // uses just now. False: less still fit, and homes are asked to do without some of the others.
+  bool MakeRoom(size_t bytes);
   // The answer to an Outbox::LinkerWork; `data` is of an import, nullptr if there is no such
   // object.
   void LinkerDone(const ObjectKey& key, uint64_t token, bool ok, const Data& data);

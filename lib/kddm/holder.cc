@@ -216,6 +216,7 @@ void Holder::Commit(Copy& copy, Activity& activity, OpId op, const Data& data) {
   const size_t old_bytes = old == nullptr ? 0 : old->size();
   const size_t bytes = data == nullptr ? 0 : data->size();
   if (bytes > old_bytes && !MakeRoom(bytes - old_bytes)) {
+    Yield(bytes - old_bytes);
     return Complete(op, Status::kNoSpace);
   }
   if (IsVolatile(copy.key.set) && data != nullptr) {
@@ -301,10 +302,12 @@ void Holder::OnReply(NodeId from, const Message& message) {
     context_.Send(context_.homes.HomeOf(copy.key), std::move(unblock));
   }
   Pump(slot);
+  if (pending.kind == Kind::kYield) MakeRoom(1);  // there may be more than fits
 }
 
 void Holder::FinishRequest(Copy& copy, Activity& activity, const Pending& pending,
                            const Message& message) {
+  if (pending.kind == Kind::kYield) return FinishYield(copy, pending, message);
   if (pending.kind == Kind::kPut) {
     if (message.right == Right::kShared) {
       copy.version = pending.version;
@@ -343,8 +346,8 @@ void Holder::FinishRequest(Copy& copy, Activity& activity, const Pending& pendin
 void Holder::TakeGrant(Copy& copy, const Message& message) {
   // What was here before may be counted on as a backup, and what a home holds always is.
   const bool fresh = copy.content == Content::kAbsent && message.data != nullptr;
-  const bool clean = message.right == Right::kShared &&
-                     context_.homes.HomeOf(copy.key) != context_.self && (fresh || copy.clean);
+  const bool away = context_.homes.HomeOf(copy.key) != context_.self;
+  const bool clean = message.right == Right::kShared && ((fresh && away) || copy.clean);
   if (message.data != nullptr) {
     store_.Keep(copy.key, message.version, message.data);
   } else if (message.content != Content::kData) {
@@ -357,7 +360,7 @@ void Holder::TakeGrant(Copy& copy, const Message& message) {
   SetClean(copy, clean);
   SetState(copy, message.right == Right::kShared ? State::kShared : State::kExclusive);
   // What was asked for is kept even if it does not fit.
-  MakeRoom(1, copies_.FindSlot(copy.key));
+  if (!MakeRoom(1, copies_.FindSlot(copy.key))) Yield(1);
 }
 
 void Holder::CompleteWithValue(OpId op, Copy& copy) {
@@ -428,24 +431,6 @@ void Holder::DropValue(Copy& copy) {
 void Holder::SetClean(Copy& copy, bool clean) {
   if (copy.clean != clean) clean ? ++clean_ : --clean_;
   copy.clean = clean;
-}
-
-// The home goes on listing this node as a sharer; no message is worth telling it. After a view
-// change a home may still be about to fetch a value from whoever has it, so nothing is dropped
-// before all have settled. The hand goes round as in a clock (Corbato 1968).
-bool Holder::MakeRoom(size_t bytes, Slot but) {
-  auto enough = [&] { return store_.Room() >= bytes; };
-  if (!context_.all_settled) return enough();
-  for (size_t left = 2 * copies_.slots(); left > 0 && clean_ > 0 && !enough(); --left) {
-    hand_ = static_cast<Slot>((hand_ + 1) % copies_.slots());
-    if (!copies_.in_use(hand_) || hand_ == but) continue;
-    Copy& copy = copies_.at(hand_);
-    if (!copy.clean || copy.active) continue;
-    if (std::exchange(copy.recent, false)) continue;
-    DropValue(copy);
-    ForgetIfIdle(hand_);
-  }
-  return enough();
 }
 
 void Holder::SetState(Copy& copy, State state) {

@@ -49,11 +49,18 @@ class Holder {
   void OnHomesChanged(const std::function<bool(const ObjectKey&)>& changed,
                       const std::function<void(const ReportEntry&)>& report);
 
+  // Asks homes to do without copies that nobody uses just now, until as many bytes fit as `bytes`,
+  // but without a promise: see docs/KDDM.md, "Room". What is to be dropped is clean afterwards.
+  void Yield(size_t bytes);
+
   // For this node's home half.
   // The value of the copy that is here, if it is of this version.
   Data Peek(const ObjectKey& key, Version version) const;
   // Keeps a committed value for the home, unread.
   void KeepForHome(const ObjectKey& key, Version version, const Data& data);
+  // Nothing goes on with the object at its home, and that can do without the copy that is here, or
+  // (not `spare`) not any more.
+  void SetSpare(const ObjectKey& key, bool spare);
   // Drops clean copies, those that were not used lately first, until so many bytes fit. False: they
   // do not. `but` is left alone.
   bool MakeRoom(size_t bytes, Slot but = ObjectTable<Copy>::kNone);
@@ -97,6 +104,8 @@ class Holder {
   void DropValue(Copy& copy);
   void SetState(Copy& copy, State state);
   void SetClean(Copy& copy, bool clean);
+  void YieldCopy(Slot slot);
+  void FinishYield(Copy& copy, const Pending& pending, const Message& message);
 
   Context& context_;
   Store& store_;
@@ -105,6 +114,8 @@ class Holder {
   absl::flat_hash_map<OpId, ObjectKey> ops_;                         // waiting, or holding
   size_t clean_ = 0;                                                 // clean copies
   Slot hand_ = 0;                                                    // where MakeRoom() goes on
+  Slot yield_hand_ = 0;                                              // and Yield()
+  size_t yielding_ = 0;  // copies that have been yielded
   RequestId next_request_ = 1;
   uint64_t next_token_ = 1;
 };

@@ -92,7 +92,8 @@ void Holder::HonourRecall(Copy& copy, Activity& activity) {
   if (copy.state != State::kExclusive) {
     // What gave the copy up is on its way and serves the home as an answer. But a grant to a node
     // that has died meanwhile was given up to nobody.
-    if (mode != RecallMode::kReturn || !IsVolatile(copy.key.set)) return;
+    const bool asked = mode == RecallMode::kReturn && IsVolatile(copy.key.set);
+    if (!asked || IsYielding(activity)) return;
     ack.content = Content::kLost;
     DropValue(copy);
     return context_.Send(demand.from, std::move(ack));
@@ -192,6 +193,12 @@ void Holder::OnHomesChanged(const std::function<bool(const ObjectKey&)>& changed
     Copy& copy = copies_.at(slot);
     if (!changed(copy.key)) return;
     Activity* activity = FindActivity(slot);
+    if (activity != nullptr && IsYielding(*activity)) {  // it may try again when all is settled
+      activity->pending = {};
+      --yielding_;
+    }
+    // What the home before could do without, the next one may count on.
+    if (copy.state == State::kInvalid) SetClean(copy, false);
     const bool putting = activity != nullptr && IsPutting(*activity);
     ReportEntry entry{.key = copy.key, .version = copy.version};
     entry.content = copy.content;

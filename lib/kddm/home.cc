@@ -43,6 +43,7 @@ Home::Transaction& Home::TransactionOf(Slot slot) {
     transaction = std::make_unique<Transaction>();
     directory_.table().at(slot).busy = true;
     ++busy_;
+    holder_.SetSpare(directory_.table().at(slot).key, false);
   }
   return *transaction;
 }
@@ -61,6 +62,7 @@ void Home::OnMessage(NodeId from, const Message& message) {
     case Kind::kWrite:
     case Kind::kPut:
     case Kind::kSync:
+    case Kind::kYield:
       return OnRequest(from, message);
     default:
       break;
@@ -98,6 +100,9 @@ void Home::OnRequest(NodeId from, const Message& message) {
     case Kind::kSync:
       request.want = Want::kSync;
       break;
+    case Kind::kYield:
+      request.want = Want::kYield;
+      break;
     default:
       request.want = Want::kPut;
       break;
@@ -105,11 +110,18 @@ void Home::OnRequest(NodeId from, const Message& message) {
   // A put gives the exclusive copy back, for which others may be waiting: it never queues up behind
   // them, and it answers a recall. One that is asked again is awaited as well by an invalidation of
   // what its node may have: that node answers only when it knows of its commit.
-  const bool put = request.want == Want::kPut;
-  const bool awaited = put && AwaitsPutOf(slot, from);
-  Enqueue(slot, std::move(request), put);
+  const bool gives = GivesBack(slot, request);
+  const bool awaited = gives && AwaitsPutOf(slot, from);
+  Enqueue(slot, std::move(request), gives);
   if (awaited) return Restart(slot);  // PutFirst() finds it
   Serve(slot);
+}
+
+// A put, or the owner's word that it has it exclusively no more.
+bool Home::GivesBack(Slot slot, const Request& request) const {
+  if (request.want == Want::kPut) return true;
+  const DirEntry& entry = directory_.table().at(slot);
+  return request.want == Want::kYield && entry.exclusive && entry.owner == request.from;
 }
 
 size_t Home::WaitingFor(const ObjectKey& key) const {
@@ -149,7 +161,8 @@ void Home::Begin(Transaction& transaction, Request request) {
   transaction.phase = Phase::kStart;
   transaction.invalidated = false;
   transaction.exported = false;
-  transaction.refused = transaction.draining = false;
+  transaction.refused = transaction.draining = transaction.away = false;
+  transaction.refusals = 0;
   transaction.arrived = false;
   transaction.holding.clear();
   transaction.assured.clear();
@@ -193,6 +206,7 @@ void Home::Release(Slot slot) {
   transactions_.erase(slot);
   --busy_;
   directory_.table().at(slot).busy = false;
+  if (IsSpare(slot)) holder_.SetSpare(directory_.table().at(slot).key, true);
   ForgetIfNothing(slot);
 }
 
@@ -210,7 +224,8 @@ void Home::Advance(Slot slot) {
   Transaction& transaction = TransactionOf(slot);
   const Request& current = transaction.current;
   const bool gone = !context_.homes.IsMember(current.from);
-  if (gone && current.want != Want::kPut && current.want != Want::kRepair) {
+  const bool goes_on = current.want == Want::kPut || current.want == Want::kYield;
+  if (gone && !goes_on && current.want != Want::kRepair) {
     if (transaction.invalidated) QueueRepair(slot);  // copies were put aside for a grant
     return Finish(transaction);
   }
@@ -223,6 +238,8 @@ void Home::Advance(Slot slot) {
       return AdvancePut(slot);
     case Want::kSync:
       return AdvanceSync(slot);
+    case Want::kYield:
+      return AdvanceYield(slot);
     case Want::kRepair:
       return AdvanceRepair(slot);
     case Want::kNothing:
@@ -249,6 +266,7 @@ void Home::AdvanceWrite(Slot slot) {
   const bool blind = TransactionOf(slot).current.blind;
   if (CallBack(slot, RecallMode::kTransfer) || Import(slot) || PullValue(slot)) return;
   if (entry.content == Content::kLost && !blind) return Answer(slot, Status::kLost);
+  if (IsVolatile(entry.key.set)) LeaveVolatileBackups(slot);
   if (Recommit(slot) || Invalidate(slot)) return;
   Grant(slot, Right::kExclusive);
   Transaction& transaction = TransactionOf(slot);
@@ -272,7 +290,7 @@ bool Home::HasValue(const DirEntry& entry) const {
 bool Home::PutFirst(Slot slot) {
   Transaction& transaction = TransactionOf(slot);
   const auto put = std::find_if(transaction.queue.begin(), transaction.queue.end(),
-                                [](const Request& r) { return r.want == Want::kPut; });
+                                [&](const Request& r) { return GivesBack(slot, r); });
   if (put == transaction.queue.end()) return false;
   Request first = std::move(*put);
   transaction.queue.erase(put);

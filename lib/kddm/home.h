@@ -67,7 +67,7 @@ class Home {
   size_t WaitingFor(const ObjectKey& key) const;
 
  private:
-  enum class Want : uint8_t { kNothing, kRead, kWrite, kPut, kSync, kRepair };
+  enum class Want : uint8_t { kNothing, kRead, kWrite, kPut, kSync, kYield, kRepair };
   enum class Phase : uint8_t {
     kStart,     // nothing is under way
     kRecall,    // of the exclusive copy
@@ -100,6 +100,8 @@ class Home {
     bool exported = false;        // kPut: the linker has it
     bool refused = false;         // kPut: there is no room for it
     bool draining = false;        // kPut: backups that had no room drop what they have
+    bool away = false;            // kPut, kYield: the home is not to be one of those that have it
+    size_t refusals = 0;          // kYield: of members that had no room
     Stamp stamp = 0;              // of what is waited for
     std::vector<NodeId> waiting;  // who has not answered
     std::vector<NodeId> holding;  // kBackup: who has the value now
@@ -121,6 +123,7 @@ class Home {
 
   void OnRequest(NodeId from, const Message& message);
   bool AwaitsPutOf(Slot slot, NodeId node);
+  bool GivesBack(Slot slot, const Request& request) const;
   void Enqueue(Slot slot, Request request, bool first);
   void Serve(Slot slot);
   void Begin(Transaction& transaction, Request request);
@@ -134,6 +137,7 @@ class Home {
   void AdvanceWrite(Slot slot);
   void AdvancePut(Slot slot);
   void AdvanceSync(Slot slot);
+  void AdvanceYield(Slot slot);
   void AdvanceRepair(Slot slot);
 
   // Steps of Advance(). True: the request has to wait.
@@ -143,6 +147,13 @@ class Home {
   bool Recommit(Slot slot);
   bool Invalidate(Slot slot);
   bool BackUp(Slot slot, NodeId writer, Version version, const Data& data);
+
+  // Copies that are elsewhere (home_room.cc).
+  bool IsSpare(Slot slot) const;
+  void TakeYielded(Slot slot);
+  void StayAsItWas(Slot slot);
+  void LeaveVolatileBackups(Slot slot);
+  size_t ValueBytes(Slot slot);
 
   void SetBackups(Slot slot, const std::vector<NodeId>& backers);
   bool PutFirst(Slot slot);
@@ -165,6 +176,7 @@ class Home {
   std::vector<std::pair<NodeId, InvMode>> InvTargets(Slot slot);
   std::vector<NodeId> Backers(Slot slot, NodeId writer, const std::vector<NodeId>& unable);
   size_t BackersWanted(const ObjectKey& key) const;
+  size_t BackersWanted(Slot slot);
   static size_t BackersWanted(const ObjectKey& key, size_t members);
   void AllInvalidated(Slot slot);
 

@@ -25,11 +25,18 @@ size_t Home::BackersWanted(const ObjectKey& key) const {
   return BackersWanted(key, context_.homes.members().size());
 }
 
+// Of the request at hand: one more if the home will not have it.
+size_t Home::BackersWanted(Slot slot) {
+  const size_t beside_home = BackersWanted(directory_.table().at(slot).key);
+  return TransactionOf(slot).away ? beside_home + 1 : beside_home;
+}
+
 // The nodes beside the home that hold the value once `writer` (kNoNode: nobody) has committed: the
-// writer, which has it, then who backs it up already, then who would be home next.
+// writer, which has it, then who backs it up already, then who would be home next and is not known
+// to have no room.
 std::vector<NodeId> Home::Backers(Slot slot, NodeId writer, const std::vector<NodeId>& unable) {
   const DirEntry& entry = directory_.table().at(slot);
-  const size_t wanted = BackersWanted(entry.key);
+  const size_t wanted = BackersWanted(slot);
   std::vector<NodeId> backers;
   auto add = [&](NodeId node) {
     if (backers.size() < wanted && node != context_.self && context_.homes.IsMember(node) &&
@@ -40,9 +47,13 @@ std::vector<NodeId> Home::Backers(Slot slot, NodeId writer, const std::vector<No
   if (writer != kNoNode) add(writer);
   for (const NodeId node : entry.backups.list()) add(node);
   for (const NodeId node : TransactionOf(slot).holding) add(node);
-  if (backers.size() < wanted) {
-    for (const NodeId node : context_.homes.Rank(context_.homes.BucketOf(entry.key))) add(node);
+  if (backers.size() >= wanted) return backers;
+  const std::vector<NodeId> rank = context_.homes.Rank(context_.homes.BucketOf(entry.key));
+  const size_t bytes = ValueBytes(slot);
+  for (const NodeId node : rank) {
+    if (context_.MayHaveRoom(node, bytes)) add(node);
   }
+  for (const NodeId node : rank) add(node);
   return backers;
 }
 
@@ -169,6 +180,7 @@ void Home::OnBackupAck(NodeId from, const Message& message, Slot slot) {
   if (message.got) directory_.table().at(slot).dropping.Remove(from);
   if (!assures) {
     (message.got ? transaction->holding : transaction->unable).push_back(from);
+    if (!message.got) ++transaction->refusals;
   } else if (message.got) {
     transaction->assured.push_back(from);
   } else {

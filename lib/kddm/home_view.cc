@@ -16,7 +16,7 @@ namespace {
 // For which numbers of copies an object may have lost all of them.
 DoubtMask MaskOf(size_t failures, size_t settled_members) {
   DoubtMask mask = 0;
-  for (size_t copies = 1; copies <= kBackupsMax + 1; ++copies) {
+  for (size_t copies = 1; copies <= kCopiesMax; ++copies) {
     if (failures >= std::min(copies, settled_members)) {
       mask = static_cast<DoubtMask>(mask | 1u << (copies - 1));
     }

@@ -16,6 +16,8 @@ const char* KindName(Kind kind) {
       return "put";
     case Kind::kSync:
       return "sync";
+    case Kind::kYield:
+      return "yield";
     case Kind::kReply:
       return "reply";
     case Kind::kInv:

@@ -5,6 +5,7 @@
 #ifndef CLUSTIX_LIB_KDDM_MESSAGE_H_
 #define CLUSTIX_LIB_KDDM_MESSAGE_H_
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -21,6 +22,7 @@ enum class Kind : uint8_t {
   kWrite,     // an exclusive one
   kPut,       // commit this value, or that there is none, and give the exclusive copy back
   kSync,      // have the linker keep for good what it was told
+  kYield,     // do without the copy that is here: see Home::AdvanceYield()
   // From the home (a grant also from the node that had the object).
   kReply,   // `status`, and the right that comes with it
   kInv,     // give up the copy: see InvMode. Answered by kInvAck
@@ -158,10 +160,21 @@ struct Message {
   uint8_t mode = 0;     // InvMode, RecallMode
   bool blind = false;   // kWrite: the old value is of no use
   bool got = false;     // kUnblock, kBackupAck: yes
+  uint8_t room = 0;     // of the sender's store: see RoomDigest()
   Data data = nullptr;  // kReply may come without: the copy that is there is current
   std::shared_ptr<const Report> report = nullptr;
   std::shared_ptr<const Changes> changes = nullptr;
 };
+
+// How much room there is, in one byte: the number of bits of the bytes, and one. 0: not known.
+constexpr uint8_t RoomDigest(size_t bytes) {
+  return static_cast<uint8_t>(1 + std::bit_width(uint64_t{bytes}));
+}
+inline constexpr uint8_t kRoomDigestMax = RoomDigest(SIZE_MAX);
+// Whether so many bytes may fit where the digest comes from.
+constexpr bool MayFit(uint8_t digest, size_t bytes) {
+  return digest == 0 || static_cast<size_t>(std::bit_width(uint64_t{bytes})) < digest;
+}
 
 // Bytes of the message on the wire.
 size_t WireBytes(const Message& message);

@@ -247,6 +247,7 @@ void EncodeMessage(const Message& message, std::vector<std::byte>* to) {
   at[4] = static_cast<std::byte>(message.content);
   at[5] = std::byte{message.mode};
   at[6] = std::byte{flags};
+  at[7] = std::byte{message.room};
   Store(at + 8, message.epoch);
   Store(at + 12, message.key.set);
   Store(at + 16, message.key.object);
@@ -272,13 +273,15 @@ absl::StatusOr<Decoded> DecodeMessage(Bytes bytes) {
   const auto layout = static_cast<uint8_t>(at[0]), flags = static_cast<uint8_t>(at[6]);
   if (layout != kWireLayout) return Bad("a message of layout", layout);
   if ((flags & ~kAllFlags) != 0) return Bad("flags", flags);
-  if (at[7] != std::byte{0} || Load<uint16_t>(at + 50) != 0)
-    return Bad("unknown fields in layout", layout);
+  const auto room = static_cast<uint8_t>(at[7]);
+  if (room > kRoomDigestMax) return Bad("a room", room);
+  if (Load<uint16_t>(at + 50) != 0) return Bad("unknown fields in layout", layout);
   Decoded decoded;
   Message& message = decoded.message;
   if (absl::Status enums = DecodeEnums(at, &message); !enums.ok()) return enums;
   message.blind = (flags & kBlind) != 0;
   message.got = (flags & kGot) != 0;
+  message.room = room;
   message.epoch = Load<uint32_t>(at + 8);
   message.key = {.object = Load<uint64_t>(at + 16), .set = Load<uint32_t>(at + 12)};
   if (absl::Status set = CheckSet(message.key.set); !set.ok()) return set;

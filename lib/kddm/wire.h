@@ -4,7 +4,7 @@
 // object's value, a report, or changes.
 //
 //    0  u8   layout (kWireLayout)    1  u8   kind        2  u8   status    3  u8   right
-//    4  u8   content                 5  u8   mode        6  u8   flags     7  u8   0
+//    4  u8   content                 5  u8   mode        6  u8   flags     7  u8   RoomDigest()
 //    8  u32  epoch                  12  u32  set        16  u64  object   24  u64  request
 //   32  u64  stamp                  40  u64  version    48  u16  peer     50  u16  0
 //   52  u32  bytes behind the header
@@ -28,7 +28,7 @@
 
 namespace clustix::kddm {
 
-inline constexpr uint8_t kWireLayout = 1;
+inline constexpr uint8_t kWireLayout = 2;
 inline constexpr size_t kWireHeaderBytes = 56;
 inline constexpr size_t kWireReportBytes = 16;  // a report's own header
 inline constexpr size_t kWireEntryBytes = 36;

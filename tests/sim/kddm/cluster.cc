@@ -96,8 +96,8 @@ void Cluster::Flush(NodeId id) {
     });
   }
   for (const kddm::LinkerWork& work : out.linker_works) {
-    scheduler_.After(Delay(), [this, id, work, life = nodes_.at(id).life] {
-      if (nodes_.at(id).life == life && nodes_.at(id).engine != nullptr) Work(id, work);
+    scheduler_.After(Delay(), [this, id, work, life = nodes_.at(id).life, at = engine->epoch()] {
+      if (nodes_.at(id).life == life && nodes_.at(id).engine != nullptr) Work(id, work, at);
     });
   }
   for (const kddm::OpId hold : out.revoked) listener_.OnRevoked(id, hold);
@@ -158,9 +158,8 @@ void Cluster::DeliverNext(const ChannelId& id) {
 
 // What stands behind a linker outlives its node, so it must refuse who is not home any more: it
 // knows the highest epoch that an object was asked for in.
-void Cluster::Work(NodeId id, const kddm::LinkerWork& work) {
+void Cluster::Work(NodeId id, const kddm::LinkerWork& work, kddm::Epoch epoch) {
   using What = kddm::LinkerWork::What;
-  const kddm::Epoch epoch = engine(id)->epoch();
   Stored& stored = linked_[{work.key.set, work.key.object}];
   const bool ok = epoch >= stored.fence && engine(id)->homes().HomeOf(work.key) == id;
   kddm::Data imported;

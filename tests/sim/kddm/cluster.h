@@ -109,7 +109,8 @@ class Cluster {
   void SendOn(NodeId from, kddm::Sending sending);
   void Kick(const ChannelId& id);
   void DeliverNext(const ChannelId& id);
-  void Work(NodeId node, const kddm::LinkerWork& work);
+  // Asked for in the view `epoch`.
+  void Work(NodeId node, const kddm::LinkerWork& work, kddm::Epoch epoch);
   void Down(NodeId node);
   void CountFailure();
   TimeNs Delay();

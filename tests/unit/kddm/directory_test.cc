@@ -29,8 +29,8 @@ TEST(Directory, An_object_costs_its_home_less_than_64_bytes) {
   EXPECT_LT(directory.table().memory_bytes() / kObjects, 64u);
 }
 
-TEST(NodePair, Holds_two_nodes_in_the_order_they_came) {
-  NodePair pair;
+TEST(NodeList, Holds_so_many_nodes_in_the_order_they_came) {
+  NodeList<2> pair;
   EXPECT_TRUE(pair.Add(5));
   EXPECT_TRUE(pair.Add(3));
   EXPECT_TRUE(pair.Add(5)) << "is there already";

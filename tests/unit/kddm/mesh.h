@@ -203,6 +203,23 @@ class Mesh {
     Deliver();
   }
 
+  // The node lacks memory: drops what it can, and asks homes to do without the rest.
+  void Squeeze(NodeId node) {
+    engine(node).MakeRoom(SIZE_MAX);
+    Collect(node);
+  }
+  // The same, until nothing more is dropped.
+  void SqueezeOut(NodeId node) {
+    for (int round = 0; round < 3; ++round) {
+      Squeeze(node);
+      Deliver();
+    }
+  }
+  bool Holds(NodeId node, const ObjectKey& key) {
+    const Copy* copy = engine(node).holder().Find(key);
+    return copy != nullptr && copy->content == Content::kData;
+  }
+
   // How many nodes hold the value that is current.
   size_t Copies(const ObjectKey& key) {
     std::map<Version, size_t> holders;

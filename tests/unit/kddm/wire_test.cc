@@ -65,7 +65,7 @@ std::shared_ptr<const Changes> RandomChanges(base::Prng& prng) {
 }
 
 Message RandomMessage(base::Prng& prng) {
-  Message message{.kind = static_cast<Kind>(1 + prng.Below(24))};
+  Message message{.kind = static_cast<Kind>(1 + prng.Below(25))};
   message.epoch = 1 + static_cast<Epoch>(prng.Below(UINT32_MAX));
   message.key = RandomKey(prng);
   message.request = prng.Next();
@@ -79,6 +79,7 @@ Message RandomMessage(base::Prng& prng) {
   if (message.kind == Kind::kRecall) message.mode = static_cast<uint8_t>(prng.Below(3));
   message.blind = prng.Chance(1, 2);
   message.got = prng.Chance(1, 2);
+  message.room = static_cast<uint8_t>(prng.Below(kRoomDigestMax + 1));
   if (message.kind == Kind::kReport || message.kind == Kind::kSettled) {
     message.report = RandomReport(prng);
   } else if (message.kind == Kind::kChanged) {
@@ -128,6 +129,7 @@ void ExpectSame(const Changes& a, const Changes& b) {
 void ExpectSame(const Message& a, const Message& b) {
   EXPECT_EQ(a.kind, b.kind);
   EXPECT_EQ(a.epoch, b.epoch);
+  EXPECT_EQ(a.room, b.room);
   EXPECT_EQ(a.key, b.key);
   EXPECT_EQ(a.request, b.request);
   EXPECT_EQ(a.stamp, b.stamp);
@@ -195,18 +197,31 @@ TEST(Wire, Lays_the_header_out_as_the_page_says) {
   message.request = 0x31;
   message.peer = 0x0102;
   message.blind = true;
+  message.room = 0x11;
   const ByteVector bytes = Encoded(message);
   ASSERT_EQ(bytes.size(), kWireHeaderBytes);
   auto at = [&bytes](size_t i) { return static_cast<int>(bytes[i]); };
   EXPECT_EQ(at(0), kWireLayout);
-  EXPECT_EQ(at(1), 1);     // kRead
-  EXPECT_EQ(at(6), 1);     // blind
+  EXPECT_EQ(at(1), 1);  // kRead
+  EXPECT_EQ(at(6), 1);  // blind
+  EXPECT_EQ(at(7), 0x11);
   EXPECT_EQ(at(8), 0x04);  // the lowest byte first
   EXPECT_EQ(at(12), 0x24);
   EXPECT_EQ(at(16), 0x18);
   EXPECT_EQ(at(24), 0x31);
   EXPECT_EQ(at(48), 0x02);
   EXPECT_EQ(at(52), 0);
+}
+
+TEST(Wire, A_digest_of_room_never_denies_what_fits) {
+  for (size_t room = 0; room < 5000; ++room) {
+    for (size_t bytes = 1; bytes <= room; bytes = 2 * bytes + 1) {
+      EXPECT_TRUE(MayFit(RoomDigest(room), bytes)) << bytes << " in " << room;
+    }
+    EXPECT_FALSE(MayFit(RoomDigest(room), 2 * room + 1)) << room;
+  }
+  EXPECT_TRUE(MayFit(RoomDigest(SIZE_MAX), SIZE_MAX));
+  EXPECT_TRUE(MayFit(0, SIZE_MAX)) << "nothing is known";
 }
 
 TEST(Wire, Refuses_values_out_of_range_and_says_which) {
@@ -220,7 +235,8 @@ TEST(Wire, Refuses_values_out_of_range_and_says_which) {
   EXPECT_EQ(ErrorWith(read, 4, 3), "a content 3");
   EXPECT_EQ(ErrorWith(read, 5, 1), "a mode 1");
   EXPECT_EQ(ErrorWith(read, 6, 128), "flags 128");
-  EXPECT_NE(ErrorWith(read, 7, 1), "");
+  EXPECT_EQ(ErrorWith(read, 7, kRoomDigestMax), "");
+  EXPECT_NE(ErrorWith(read, 7, kRoomDigestMax + 1), "");
   EXPECT_EQ(ErrorWith(read, 8, 0), "an epoch 0");
   EXPECT_NE(ErrorWith(read, 15, 0x30), "");  // a placement that there is not
   EXPECT_NE(ErrorWith(read, 49, 0xff), "");  // a node that there is not
