@@ -9,11 +9,16 @@
  * daemon here, or the node does not answer) and ETIMEDOUT (nobody knows).
  *
  * Process groups (negative pids) stay those of the machine itself.
+ *
+ * And getpriority(2) of such a process, out of its stat: psutil takes a process for gone whose
+ * niceness the kernel does not know, and so glances would show none.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -85,4 +90,55 @@ __attribute__((visibility("default"))) int kill(pid_t pid, int signal) {
     return (int)syscall(SYS_kill, pid, signal);
   }
   return kill_globally(pid, signal);
+}
+
+/* "/proc/PID/stat", of any length that a pid can have. */
+static void stat_path(char* path, id_t pid) {
+  char digits[16];
+  size_t count = 0;
+  for (; pid > 0; pid /= 10) digits[count++] = (char)('0' + pid % 10);
+  memcpy(path, "/proc/", 6);
+  path += 6;
+  while (count > 0) *path++ = digits[--count];
+  memcpy(path, "/stat", 6);
+}
+
+/* Field 19 of a stat, counted from 1; the second one ends with the last bracket. */
+static int niceness(const char* stat, int* nice) {
+  const char* at = strrchr(stat, ')');
+  for (int field = 2; at != NULL && field < 19; ++field) {
+    at = strchr(at, ' ');
+    if (at != NULL) ++at;
+  }
+  if (at == NULL) return ESRCH;
+  const int negative = *at == '-';
+  if (negative) ++at;
+  int value = 0;
+  for (int i = 0; i < 2 && *at >= '0' && *at <= '9'; ++i, ++at) value = 10 * value + (*at - '0');
+  *nice = negative ? -value : value;
+  return *at == ' ' ? 0 : ESRCH;
+}
+
+static int priority_of_global(id_t gpid, int* nice) {
+  char path[32], stat[2048];
+  stat_path(path, gpid);
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return errno == ENOENT ? ESRCH : errno;
+  const ssize_t got = read(fd, stat, sizeof(stat) - 1);
+  close(fd);
+  if (got <= 0) return ESRCH;
+  stat[got] = '\0';
+  return niceness(stat, nice);
+}
+
+__attribute__((visibility("default"))) int getpriority(__priority_which_t which, id_t who) {
+  int nice = 0;
+  if (which != PRIO_PROCESS || who < (id_t)first_global_pid || who > INT32_MAX) {
+    const long raw = syscall(SYS_getpriority, which, who); /* 20 - niceness, or -1 */
+    return raw < 0 ? -1 : (int)(20 - raw);
+  }
+  const int before = errno;
+  const int error = priority_of_global(who, &nice);
+  errno = error != 0 ? error : before;
+  return error != 0 ? -1 : nice;
 }
