@@ -17,6 +17,7 @@
 #include "daemon/cluster/files.h"
 #include "daemon/cluster/mounts.h"
 #include "daemon/cluster/process.h"
+#include "daemon/cluster/processors.h"
 #include "daemon/cluster/scan.h"
 #include "lib/base/status.h"
 #include "lib/client/socket_path.h"
@@ -115,6 +116,10 @@ absl::Status MakeView(const Place& place) {
   if (absl::Status status = MakeView(place); !status.ok()) {
     std::fprintf(stderr, "clustix: %s\n", std::string(base::ToStd(status.message())).c_str());
     _exit(1);
+  }
+  if (absl::Status status = CoverProcessors(); !status.ok()) {
+    std::fprintf(stderr, "clustix: lscpu, mpstat and htop show the processors of %s alone: %s\n",
+                 place.name.c_str(), std::string(base::ToStd(status.message())).c_str());
   }
   if (kill_library.empty()) {
     std::fprintf(stderr,
