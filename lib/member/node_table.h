@@ -17,6 +17,7 @@
 
 #include "absl/status/statusor.h"
 #include "clustix/messenger.h"
+#include "lib/member/view.h"
 
 namespace clustix::member {
 
@@ -33,11 +34,6 @@ struct NodeEntry {
   // as a rule, the others do not.
   PeerState state = PeerState::kConnecting;
   uint64_t reboots = 0;
-};
-
-struct View {
-  uint32_t epoch = 0;
-  std::vector<NodeId> members;  // ascending
 };
 
 class NodeTable {
