@@ -85,8 +85,8 @@ absl::Status Daemon::StartParts() {
   ASSIGN_OR_RETURN(objects_,
                    ObjectService::Start(*io_, *messenger_,
                                         {.socket_path = runtime_->sets_socket_path(),
-                                         .view = nodes_->view(),
-                                         .incarnation = incarnation_,
+                                         .nodes = nodes_->ids(),
+                                         .life = base::RandomId(),
                                          .memory_bytes = options_.config.sets_memory_mib << 20}));
   ++open_parts_;
   return MountProc();
@@ -258,6 +258,8 @@ void Daemon::FillStatus(proto::Status::Builder status) const {
     status.setProcNote(why.c_str());
   }
   status.setProcWatch(watch_->how().c_str());
+  status.setSetsEpoch(objects_->epoch());
+  status.setSetsState(objects_->Explain().c_str());
   status.getTransport().setName(transport_.name.c_str());
   status.getTransport().setReason(transport_.reason.c_str());
   FillPeers(status);

@@ -84,6 +84,8 @@ struct Status {
   procNote @13 :Text;
   localProc @14 :Text;  # with procMount: where links of the view expect the node's own /proc
   procWatch @15 :Text;  # how this node learns of births and exits of its processes
+  setsEpoch @16 :UInt32;  # of the view in which this node serves object sets; 0: it does not yet
+  setsState @17 :Text;  # how object sets stand here, in words
 }
 
 struct Transport {

@@ -68,8 +68,8 @@ struct SetsError {
 
 struct Attached {
   node @0 :UInt16;
-  members @1 :List(UInt16);  # of the view
-  epoch @2 :UInt32;
+  members @1 :List(UInt16);  # of every view
+  epoch @2 :UInt32;  # of the one that holds now; 0: none yet
 }
 
 struct SetPolicy {

@@ -73,6 +73,8 @@ void Print(const client::Status& status, const std::string& socket) {
   line("/proc", status.proc_mount.empty() ? "not mounted: " + status.proc_note
                                           : "mounted at " + status.proc_mount);
   line("Births", "watched by " + status.proc_watch);
+  line("Sets", (status.sets_epoch == 0 ? "" : "view " + std::to_string(status.sets_epoch) + ", ") +
+                   status.sets_state);
   PrintPeers(status);
   const web::GroupedCounters grouped = web::Group(status.counters);
   // What came in that was wrong, always shown, so that silence means none.

@@ -20,23 +20,29 @@ Driver::Driver(io::Loop& loop, Messenger& messenger, kddm::Store& store, const O
       engine_(messenger.self(), {}, store),
       channel_(loop, messenger,
                [this](NodeId from, const kddm::Message& message) { Receive(from, message); }),
-      view_(messenger, options.view, options.incarnation,
+      view_(loop, messenger, options.view,
             {.send = [this](NodeId to,
                             Bytes bytes) { channel_.Post(to, msg::kPortObjectView, bytes); },
-             .in = [this] { GoIn(); },
-             .peer_left = [this](NodeId peer) { channel_.Forget(peer); },
              .peer_began =
                  [this](NodeId peer) {
                    channel_.Forget(peer);
                    std::erase_if(early_, [peer](const auto& said) { return said.first == peer; });
                  },
-             .out = [this] { GoOut(); }}) {}
+             .installed = [this](const member::View& view) { Install(view); }}) {}
 
 void Driver::Start() { view_.Start(); }
 
 void Driver::Stop() {
   if (stopped_) return;
-  GoOut();
+  engine_.CutOff();
+  Flush();
+  std::vector<kddm::OpId> watches;
+  for (const auto& [id, op] : ops_) {
+    if (op.watches) watches.push_back(id);
+  }
+  for (const kddm::OpId watch : watches) {
+    Complete({.op = watch, .status = kddm::Status::kUnavailable});
+  }
   stopped_ = true;
   *alive_ = false;
   view_.Stop();
@@ -50,8 +56,8 @@ void Driver::Tell(NodeId to, Port port, Bytes bytes) {
 size_t Driver::TellMembers(Port port, Bytes bytes) {
   if (stopped_) return 0;
   size_t told = 0;
-  for (const NodeId node : view_.view().members) {
-    if (node == engine_.self() || !view_.IsIn(node)) continue;
+  for (const NodeId node : view_.nodes()) {
+    if (!view_.IsIn(node)) continue;
     channel_.Post(node, port, bytes);
     ++told;
   }
@@ -62,8 +68,9 @@ void Driver::OnPeerEvent(NodeId peer, PeerEvent event) {
   if (!stopped_) view_.OnPeerEvent(peer, event);
 }
 
-void Driver::GoIn() {
-  engine_.InstallView(view_.view());
+// What the engine has to say about a view is on its way before the next one is installed.
+void Driver::Install(const member::View& view) {
+  engine_.InstallView(view);
   Flush();
   for (const auto& [from, message] : std::exchange(early_, {})) {
     engine_.Deliver(from, message);
@@ -72,22 +79,10 @@ void Driver::GoIn() {
   if (on_view_change_) on_view_change_();
 }
 
-void Driver::GoOut() {
-  engine_.CutOff();
-  Flush();
-  std::vector<kddm::OpId> watches;
-  for (const auto& [id, op] : ops_) {
-    if (op.watches) watches.push_back(id);
-  }
-  for (const kddm::OpId watch : watches) {
-    Complete({.op = watch, .status = kddm::Status::kUnavailable});
-  }
-  if (on_view_change_) on_view_change_();
-}
-
+// Of who is not in the view any more, or not yet, the engine knows by the epochs what counts. It
+// does not before its first view, and may then be told to forget a peer.
 void Driver::Receive(NodeId from, const kddm::Message& message) {
-  if (!view_.IsIn(from) || view_.state() == StaticView::State::kOut) return;
-  if (view_.state() == StaticView::State::kJoining) {
+  if (engine_.epoch() == 0) {
     early_.emplace_back(from, message);
     return;
   }
@@ -112,7 +107,7 @@ kddm::OpId Driver::Enter(Op op, uint64_t timeout_ms) {
 kddm::OpId Driver::BeginAs(kddm::Operation operation, uint64_t timeout_ms, Op op) {
   op.may_hold = operation.kind == kddm::OpKind::kGrab || operation.hold;
   const kddm::OpId id = Enter(std::move(op), timeout_ms);
-  if (!Serves()) {
+  if (stopped_) {
     Complete({.op = id, .status = kddm::Status::kUnavailable});
     return id;
   }
@@ -133,7 +128,7 @@ kddm::OpId Driver::Begin(kddm::Operation operation, uint64_t timeout_ms, Done do
 
 kddm::OpId Driver::PutAs(kddm::OpId hold, kddm::Data data, uint64_t timeout_ms, Op op) {
   const kddm::OpId id = Enter(std::move(op), timeout_ms);
-  if (!Serves()) {
+  if (stopped_) {
     Complete({.op = id, .status = kddm::Status::kUnavailable});
     return id;
   }
@@ -160,7 +155,7 @@ void Driver::Release(kddm::OpId hold) {
   const auto held = ops_.find(hold);
   if (held == ops_.end() || !held->second.holds) return;
   ops_.erase(held);
-  if (!Serves()) return;
+  if (stopped_) return;
   engine_.Release(hold);
   Flush();
 }
@@ -168,7 +163,7 @@ void Driver::Release(kddm::OpId hold) {
 kddm::OpId Driver::Migrate(const kddm::ObjectKey& key, NodeId to, uint64_t timeout_ms,
                            ObjectUser* user, uint64_t token) {
   const kddm::OpId id = Enter({.user = user, .token = token}, timeout_ms);
-  if (!Serves()) {
+  if (stopped_) {
     Complete({.op = id, .status = kddm::Status::kUnavailable});
     return id;
   }
@@ -178,7 +173,7 @@ kddm::OpId Driver::Migrate(const kddm::ObjectKey& key, NodeId to, uint64_t timeo
 }
 
 void Driver::Cancel(kddm::OpId op) {
-  if (!Serves()) return;
+  if (stopped_) return;
   engine_.Cancel(op);
   Flush();
 }
@@ -193,7 +188,7 @@ void Driver::Abandon(kddm::OpId op) {
 
 kddm::OpId Driver::Watch(const kddm::WatchRange& range, ObjectUser* user, uint64_t token) {
   const kddm::OpId id = Enter({.user = user, .token = token, .watches = true}, 0);
-  if (!Serves()) {
+  if (stopped_) {
     Complete({.op = id, .status = kddm::Status::kUnavailable});
     return id;
   }
@@ -203,13 +198,13 @@ kddm::OpId Driver::Watch(const kddm::WatchRange& range, ObjectUser* user, uint64
 }
 
 void Driver::Unwatch(kddm::OpId watch) {
-  if (ops_.erase(watch) == 0 || !Serves()) return;
+  if (ops_.erase(watch) == 0 || stopped_) return;
   engine_.Unwatch(watch);
   Flush();
 }
 
 void Driver::LinkerDone(const kddm::LinkerWork& work, bool ok, const kddm::Data& data) {
-  if (!Serves()) return;
+  if (stopped_) return;
   engine_.LinkerDone(work.key, work.token, ok, data);
   Flush();
 }
@@ -232,7 +227,7 @@ void Driver::Do(kddm::Outbox outbox) {
   }
   for (const kddm::HoldTimer& timer : outbox.hold_timers) {
     loop_.RunAt(loop_.Now() + options_.max_hold_ms * kNsPerMs, [this, timer, alive = alive_] {
-      if (!*alive || !Serves()) return;
+      if (!*alive) return;
       if (hold_hooks_.overdue) hold_hooks_.overdue(timer.key);
       engine_.ExpireHolds(timer.key, timer.token);
       Flush();

@@ -4,9 +4,9 @@
 // says. Everything that a daemon has of objects, for programs and for its own services alike, is
 // asked for here.
 //
-// Before the view holds, operations wait; once this node is out of it, they end as unavailable.
-// What an operation waits for may never come, as from a node that has restarted: only its time
-// limit ends it then. The loop's thread.
+// Before the first view operations wait. What one waits for may take as long as a node is away that
+// has to do with it, until that is taken back: only its time limit ends it before. The loop's
+// thread.
 #ifndef CLUSTIX_DAEMON_OBJECTS_DRIVER_H_
 #define CLUSTIX_DAEMON_OBJECTS_DRIVER_H_
 
@@ -20,7 +20,7 @@
 #include "clustix/messenger.h"
 #include "daemon/objects/channel.h"
 #include "daemon/objects/contention.h"
-#include "daemon/objects/static_view.h"
+#include "daemon/objects/view_keeper.h"
 #include "lib/io/io.h"
 #include "lib/kddm/engine.h"
 #include "lib/kddm/store.h"
@@ -42,8 +42,7 @@ class ObjectUser {
 class Driver {
  public:
   struct Options {
-    member::View view;
-    uint64_t incarnation = 0;
+    ViewKeeper::Options view;
     // How long a hold may keep others waiting.
     uint64_t max_hold_ms = 10'000;
   };
@@ -69,7 +68,7 @@ class Driver {
     std::function<void()> watched;
   };
   void SetHoldHooks(HoldHooks hooks) { hold_hooks_ = std::move(hooks); }
-  // Called when the view begins to hold, and when this node falls out of it.
+  // Called when a view has begun to hold.
   void OnViewChange(std::function<void()> callback) { on_view_change_ = std::move(callback); }
 
   // Begins an operation, whose id (`operation.id`) is drawn here. `timeout_ms` 0: no limit. A grab,
@@ -101,7 +100,7 @@ class Driver {
   size_t TellMembers(Port port, Bytes bytes);
 
   const kddm::Engine& engine() const { return engine_; }
-  const StaticView& view() const { return view_; }
+  const ViewKeeper& view() const { return view_; }
   // Of the objects whose home is this node.
   const Contention& contention() const { return contention_; }
   const Channel::Counters& channel_counters() const { return channel_.counters(); }
@@ -121,9 +120,7 @@ class Driver {
   kddm::OpId Enter(Op op, uint64_t timeout_ms);
   kddm::OpId BeginAs(kddm::Operation operation, uint64_t timeout_ms, Op op);
   kddm::OpId PutAs(kddm::OpId hold, kddm::Data data, uint64_t timeout_ms, Op op);
-  bool Serves() const { return !stopped_ && view_.state() != StaticView::State::kOut; }
-  void GoIn();
-  void GoOut();
+  void Install(const member::View& view);
   void Receive(NodeId from, const kddm::Message& message);
   // Does what the engine wants. Last call of every event.
   void Flush();
@@ -135,12 +132,12 @@ class Driver {
   kddm::Engine engine_;
   Channel channel_;
   Contention contention_;
-  StaticView view_;
+  ViewKeeper view_;
   LinkerHook linker_;
   HoldHooks hold_hooks_;
   std::function<void()> on_view_change_;
   absl::flat_hash_map<kddm::OpId, Op> ops_;              // that have not ended, and holds
-  std::vector<std::pair<NodeId, kddm::Message>> early_;  // before the view holds here
+  std::vector<std::pair<NodeId, kddm::Message>> early_;  // before the first view
   // Timers run after this is gone, if the loop still turns: they look here first.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   kddm::OpId next_op_ = 1;

@@ -55,8 +55,7 @@ ObjectService::ObjectService(io::UringIo& io, Messenger& messenger,
       workers_(kFileWorkers, kFileWorkMax),
       store_(*host_, options.memory_bytes),
       driver_(io.loop(), messenger, store_,
-              {.view = options.view,
-               .incarnation = options.incarnation,
+              {.view = {.nodes = options.nodes, .life = options.life, .predecessor_ms = kLeaseMs},
                .max_hold_ms = options.max_hold_ms}),
       loans_(driver_, store_, host_->fence()),
       hot_(io.loop(), driver_),
@@ -106,7 +105,7 @@ void ObjectService::Stop(std::function<void()> closed) {
 void ObjectService::RenewLease() {
   io_.loop().Cancel(std::exchange(lease_timer_, 0));
   if (messenger_ == nullptr) return;
-  if (programs_ == 0 || driver_.view().state() != StaticView::State::kIn) {
+  if (programs_ == 0 || !driver_.view().IsIn()) {
     return host_->lease().Revoke();
   }
   host_->lease().ExtendUntil(cache::MonotonicNs() + kLeaseMs * kNsPerMs);
@@ -128,10 +127,18 @@ void ObjectService::ForgetSet(kddm::SetId set) {
   if (kddm::IsLinked(set)) linkers_.Forget(set);
 }
 
+std::string ObjectService::Explain() const {
+  std::string text = driver_.view().Explain();
+  const bool lacks_copies = driver_.view().IsIn() && !driver_.engine().home().all_settled();
+  if (lacks_copies) text += "; copies of objects are being made";
+  return text;
+}
+
 std::vector<std::pair<std::string, uint64_t>> ObjectService::Counters() const {
   const Channel::Counters& channel = driver_.channel_counters();
   const SetsService::Counters& sets = sets_->counters();
-  return {{"sets_in_service", driver_.view().state() == StaticView::State::kIn ? 1 : 0},
+  return {{"sets_in_service", driver_.view().IsIn() ? 1 : 0},
+          {"sets_epoch", driver_.view().epoch()},
           {"sets_nodes_out", driver_.view().out()},
           {"sets_programs", programs_},
           {"sets_operations", driver_.operations()},

@@ -28,7 +28,7 @@
 #include "daemon/worker_pool.h"
 #include "lib/cache/host.h"
 #include "lib/io/uring_io.h"
-#include "lib/member/node_table.h"
+#include "lib/member/view.h"
 
 namespace clustix::daemon {
 
@@ -36,8 +36,8 @@ class ObjectService {
  public:
   struct Options {
     std::string socket_path;
-    member::View view;
-    uint64_t incarnation = 0;
+    std::vector<NodeId> nodes;  // all that are configured
+    member::Life life = 0;      // of this daemon
     uint64_t memory_bytes = 0;  // of values on this node
     uint64_t max_hold_ms = Driver::Options().max_hold_ms;
   };
@@ -60,7 +60,8 @@ class ObjectService {
   cache::Host& host() { return *host_; }
 
   // How it stands, in words, and in numbers.
-  std::string Explain() const { return driver_.view().Explain(); }
+  uint32_t epoch() const { return driver_.view().epoch(); }
+  std::string Explain() const;
   std::vector<std::pair<std::string, uint64_t>> Counters() const;
 
  private:

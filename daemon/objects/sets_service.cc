@@ -184,9 +184,6 @@ void SetsService::Attach(SetsConnection& connection) {
   if (connection.session() != nullptr) {
     return connection.Reply(Error(absl::InvalidArgumentError("attached already")));
   }
-  if (parts_.driver.view().state() == StaticView::State::kOut) {
-    return connection.Reply(Error(absl::UnavailableError(parts_.driver.view().Explain())));
-  }
   const absl::StatusOr<cache::HostRegion*> region = parts_.host.Attach();
   if (!region.ok()) return connection.Reply(Error(region.status()));
   auto broken = [this, stream] {
@@ -206,11 +203,11 @@ void SetsService::Attach(SetsConnection& connection) {
   hooks_.attached(++sessions_);
   capnp::MallocMessageBuilder message;
   auto attached = message.initRoot<proto::SetsReply>().initAttached();
-  const member::View& view = parts_.driver.view().view();
+  const ViewKeeper& view = parts_.driver.view();
   attached.setNode(parts_.driver.engine().self());
-  attached.setEpoch(view.epoch);
-  auto members = attached.initMembers(static_cast<unsigned>(view.members.size()));
-  for (unsigned i = 0; i < members.size(); ++i) members.set(i, view.members[i]);
+  attached.setEpoch(view.epoch());
+  auto members = attached.initMembers(static_cast<unsigned>(view.nodes().size()));
+  for (unsigned i = 0; i < members.size(); ++i) members.set(i, view.nodes()[i]);
   cache::Bell bell = (*region)->TakeClientBell();
   std::vector<int> fds = {parts_.host.node_fd_for_clients().get(), (*region)->fd_for_client().get(),
                           bell.fd().get()};

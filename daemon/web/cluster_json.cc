@@ -96,6 +96,7 @@ json StatusToJson(const client::Status& status, const std::string& socket) {
           {"transport", {{"name", status.transport_name}, {"reason", status.transport_reason}}},
           {"proc_mount", status.proc_mount.empty() ? json(nullptr) : json(status.proc_mount)},
           {"proc_watch", status.proc_watch},
+          {"object_sets", {{"epoch", status.sets_epoch}, {"state", status.sets_state}}},
           {"proc_note", status.proc_note.empty() ? json(nullptr) : json(status.proc_note)},
           {"peers", peers},
           {"refused", grouped.refused},

@@ -61,6 +61,8 @@ Status DecodeStatus(proto::Status::Reader from) {
   status.proc_mount = from.getProcMount().cStr();
   status.proc_note = from.getProcNote().cStr();
   status.proc_watch = from.getProcWatch().cStr();
+  status.sets_epoch = from.getSetsEpoch();
+  status.sets_state = from.getSetsState().cStr();
   status.local_proc = from.getLocalProc().cStr();
   status.transport_name = from.getTransport().getName().cStr();
   status.transport_reason = from.getTransport().getReason().cStr();

@@ -46,10 +46,12 @@ struct Status {
   int32_t pid = 0;           // as this process sees it, else as the daemon does
   bool shares_pids = false;  // the daemon is in the pid namespace of this process
   uint64_t uptime_ms = 0;
-  std::string proc_mount;  // empty: nothing is mounted
-  std::string proc_note;   // why not
-  std::string proc_watch;  // how the node learns of births and exits
-  std::string local_proc;  // with proc_mount: where its links expect the node's own /proc
+  std::string proc_mount;   // empty: nothing is mounted
+  std::string proc_note;    // why not
+  std::string proc_watch;   // how the node learns of births and exits
+  std::string local_proc;   // with proc_mount: where its links expect the node's own /proc
+  uint32_t sets_epoch = 0;  // of the view of object sets; 0: they are not served yet
+  std::string sets_state;   // how they stand, in words
   std::string transport_name, transport_reason;
   std::vector<PeerStatus> peers;
   std::vector<Counter> counters;

@@ -24,7 +24,7 @@
 #include "lib/kddm/store.h"
 #include "lib/kddm/watch.h"
 #include "lib/kddm/watchers.h"
-#include "lib/member/node_table.h"
+#include "lib/member/view.h"
 
 namespace clustix::kddm {
 

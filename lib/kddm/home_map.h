@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "lib/kddm/ids.h"
-#include "lib/member/node_table.h"
+#include "lib/member/view.h"
 
 namespace clustix::kddm {
 

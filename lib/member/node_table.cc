@@ -64,10 +64,10 @@ const NodeEntry* NodeTable::Find(NodeId id) const {
   return at != entries_.end() && at->node.id == id ? &*at : nullptr;
 }
 
-View NodeTable::view() const {
-  View view{.epoch = 1, .members = {}};
-  for (const NodeEntry& entry : entries_) view.members.push_back(entry.node.id);
-  return view;
+std::vector<NodeId> NodeTable::ids() const {
+  std::vector<NodeId> ids;
+  for (const NodeEntry& entry : entries_) ids.push_back(entry.node.id);
+  return ids;
 }
 
 bool NodeTable::OnEvent(NodeId id, PeerEvent event) {

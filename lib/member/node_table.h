@@ -2,9 +2,8 @@
 //
 // Who belongs to the cluster and how each node is doing, as this node sees it.
 //
-// Membership is static for now: the view is every configured node, whatever its state; it changes
-// only with the configuration, so its epoch is always 1. Agreed views will come from a
-// MembershipProvider with the same View.
+// The nodes are those of the configuration, whatever their state. On what they do together they
+// agree by views (agreement.h).
 //
 // Pure: no clock, no I/O; events come in from whoever listens to the messenger. One thread at a
 // time.
@@ -17,7 +16,6 @@
 
 #include "absl/status/statusor.h"
 #include "clustix/messenger.h"
-#include "lib/member/view.h"
 
 namespace clustix::member {
 
@@ -46,7 +44,8 @@ class NodeTable {
   const std::vector<NodeEntry>& entries() const { return entries_; }
   // nullptr: not configured. O(log n).
   const NodeEntry* Find(NodeId id) const;
-  View view() const;
+  // The same, their ids alone.
+  std::vector<NodeId> ids() const;
 
   // What the messenger reports of a peer. Returns whether anything changed; an event of a node that
   // is not configured, or of this one, changes nothing.

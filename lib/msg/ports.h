@@ -13,7 +13,7 @@ inline constexpr Port kPortProcChanges = 2;    // likewise: births and exits, on
 inline constexpr Port kPortExec = 3;           // proto/exec.capnp: programs started on other nodes
 inline constexpr Port kPortObjects = 10;       // lib/kddm/wire.h: messages of the coherence engine
 inline constexpr Port kPortObjectValues = 11;  // the values that follow some of them
-inline constexpr Port kPortObjectView = 12;    // daemon/objects/static_view.h
+inline constexpr Port kPortObjectView = 12;    // proto/view.capnp: agreed views
 inline constexpr Port kPortObjectSets = 13;    // daemon/objects/object_service.h: a set is removed
 inline constexpr Port kPortObjectHot = 14;     // daemon/objects/hot_survey.h: contended objects
 

@@ -84,8 +84,8 @@ class Chain {
 // Made and ended on its own thread.
 class Members::Node {
  public:
-  Node(NodeId self, const member::View& view, std::vector<msg::PeerConfig> peers)
-      : self_(self), view_(view), peers_(std::move(peers)) {
+  Node(NodeId self, std::vector<NodeId> nodes, std::vector<msg::PeerConfig> peers)
+      : self_(self), all_(std::move(nodes)), peers_(std::move(peers)) {
     std::promise<absl::StatusOr<std::string>> started;
     std::future<absl::StatusOr<std::string>> result = started.get_future();
     thread_ = std::thread([this, &started] { RunLoop(started); });
@@ -126,7 +126,7 @@ class Members::Node {
                      }));
     driver_ = std::make_unique<daemon::Driver>(
         io_->loop(), *messenger_, store_,
-        daemon::Driver::Options{.view = view_, .incarnation = config.incarnation});
+        daemon::Driver::Options{.view = {.nodes = all_, .life = config.incarnation}});
     messenger_->OnEvent(
         [this](NodeId peer, PeerEvent event) { driver_->OnPeerEvent(peer, event); });
     driver_->Start();
@@ -144,7 +144,7 @@ class Members::Node {
   }
 
   const NodeId self_;
-  const member::View view_;
+  const std::vector<NodeId> all_;
   const std::vector<msg::PeerConfig> peers_;
   std::unique_ptr<io::UringIo> io_;
   kddm::HeapStore store_;
@@ -160,8 +160,8 @@ Members::Members() = default;
 // The lower id dials, so the highest starts first: whom a node dials is there.
 absl::StatusOr<std::unique_ptr<Members>> Members::Start(NodeId nodes) {
   std::unique_ptr<Members> members(new Members);
-  member::View view = {.epoch = 1, .members = {}};
-  for (NodeId node = 1; node <= nodes; ++node) view.members.push_back(node);
+  std::vector<NodeId> all;
+  for (NodeId node = 1; node <= nodes; ++node) all.push_back(node);
   std::vector<std::string> addresses(nodes, kNoAddress);  // by id - 1
   members->nodes_.resize(nodes);
   for (NodeId node = nodes; node >= 1; --node) {
@@ -170,7 +170,7 @@ absl::StatusOr<std::unique_ptr<Members>> Members::Start(NodeId nodes) {
       if (peer != node) peers.push_back({.node = peer, .address = addresses[peer - 1u]});
     }
     std::unique_ptr<Node>& made = members->nodes_[node - 1u];
-    made = std::make_unique<Node>(node, view, std::move(peers));
+    made = std::make_unique<Node>(node, all, std::move(peers));
     if (!made->address().ok()) {
       const absl::Status failed = made->address().status();
       made.reset();

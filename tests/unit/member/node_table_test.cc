@@ -22,8 +22,7 @@ PeerState StateAfter(std::initializer_list<PeerEvent> events) {
 TEST(NodeTable, Lists_all_configured_nodes_by_id) {
   NodeTable table = ThreeNodes();
   EXPECT_EQ(table.self(), 2);
-  EXPECT_EQ(table.view().members, (std::vector<NodeId>{1, 2, 3}));
-  EXPECT_EQ(table.view().epoch, 1u);
+  EXPECT_EQ(table.ids(), (std::vector<NodeId>{1, 2, 3}));
   EXPECT_TRUE(table.Find(2)->self);
   EXPECT_FALSE(table.Find(3)->self);
   EXPECT_EQ(table.Find(3)->node.name, "c");

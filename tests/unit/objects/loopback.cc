@@ -52,11 +52,11 @@ void Loopback::Deliver(NodeId from, Port port, Lane lane, const std::vector<std:
                  .payload = payload});
 }
 
-LoopbackNode::LoopbackNode(NodeId self, const member::View& view, uint64_t incarnation,
+LoopbackNode::LoopbackNode(NodeId self, std::vector<NodeId> nodes, member::Life life,
                            Switchboard& board, const std::string& dir, const NodeOptions& options)
     : self_(self),
-      view_(view),
-      incarnation_(incarnation),
+      nodes_(std::move(nodes)),
+      life_(life),
       board_(board),
       options_(options),
       socket_path_(dir + "/" + std::to_string(self) + "/sets.sock") {
@@ -76,8 +76,8 @@ void LoopbackNode::RunLoop(std::promise<absl::Status> started) {
   absl::StatusOr<std::unique_ptr<daemon::ObjectService>> service =
       daemon::ObjectService::Start(*io_, *messenger_,
                                    {.socket_path = socket_path_,
-                                    .view = view_,
-                                    .incarnation = incarnation_,
+                                    .nodes = nodes_,
+                                    .life = life_,
                                     .memory_bytes = options_.memory_bytes,
                                     .max_hold_ms = options_.max_hold_ms});
   if (!service.ok()) return started.set_value(service.status());
@@ -124,14 +124,13 @@ uint64_t LoopbackNode::Counter(const std::string& name) {
 
 void LoopbackCluster::StartNodes(NodeId count, const NodeOptions& options) {
   options_ = options;
-  view_.epoch = 1;
-  for (NodeId node = 1; node <= count; ++node) view_.members.push_back(node);
+  for (NodeId node = 1; node <= count; ++node) all_.push_back(node);
   for (NodeId node = 1; node <= count; ++node) StartNode(node);
 }
 
 void LoopbackCluster::StartNode(NodeId node) {
-  nodes_[node] = std::make_unique<LoopbackNode>(node, view_, next_incarnation_++, board_,
-                                                dir_.path(), options_);
+  nodes_[node] =
+      std::make_unique<LoopbackNode>(node, all_, next_life_++, board_, dir_.path(), options_);
   // As a messenger says when two have connected.
   for (auto& [other, other_node] : nodes_) {
     if (other == node) continue;

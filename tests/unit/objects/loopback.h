@@ -94,7 +94,7 @@ struct NodeOptions {
 // One node. Its socket is in a folder of its own in `dir`.
 class LoopbackNode {
  public:
-  LoopbackNode(NodeId self, const member::View& view, uint64_t incarnation, Switchboard& board,
+  LoopbackNode(NodeId self, std::vector<NodeId> nodes, member::Life life, Switchboard& board,
                const std::string& dir, const NodeOptions& options);
   ~LoopbackNode();
 
@@ -108,8 +108,8 @@ class LoopbackNode {
   void RunLoop(std::promise<absl::Status> started);
 
   const NodeId self_;
-  const member::View view_;
-  const uint64_t incarnation_;
+  const std::vector<NodeId> nodes_;
+  const member::Life life_;
   Switchboard& board_;
   const NodeOptions options_;
   const std::string socket_path_;
@@ -132,9 +132,9 @@ class LoopbackCluster : public testing::Test {
 
   TempDir dir_;
   Switchboard board_;
-  member::View view_;
+  std::vector<NodeId> all_;
   NodeOptions options_;
-  uint64_t next_incarnation_ = 100;
+  member::Life next_life_ = 100;
   std::map<NodeId, std::unique_ptr<LoopbackNode>> nodes_;
 };
 

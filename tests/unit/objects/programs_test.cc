@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Programs of several nodes that use objects together, by the protocol of the socket and the ring.
+#include <chrono>
+#include <future>
 #include <thread>
 
 #include "tests/unit/objects/loopback.h"
@@ -11,6 +13,7 @@ namespace {
 using Kind = RawProgram::Kind;
 using Status = RawProgram::Status;
 using Wanted = RawProgram::Wanted;
+using Durability = RawProgram::Durability;
 
 class Programs : public LoopbackCluster {};
 
@@ -211,36 +214,134 @@ TEST_F(Programs, May_not_exceed_the_quota_of_a_set) {
   EXPECT_EQ(program->Set(set.handle, 2, std::string(200, 'x')).status, Status::kNoSpace);
 }
 
-TEST_F(Programs, Find_out_that_a_restarted_node_is_out) {
-  StartNodes(3);
-  {
-    const auto program = Program(1);
-    ASSERT_EQ(program->Open("test/a").error, "") << "the view holds";
-  }
-  EndNode(3);
-  TellOthers(3, PeerEvent::kDead);
-  TellOthers(3, PeerEvent::kRebooted);
-  StartNode(3);
-  // Whether it has heard that already or not, it serves nothing.
-  const auto late = RawProgram::Connect(node(3).socket_path());
-  ASSERT_NE(late, nullptr);
-  std::string why = late->Attach();
-  if (why.empty()) why = late->Open("test/a").error;
-  EXPECT_NE(why.find("this node has restarted"), std::string::npos) << why;
-  // The others go on with what does not need it, and say so of the rest.
-  const auto program = Program(1);
-  const auto set = program->Open("test/b", [] {
+// A node is ended and started again, as by a crash.
+class RestartedNode : public Programs, public testing::WithParamInterface<NodeId> {
+ protected:
+  static Wanted Of(Durability durability) {
     Wanted wanted;
-    wanted.placement = proto::SetPolicy::Placement::CREATOR;
-    wanted.durability = RawProgram::Durability::VOLATILE;
+    wanted.durability = durability;
     return wanted;
-  }());
-  if (set.error.empty()) {
-    EXPECT_EQ(program->Set(set.handle, 1, "x").status, Status::kOk);
-  } else {
-    EXPECT_NE(set.error.find("restarted and therefore out: node 3"), std::string::npos)
-        << set.error;
   }
+  void Restart(NodeId victim) {
+    EndNode(victim);
+    TellOthers(victim, PeerEvent::kDead);
+    TellOthers(victim, PeerEvent::kRebooted);
+    StartNode(victim);
+  }
+  static NodeId Survivor(NodeId victim) { return victim == 1 ? 2 : 1; }
+};
+
+TEST_P(RestartedNode, Is_taken_back_and_nothing_is_lost) {
+  StartNodes(3);
+  const NodeId other = Survivor(GetParam());
+  const auto survivor = Program(other);
+  const auto set = survivor->Open("test/a");
+  ASSERT_EQ(set.error, "");
+  {
+    const auto victim = Program(GetParam());
+    const auto there = victim->Open("test/a");
+    for (uint64_t object = 0; object < 200; ++object) {
+      const bool here = object % 2 == 0;
+      const auto answer = here ? survivor->Set(set.handle, object, std::to_string(object))
+                               : victim->Set(there.handle, object, std::to_string(object));
+      ASSERT_EQ(answer.status, Status::kOk) << object;
+    }
+  }
+  Restart(GetParam());
+  // What waits for the node meanwhile ends when it is back; the set's handle stays what it was.
+  for (uint64_t object = 0; object < 200; ++object) {
+    ASSERT_EQ(survivor->Read(set.handle, *set.view, object).value, std::to_string(object));
+  }
+  const auto again = Program(GetParam());
+  const auto there = again->Open("test/a");
+  ASSERT_EQ(there.error, "");
+  EXPECT_FALSE(there.created) << "the table of sets has survived";
+  for (uint64_t object = 0; object < 200; ++object) {
+    ASSERT_EQ(again->Get(there.handle, object).value, std::to_string(object));
+    ASSERT_EQ(again->Set(there.handle, object, "new").status, Status::kOk);
+    ASSERT_EQ(survivor->Read(set.handle, *set.view, object).value, "new");
+  }
+  EXPECT_EQ(node(other).Counter("sets_epoch"), 3u);
+  EXPECT_EQ(node(GetParam()).Counter("sets_nodes_out"), 0u);
+}
+
+TEST_P(RestartedNode, Takes_along_what_only_it_had) {
+  StartNodes(3);
+  const NodeId other = Survivor(GetParam());
+  const auto survivor = Program(other);
+  const auto set = survivor->Open("test/volatile", Of(Durability::VOLATILE));
+  {
+    const auto victim = Program(GetParam());
+    const auto there = victim->Open("test/volatile", Of(Durability::VOLATILE));
+    ASSERT_EQ(victim->Set(there.handle, 1, "only here").status, Status::kOk);
+    ASSERT_EQ(survivor->Set(set.handle, 2, "here").status, Status::kOk);
+  }
+  Restart(GetParam());
+  const auto lost = survivor->Get(set.handle, 1).status;
+  EXPECT_TRUE(lost == Status::kLost || lost == Status::kNotFound);
+  EXPECT_EQ(survivor->Get(set.handle, 2).value, "here");
+  EXPECT_EQ(survivor->Set(set.handle, 1, "new").status, Status::kOk) << "who sets it has it";
+  const auto again = Program(GetParam());
+  const auto there = again->Open("test/volatile", Of(Durability::VOLATILE));
+  EXPECT_EQ(again->Get(there.handle, 1).value, "new");
+}
+
+// Watches all of a set, and another program sets an object of it, until the watch tells of that
+// object by name: what it tells before may be any.
+bool SetUntilTold(RawProgram& watcher, uint32_t watched, RawProgram& writer, uint32_t written,
+                  uint64_t object) {
+  std::future<bool> told = std::async(std::launch::async, [&] {
+    for (;;) {
+      const bool asked = watcher.Begin({.cookie = 5000,
+                                        .kind = static_cast<uint32_t>(Kind::kWatch),
+                                        .set = watched,
+                                        .object = 0,
+                                        .argument = UINT64_MAX});
+      const auto change = watcher.AwaitReply();
+      if (!asked || !change || change->status != static_cast<uint32_t>(Status::kOk)) return false;
+      if (change->object_version != client::kAnyVersion && change->argument == object) return true;
+    }
+  });
+  while (told.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+    EXPECT_EQ(writer.Set(written, object, "new").status, Status::kOk);
+  }
+  return told.get();
+}
+
+TEST_P(RestartedNode, Tells_others_of_changes_that_they_watch) {
+  StartNodes(3);
+  const auto survivor = Program(Survivor(GetParam()));
+  const auto set = survivor->Open("test/a");
+  {
+    const auto victim = Program(GetParam());
+    const auto there = victim->Open("test/a");
+    ASSERT_TRUE(SetUntilTold(*survivor, set.handle, *victim, there.handle, 7));
+  }
+  Restart(GetParam());
+  const auto again = Program(GetParam());
+  const auto there = again->Open("test/a");
+  EXPECT_TRUE(SetUntilTold(*survivor, set.handle, *again, there.handle, 8));
+}
+
+INSTANTIATE_TEST_SUITE_P(OfAny, RestartedNode, testing::Values(NodeId{1}, NodeId{2}, NodeId{3}));
+
+TEST_F(Programs, Wait_for_a_node_that_is_away) {
+  StartNodes(2);
+  const auto one = Program(1);
+  const auto set = one->Open("test/a");
+  ASSERT_EQ(one->Set(set.handle, 1, "x").status, Status::kOk);
+  EndNode(2);
+  TellOthers(2, PeerEvent::kDead);
+  size_t in_time = 0;
+  for (uint64_t object = 10; object < 20; ++object) {
+    const auto answer = one->Ask(Kind::kSet, set.handle, object, "x", 20);
+    if (answer.status == Status::kOk) ++in_time;
+  }
+  EXPECT_EQ(in_time, 0u) << "a commit needs two nodes";
+  TellOthers(2, PeerEvent::kRebooted);
+  StartNode(2);
+  EXPECT_EQ(one->Ask(Kind::kSet, set.handle, 10, "y").status, Status::kOk);
+  EXPECT_EQ(one->Get(set.handle, 1).value, "x");
 }
 
 }  // namespace
