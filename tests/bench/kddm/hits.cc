@@ -59,7 +59,8 @@ struct Hits::Map {
   std::unordered_map<ObjectId, uint64_t> values;
 };
 
-Hits::Hits(const ObjectSet& set, size_t objects) : set_(set), map_(std::make_unique<Map>()) {
+Hits::Hits(const ObjectSet& set, size_t objects)
+    : set_(set), map_(std::make_unique<Map>()), written_(IdOf(objects)) {
   base::Prng prng(1);
   one_.assign(1, IdOf(0));
   for (size_t i = 0; i < kDrawn; ++i) all_.push_back(IdOf(prng.Below(objects)));
@@ -82,6 +83,8 @@ absl::StatusOr<std::unique_ptr<Hits>> Hits::Make(const ObjectSet& set, size_t ob
     });
   }
   for (std::thread& writer : writers) writer.join();
+  const SetOutcome outcome = hits->set_.Set(hits->written_, hits->written_);
+  if (outcome != SetOutcome::kOk) failed = outcome;
   if (failed != SetOutcome::kOk) return WrongOutcome("writing objects", failed);
   for (size_t index = 0; index < objects; ++index) hits->map_->values[IdOf(index)] = IdOf(index);
   return hits;
@@ -109,12 +112,10 @@ absl::StatusOr<Timing> Hits::GetOfMap(bool uniform, uint64_t duration_ns) {
 
 absl::StatusOr<Timing> Hits::Update(uint64_t duration_ns) {
   Timing timing;
-  const ObjectId id = IdOf(0);
   const uint64_t begin = NowNs();
   for (uint64_t now = begin; now < begin + duration_ns;) {
     for (size_t i = 0; i < kUpdateBatch; ++i) {
-      // Writes what was there, so that Get() still finds it.
-      const Value<uint64_t> updated = set_.Update(id, [](uint64_t&) {});
+      const Value<uint64_t> updated = set_.Update(written_, [](uint64_t& value) { ++value; });
       if (!updated) return WrongOutcome("a grab and put", updated.outcome);
     }
     const uint64_t end = NowNs();

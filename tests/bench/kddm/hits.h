@@ -34,7 +34,7 @@ class Hits {
   // One object or all of them, drawn at random.
   absl::StatusOr<Timing> Get(bool uniform, uint64_t duration_ns);
   absl::StatusOr<Timing> GetOfMap(bool uniform, uint64_t duration_ns);
-  // Grabs and puts one of them.
+  // Grabs and puts one, which is none of them: it is lent to this program, and so not cached.
   absl::StatusOr<Timing> Update(uint64_t duration_ns);
 
  private:
@@ -44,6 +44,7 @@ class Hits {
 
   const TypedSet<uint64_t> set_;
   std::unique_ptr<Map> map_;
+  const ObjectId written_;
   std::vector<ObjectId> one_, all_;
 };
 
