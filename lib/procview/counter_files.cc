@@ -199,7 +199,8 @@ std::string SumColumns(std::span<const NodeCopy> copies, uint32_t kept) {
     }
     if (columns.size() != sum.size()) continue;
     for (size_t i = 0; i < sum.size(); ++i) {
-      if ((kept >> i & 1) == 0) sum[i] = AddUpTo(sum[i], columns[i]);
+      const bool is_kept = i < 32 && (kept >> i & 1) != 0;
+      if (!is_kept) sum[i] = AddUpTo(sum[i], columns[i]);
     }
   }
   std::string out;

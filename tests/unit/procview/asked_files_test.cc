@@ -79,6 +79,12 @@ TEST(AskedFiles, Sum_numbers_up_to_the_largest) {
   EXPECT_EQ(Merge("sys/fs/dentry-state", {{1, "1\t2\t45\t0\t3\t0\n"}, {2, "1\t2\t45\t0\t3\t0\n"}}),
             "2\t4\t45\t0\t6\t0\n");
   EXPECT_EQ(Merge("sys/fs/file-nr", {{1, ""}}), "");
+  std::string ones, twos;
+  for (int i = 0; i < 40; ++i) {
+    ones += i == 0 ? "1" : "\t1";
+    twos += i == 0 ? "2" : "\t2";
+  }
+  EXPECT_EQ(Merge("sys/fs/file-nr", {{1, ones + "\n"}, {2, ones + "\n"}}), twos + "\n");
 }
 
 TEST(AskedFiles, Sum_counters_by_their_names) {
