@@ -6,6 +6,7 @@
 #define CLUSTIX_DAEMON_USER_NAMES_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace clustix::daemon {
@@ -13,6 +14,9 @@ namespace clustix::daemon {
 // The number itself, where there is no name.
 std::string UserName(uint32_t uid);
 std::string GroupName(uint32_t gid);
+
+// Of a user who is given by name or id; nothing if no user has that name.
+std::optional<uint32_t> UserId(const std::string& user);
 
 }  // namespace clustix::daemon
 

@@ -3,7 +3,6 @@
 // `clustix pgrep` and `clustix pkill`: processes of any node by name, user or command line.
 #include "lib/procview/pgrep.h"
 
-#include <pwd.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -14,12 +13,12 @@
 #include <memory>
 #include <optional>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "daemon/command/daemon_client.h"
 #include "daemon/command/signals.h"
+#include "daemon/user_names.h"
 #include "lib/procview/global_pid.h"
 #include "lib/procview/ps.h"
 
@@ -50,14 +49,6 @@ std::string Message(const absl::Status& status) {
   return {status.message().data(), status.message().size()};
 }
 
-std::optional<uint32_t> UserId(const std::string& name) {
-  uint32_t uid;
-  if (absl::SimpleAtoi(name, &uid)) return uid;
-  const passwd* entry = getpwnam(name.c_str());  // NOLINT(concurrency-mt-unsafe): one thread
-  if (entry == nullptr) return std::nullopt;
-  return entry->pw_uid;
-}
-
 // This process as the daemon lists it; 0 if it is in none of its lists. Its pid may be another's
 // there, for the daemon can be in another pid namespace.
 int32_t OwnGlobalPid(const proc::ClusterSnapshot& cluster) {
@@ -80,7 +71,7 @@ int Find(const Context& context, PgrepArguments& arguments, std::vector<PsRow>* 
   procview::PgrepOptions& options = arguments.options;
   for (const std::string& list : arguments.users) {
     for (const std::string& name : std::vector<std::string>(absl::StrSplit(list, ','))) {
-      const std::optional<uint32_t> uid = UserId(name);
+      const std::optional<uint32_t> uid = daemon::UserId(name);
       if (!uid) return Misuse(absl::StrCat("no such user: ", name));
       options.uids.push_back(*uid);
     }

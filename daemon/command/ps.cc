@@ -10,7 +10,14 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "daemon/command/command.h"
 #include "daemon/command/daemon_client.h"
 #include "daemon/user_names.h"
@@ -22,8 +29,31 @@ struct PsArguments {
   bool everything = false;  // -e: all is shown anyway
   bool wide = false;
   bool json = false;
+  std::vector<std::string> pids, users, commands;  // each a list
   procview::PsOptions options;
 };
+
+// The parts of lists, which commas or blanks separate, as in ps.
+std::vector<std::string> Parts(const std::vector<std::string>& lists) {
+  return absl::StrSplit(absl::StrJoin(lists, ","), absl::ByAnyChar(", "), absl::SkipEmpty());
+}
+
+// -p, -u and -C; the part that makes no sense, if there is one.
+std::string ReadSelection(const PsArguments& arguments, procview::PsOptions* options) {
+  if (arguments.everything) return {};  // more cannot be chosen
+  for (const std::string& part : Parts(arguments.pids)) {
+    int32_t gpid = 0;
+    if (!absl::SimpleAtoi(part, &gpid) || gpid <= 0) return absl::StrCat("not a pid: ", part);
+    options->gpids.push_back(gpid);
+  }
+  for (const std::string& part : Parts(arguments.users)) {
+    const std::optional<uint32_t> uid = daemon::UserId(part);
+    if (!uid) return absl::StrCat("no such user: ", part);
+    options->uids.push_back(*uid);
+  }
+  options->commands = Parts(arguments.commands);
+  return {};
+}
 
 // 0: not a terminal, nothing is cut.
 size_t TerminalColumns() {
@@ -32,6 +62,10 @@ size_t TerminalColumns() {
 }
 
 int RunPs(const Context& context, PsArguments arguments) {
+  if (const std::string wrong = ReadSelection(arguments, &arguments.options); !wrong.empty()) {
+    Fail(wrong);
+    return kExitUsage;
+  }
   absl::StatusOr<Connection> connection = ConnectToDaemon(context);
   if (!connection.ok()) return Fail(connection.status());
   absl::StatusOr<proc::ClusterSnapshot> cluster = connection->client.GetSnapshot();
@@ -56,7 +90,10 @@ int RunPs(const Context& context, PsArguments arguments) {
       std::fprintf(stderr, "clustix: %s\n", warning.c_str());
     }
   }
-  return kExitOk;
+  const procview::PsOptions& chosen = arguments.options;
+  if (chosen.gpids.empty() && chosen.uids.empty() && chosen.commands.empty()) return kExitOk;
+  const absl::StatusOr<size_t> count = procview::CountPs(*cluster, options);
+  return count.ok() && *count > 0 ? kExitOk : kExitFailed;
 }
 
 }  // namespace
@@ -73,6 +110,18 @@ void AddPsCommand(CLI::App& app, Context& context) {
       "  clustix ps --json | jq '.[] | select(.comm == \"sshd\") | .gpid'");
   command->add_flag("-e", arguments->everything, "All processes; always so, and taken for habit");
   command->add_flag("-f", arguments->options.full, "Full listing");
+  command->add_flag("-A", arguments->everything, "The same");
+  command
+      ->add_option("-p", arguments->pids,
+                   "Only these processes, by global pid; fails if none is there")
+      ->type_name("GPIDS")
+      ->allow_extra_args(false);
+  command->add_option("-u", arguments->users, "Only those of these effective users, by name or id")
+      ->type_name("USERS")
+      ->allow_extra_args(false);
+  command->add_option("-C", arguments->commands, "Only those of these names")
+      ->type_name("NAMES")
+      ->allow_extra_args(false);
   command->add_option("-o", arguments->options.columns, "Columns, as of ps(1); repeatable")
       ->type_name("COLUMNS")
       ->allow_extra_args(false);

@@ -128,6 +128,17 @@ PsContext MakeContext(const PsOptions& options) {
   return {Remembered(options.user_name), Remembered(options.group_name), options.now_s};
 }  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks)
 
+template <typename T>
+bool Has(const std::vector<T>& list, const T& wanted) {
+  return std::find(list.begin(), list.end(), wanted) != list.end();
+}
+
+bool IsSelected(const PsRow& row, const PsOptions& options) {
+  if (options.gpids.empty() && options.uids.empty() && options.commands.empty()) return true;
+  return Has(options.gpids, row.gpid) || Has(options.uids, row.uid.effective) ||
+         Has(options.commands, row.stat.comm);
+}
+
 // The rows that the user asked for, in the order asked for.
 absl::StatusOr<std::vector<PsRow>> ChooseRows(const proc::ClusterSnapshot& cluster,
                                               const PsOptions& options, const PsContext& context) {
@@ -139,6 +150,7 @@ absl::StatusOr<std::vector<PsRow>> ChooseRows(const proc::ClusterSnapshot& clust
   for (const proc::NodeView* node : *nodes) ids.push_back(node->node);
   std::vector<PsRow> rows;
   if (!ids.empty()) rows = MakePsRows(cluster, ids);
+  std::erase_if(rows, [&options](const PsRow& row) { return !IsSelected(row, options); });
   for (auto key = keys->rbegin(); key != keys->rend(); ++key) {
     std::vector<std::pair<SortValue, size_t>> order;
     order.reserve(rows.size());
@@ -265,6 +277,13 @@ absl::StatusOr<std::string> RenderPsTable(const proc::ClusterSnapshot& cluster,
     lines.push_back(std::move(cells));
   }
   return Layout(*shown, lines, options.max_line_chars);
+}
+
+absl::StatusOr<size_t> CountPs(const proc::ClusterSnapshot& cluster, const PsOptions& options) {
+  const PsContext context = MakeContext(options);
+  const auto rows = ChooseRows(cluster, options, context);
+  if (!rows.ok()) return rows.status();
+  return rows->size();
 }
 
 absl::StatusOr<std::string> RenderPsJson(const proc::ClusterSnapshot& cluster,

@@ -21,6 +21,11 @@ struct PsOptions {
   std::vector<std::string> columns;  // -o, each a list "pid,comm" or "pid,comm=NAME"; wins over -f
   std::vector<std::string> sort;     // --sort, each a list "-rss,+pid"
   std::vector<std::string> nodes;    // --node, each a list of ids or names; empty: all
+  // Only those with one of these global pids (-p), effective users (-u) or names (-C): who is in
+  // one of the lists is shown, as by ps. All empty: everybody.
+  std::vector<int32_t> gpids;
+  std::vector<uint32_t> uids;
+  std::vector<std::string> commands;
 
   // Name of a user or group id; the number itself where there is none. Called once per distinct id.
   std::function<std::string(uint32_t)> user_name, group_name;
@@ -37,6 +42,9 @@ absl::StatusOr<std::vector<const proc::NodeView*>> ChooseNodes(
 // column, sort key or node.
 absl::StatusOr<std::string> RenderPsTable(const proc::ClusterSnapshot& cluster,
                                           const PsOptions& options);
+
+// How many processes the table has.
+absl::StatusOr<size_t> CountPs(const proc::ClusterSnapshot& cluster, const PsOptions& options);
 
 // The same processes in the same order as a JSON list of objects; columns, full and max_line_chars
 // do not count. Keys: gpid, gppid, gpgid, gsid, which are global pids; pid, ppid, pgid, sid, the

@@ -140,6 +140,20 @@ TEST_F(Tools, Sum_up_the_cluster) {
   ExpectPrints({"top", "-b", "-H", "-n1", "-w", "200"}, "Threads:");
 }
 
+TEST_F(Tools, Choose_processes_by_the_options_of_ps) {
+  const std::string first = absl::StrCat(3 * kPidsPerNode + 1);
+  const nlohmann::json by_pid = AskJson(1, {"ps", "-p", first});
+  ASSERT_EQ(by_pid.size(), 1u);
+  EXPECT_EQ(by_pid[0]["node"], 3);
+  EXPECT_EQ(AskJson(1, {"ps", "-C", "clustixd"}).size(), 3u);
+  EXPECT_EQ(AskJson(1, {"ps", "-C", "clustixd", "--node", "2", "-p", first}).size(), 1u);
+  EXPECT_EQ(AskJson(1, {"ps", "-u", "root"}).size(), AskJson(1, {"ps", "-u", "0"}).size());
+  EXPECT_GT(AskJson(1, {"ps", "-A", "-p", first}).size(), 3u);
+  EXPECT_EQ(WEXITSTATUS(Ask(1, {"ps", "-p", "7"}).status), 1);
+  EXPECT_EQ(WEXITSTATUS(Ask(1, {"ps", "-p", "x"}).status), 2);
+  EXPECT_EQ(WEXITSTATUS(Ask(1, {"ps", "-u", "no such user"}).status), 2);
+}
+
 TEST_F(Tools, Draw_the_cluster_on_a_terminal) {
   for (const std::string tool : {"top", "htop"}) {
     // One server each: the last one may still be at its end when the next is started.

@@ -171,7 +171,7 @@ class Manual(unittest.TestCase):
     def assert_documented(self, commands, sections):
         for command, options in commands.items():
             self.assertIn(command, sections)
-            documented = {"-" + name for name in re.findall(r"(?:Fl|,) (-?[a-z][a-z-]*)",
+            documented = {"-" + name for name in re.findall(r"(?:Fl|,) (-?[a-zA-Z][a-z-]*)",
                           "\n".join(line for line in sections[command].splitlines() if line.startswith(".It Fl")))}
             self.assertEqual(documented - {"-h", "--help"}, options, f"options of {command or 'the program'}")
 

@@ -154,6 +154,27 @@ TEST(Ps, Marks_the_processes_of_a_stale_node_and_warns) {
   EXPECT_TRUE(PsWarnings(RecordedCluster(), options)->empty());
 }
 
+TEST(Ps, Chooses_by_pid_user_and_name_what_is_in_one_of_them) {
+  PsOptions options = Options();
+  options.columns = {"pid"};
+  const size_t all = *CountPs(RecordedCluster(), options);
+  options.gpids = {GlobalPid(1, 3), GlobalPid(3, 5), GlobalPid(3, 4711)};
+  EXPECT_EQ(*CountPs(RecordedCluster(), options), 2u);
+  EXPECT_EQ(Lines(Table(options))[1].substr(0, 8), " " + std::to_string(GlobalPid(1, 3)));
+  options.commands = {"a) (b"};
+  EXPECT_EQ(*CountPs(RecordedCluster(), options), 2u) << "it is chosen already";
+  options.uids = {65534};
+  EXPECT_GT(*CountPs(RecordedCluster(), options), 2u);
+  EXPECT_LT(*CountPs(RecordedCluster(), options), all);
+  options.gpids = {7};
+  options.commands = {"nosuch"};
+  options.uids = {};
+  EXPECT_EQ(*CountPs(RecordedCluster(), options), 0u);
+  EXPECT_EQ(Lines(Table(options)).size(), 1u) << "the header";
+  options.nodes = {"nosuch"};
+  EXPECT_FALSE(CountPs(RecordedCluster(), options).ok());
+}
+
 TEST(Ps, Speaks_json) {
   PsOptions options = Options();
   options.nodes = {"1"};
