@@ -2,6 +2,7 @@
 /* Faults on demand; see fault.h. */
 #include "fault.h"
 
+#include <linux/delay.h>
 #include <linux/kernel.h>
 #include <linux/string.h>
 
@@ -42,6 +43,8 @@ int kccm_fault_set(struct kccm_node *node, const char *command)
 		fault->reset_bytes = number;
 	else if (sscanf(command, "memory %u", &number) == 1)
 		fault->memory_every = number;
+	else if (sscanf(command, "delay %u", &number) == 1)
+		WRITE_ONCE(fault->delay_ms, number);
 	else
 		return -EINVAL;
 	fault->active = fault->stall || fault->reset_bytes || fault->memory_every;
@@ -87,4 +90,12 @@ bool kccm_fault_memory(struct kccm_node *node)
 		return false;
 	fault->injected++;
 	return true;
+}
+
+void kccm_fault_delay(const struct kccm_node *node)
+{
+	u32 delay_ms = READ_ONCE(node->fault.delay_ms);
+
+	if (unlikely(delay_ms))
+		msleep(delay_ms);
 }

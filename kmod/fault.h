@@ -10,6 +10,7 @@
  *	stall		connections stand still, as behind a peer or a network that does
  *	drop		every connection is reset now
  *	memory N	every Nth allocation for messages fails, but for the reserve (memory.h)
+ *	delay MS	what has come is handed to its handlers so much later
  */
 #ifndef KCCM_KMOD_FAULT_H
 #define KCCM_KMOD_FAULT_H
@@ -26,6 +27,7 @@ struct kccm_fault {
 	u32 reset_bytes;  /* 0: never */
 	u32 memory_every; /* 0: never */
 	u32 allocations;
+	u32 delay_ms; /* read without the lock, too */
 	u64 injected;
 };
 
@@ -39,5 +41,7 @@ unsigned int kccm_fault_cut(struct kccm_node *node, const struct kccm_link *link
 bool kccm_fault_reset(struct kccm_node *node, const struct kccm_link *link);
 /* Whether there is no memory. */
 bool kccm_fault_memory(struct kccm_node *node);
+/* Waits. Without the lock. */
+void kccm_fault_delay(const struct kccm_node *node);
 
 #endif

@@ -5,6 +5,7 @@
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 
+#include "fault.h"
 #include "handler.h"
 #include "kccm.h"
 #include "link.h"
@@ -65,7 +66,7 @@ static bool is_direct(const struct delivery *delivery)
 /* Under inbox->lock. */
 static void leave_to_work(struct kccm_inbox *inbox)
 {
-	inbox->state = KCCM_INBOX_BUSY;
+	inbox->state = KCCM_INBOX_AT_WORK;
 	queue_work(kccm_service_wq, &inbox->work);
 }
 
@@ -378,7 +379,7 @@ static void hand_over(struct kccm_inbox *inbox, struct list_head *messages)
 	struct kccm_handler *handler = NULL;
 	struct delivery *delivery;
 
-	while ((delivery = first_of(messages)) && READ_ONCE(inbox->state) != KCCM_INBOX_ENDED) {
+	while ((delivery = first_of(messages)) && !READ_ONCE(inbox->ended)) {
 		if (!handler || !inbox->direct || handler->port != delivery->incoming.port) {
 			leave_handler(handler);
 			handler = kccm_handler_get(node->home, delivery->incoming.port);
@@ -406,23 +407,27 @@ static void take_all(struct kccm_inbox *inbox, struct list_head *messages)
 	spin_unlock(&inbox->lock);
 }
 
-/* Puts back what is not for us, or drops it if the inbox has ended. False: there is more for us. */
+/*
+ * Puts back what is not for us, or drops it if the inbox has ended. False: there is more for us.
+ * Otherwise somebody else may be at it from now on.
+ */
 static bool let_go(struct kccm_inbox *inbox, struct list_head *messages)
 {
 	struct delivery *first;
 	bool done = true;
 
 	spin_lock(&inbox->lock);
-	if (inbox->state != KCCM_INBOX_ENDED) {
+	if (!inbox->ended)
 		list_splice_init(messages, &inbox->messages);
-		first = first_of(&inbox->messages);
-		if (!first)
-			inbox->state = KCCM_INBOX_EMPTY;
-		else if (inbox->direct && !is_direct(first))
-			leave_to_work(inbox);
-		else
-			done = false;
-	}
+	first = first_of(&inbox->messages);
+	if (!first)
+		inbox->state = KCCM_INBOX_EMPTY;
+	else if (inbox->direct && !is_direct(first))
+		leave_to_work(inbox);
+	else
+		done = false;
+	if (inbox->ended)
+		wake_up(&inbox->let_go);
 	spin_unlock(&inbox->lock);
 	drop_all(messages);
 	return done;
@@ -436,6 +441,7 @@ static void run(struct kccm_inbox *inbox, bool direct)
 
 	inbox->direct = direct;
 	do {
+		kccm_fault_delay(remote->node);
 		take_all(inbox, &messages);
 		WRITE_ONCE(inbox->runner, current);
 		hand_over(inbox, &messages);
@@ -458,7 +464,7 @@ bool kccm_inbox_claim(struct kccm_inbox *inbox)
 	spin_lock(&inbox->lock);
 	claimed = inbox->state == KCCM_INBOX_DIRECT;
 	if (claimed)
-		inbox->state = KCCM_INBOX_BUSY;
+		inbox->state = KCCM_INBOX_AT_LINK;
 	spin_unlock(&inbox->lock);
 	return claimed;
 }
@@ -474,6 +480,7 @@ void kccm_inbox_init(struct kccm_inbox *inbox, u8 lane)
 	spin_lock_init(&inbox->lock);
 	INIT_LIST_HEAD(&inbox->messages);
 	inbox->state = KCCM_INBOX_EMPTY;
+	init_waitqueue_head(&inbox->let_go);
 	INIT_LIST_HEAD(&inbox->unanswered);
 	INIT_WORK(&inbox->work, inbox_work);
 }
@@ -483,11 +490,31 @@ unsigned int kccm_inbox_waiting(const struct kccm_inbox *inbox)
 	return READ_ONCE(inbox->came) - READ_ONCE(inbox->handed_over);
 }
 
+static bool is_at_link(struct kccm_inbox *inbox)
+{
+	bool at_link;
+
+	spin_lock(&inbox->lock);
+	at_link = inbox->state == KCCM_INBOX_AT_LINK;
+	spin_unlock(&inbox->lock);
+	return at_link;
+}
+
+/*
+ * (1) What waits is ours, and who hands over stops after the message that is with a handler: it
+ * finds no more, and puts nothing back. No link can claim the inbox, which wants a message that is
+ * put. (2) A link that has claimed it has let go of it. It has its own reference to the remote for
+ * what it does after that. (3) The work has ended, and nobody queues it: that wants a message, too.
+ */
 void kccm_inbox_end(struct kccm_inbox *inbox)
 {
+	LIST_HEAD(messages);
+
 	spin_lock(&inbox->lock);
-	inbox->state = KCCM_INBOX_ENDED;
+	WRITE_ONCE(inbox->ended, true);
+	list_splice_init(&inbox->messages, &messages);
 	spin_unlock(&inbox->lock);
+	wait_event(inbox->let_go, !is_at_link(inbox));
 	cancel_work_sync(&inbox->work);
-	drop_all(&inbox->messages);
+	drop_all(&messages);
 }

@@ -9,6 +9,7 @@
 
 #include <linux/list.h>
 #include <linux/spinlock.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 struct delivery;
@@ -18,16 +19,18 @@ struct kccm_remote;
 
 enum kccm_inbox_state {
 	KCCM_INBOX_EMPTY,
-	KCCM_INBOX_DIRECT, /* the first is for a direct handler: kccm_inbox_claim() */
-	KCCM_INBOX_BUSY,   /* somebody hands over what is in it, until it is empty */
-	KCCM_INBOX_ENDED,  /* nobody does any more */
+	KCCM_INBOX_DIRECT,  /* the first is for a direct handler: kccm_inbox_claim() */
+	KCCM_INBOX_AT_LINK, /* a link hands over what is in it, until it is empty */
+	KCCM_INBOX_AT_WORK, /* its work does */
 };
 
 struct kccm_inbox {
 	u8 lane;
-	spinlock_t lock; /* of the next two */
+	spinlock_t lock; /* of the next three */
 	struct list_head messages;
 	enum kccm_inbox_state state;
+	bool ended;			/* nothing is in it, and nothing is handed over any more */
+	wait_queue_head_t let_go;	/* for a link to do so, once it has ended */
 	unsigned int came, handed_over; /* messages: for who looks at what is waiting */
 	struct work_struct work;
 
@@ -55,7 +58,10 @@ bool kccm_inbox_claim(struct kccm_inbox *inbox);
 void kccm_inbox_serve(struct kccm_inbox *inbox);
 /* How many messages wait for a handler. */
 unsigned int kccm_inbox_waiting(const struct kccm_inbox *inbox);
-/* Waits for the handler that runs, and drops what waits. Nothing may be put any more. */
+/*
+ * Drops what waits, and waits for the handler that runs, whoever has called it. Nothing may be put
+ * any more. Not for a link's works, nor for a handler.
+ */
 void kccm_inbox_end(struct kccm_inbox *inbox);
 
 /*

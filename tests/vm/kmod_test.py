@@ -294,6 +294,26 @@ class OneMachine(Unloads):
         self.assertNotEqual(stream.wait(), 0)  # nobody to send to any more
         self.unload(self.machine)
 
+    def test_a_peer_is_removed_while_its_messages_are_handed_over(self):
+        one, two = self.two_modules()
+        two.fault("delay 20")  # so that handlers are always late for something
+        streams = [one.count(two, lane, 1, FOR_EVER) for lane in (0, 1)]
+        counts = "/proc/net/kccm_sample"
+        job = two.place.run(
+            f"sh -c 'for round in $(seq {self.ROUNDS}); do old=$(cat {counts}); "
+            f'until [ "$(cat {counts})" != "$old" ]; do :; done; '
+            f"kccm-config peer-del {one.number} , peer {one.number} {one.address} {kccm.PORT} || exit; done'")
+        job.succeed()
+        one.remove(two)
+        for lane, stream in enumerate(streams):
+            self.assertNotEqual(stream.wait(), 0)  # nobody to send to any more
+            received, _, wrong = two.counts(one, lane)
+            # What is sent while the peer is not known is lost; the rest is handed over in order.
+            self.assertLessEqual(wrong, self.ROUNDS)
+            self.assertGreater(received, 0)
+        two.stop()
+        self.unload(self.machine)
+
     def test_is_unloaded_under_traffic(self):
         self.unload_under_traffic(self.ROUNDS)
 
