@@ -80,9 +80,7 @@ void Print(const client::Status& status, const std::string& socket) {
   // What came in that was wrong, always shown, so that silence means none.
   line("Refused", NotZero(grouped.refused));
   line("Refused by", NotZero(grouped.refused_by_peer));
-  Counts bad = grouped.others;
-  bad.erase("accepted");
-  line("Bad input", NotZero(bad));
+  line("Bad input", NotZero(web::BadInput(grouped)));
 }
 
 int RunStatus(const Context& context, bool as_json) {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/web/cluster_json.h"
 
+#include <algorithm>
+#include <array>
 #include <cinttypes>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string_view>
 
 #include "lib/procview/node_figures.h"
 
@@ -78,6 +81,20 @@ GroupedCounters Group(const std::vector<client::Counter>& counters) {
     }
   }
   return grouped;
+}
+
+std::map<std::string, uint64_t> BadInput(const GroupedCounters& counters) {
+  constexpr std::array<std::string_view, 8> kEndings = {
+      "bad_crc",   "bad_requests", "bad_replies",   "turned_away",
+      "malformed", "no_such_port", "out_of_memory", "broken_regions"};
+  std::map<std::string, uint64_t> bad;
+  for (const auto& [name, value] : counters.others) {
+    const bool is_bad =
+        std::any_of(kEndings.begin(), kEndings.end(),
+                    [&name = name](std::string_view ending) { return name.ends_with(ending); });
+    if (is_bad) bad.emplace(name, value);
+  }
+  return bad;
 }
 
 json StatusToJson(const client::Status& status, const std::string& socket) {

@@ -27,6 +27,9 @@ struct GroupedCounters {
 };
 GroupedCounters Group(const std::vector<client::Counter>& counters);
 
+// Those of the others that are 0 while everybody sends what they should, and there is memory.
+std::map<std::string, uint64_t> BadInput(const GroupedCounters& counters);
+
 // `socket`: where the daemon was asked.
 nlohmann::json StatusToJson(const client::Status& status, const std::string& socket);
 nlohmann::json NodesToJson(const std::vector<proc::NodeSummary>& nodes);
