@@ -51,7 +51,7 @@ struct DirEntry {
   ObjectKey key;
   Version version = 0;     // committed; of a volatile object: when the home last had it
   NodeId owner = kNoNode;  // of the exclusive copy, if there is one
-  Content content = Content::kAbsent;
+  Content content : 2 = Content::kAbsent;
   // `owner` has it exclusively. Otherwise the home has the value, or is about to pull it.
   bool exclusive : 1 = false;
   bool busy : 1 = false;      // a transaction works on it: see Home
@@ -61,6 +61,9 @@ struct DirEntry {
   bool many : 1 = false;      // the sharers are in a bitmap
   // Of an exclusive object: the backups may not know which of them the owner's commit will need.
   bool unsure : 1 = false;
+  // Of an exclusive object: its owner backed nothing up, and the grant may still be on its way. So
+  // it is not known to have a copy.
+  bool in_transit : 1 = false;
   bool vague : 1 = false;  // more nodes are dropping old copies than fit: see Home::DropOld
   // Hold the value beside the home and the exclusive owner; as many as the set wants copies, if the
   // home is to be without.

@@ -276,6 +276,7 @@ void Home::AdvanceWrite(Slot slot) {
   }
   entry.exclusive = true;
   entry.owner = transaction.current.from;
+  entry.in_transit = !entry.backups.Has(entry.owner);
   entry.backups.Remove(entry.owner);
   Finish(transaction);
 }

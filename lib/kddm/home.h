@@ -160,6 +160,7 @@ class Home {
   void AwaitOwnerPut(Slot slot);
   bool Reassure(Slot slot);
   bool BackUpHeld(Slot slot);
+  bool AssureOwner(Slot slot);
   void SendBackup(Slot slot, NodeId to, Version version, const Data& data, NodeId grantee);
 
   bool HasValue(const DirEntry& entry) const;
@@ -175,6 +176,7 @@ class Home {
   void DropOld(Slot slot, NodeId node);
   std::vector<std::pair<NodeId, InvMode>> InvTargets(Slot slot);
   std::vector<NodeId> Backers(Slot slot, NodeId writer, const std::vector<NodeId>& unable);
+  size_t CopiesBesideHome(const DirEntry& entry) const;
   size_t BackersWanted(const ObjectKey& key) const;
   size_t BackersWanted(Slot slot);
   static size_t BackersWanted(const ObjectKey& key, size_t members);

@@ -31,6 +31,12 @@ size_t Home::BackersWanted(Slot slot) {
   return TransactionOf(slot).away ? beside_home + 1 : beside_home;
 }
 
+// Those that are known.
+size_t Home::CopiesBesideHome(const DirEntry& entry) const {
+  const bool at_owner = entry.exclusive && entry.owner != context_.self && !entry.in_transit;
+  return entry.backups.size() + (at_owner ? 1 : 0);
+}
+
 // The nodes beside the home that hold the value once `writer` (kNoNode: nobody) has committed: the
 // writer, which has it, then who backs it up already, then who would be home next and is not known
 // to have no room.
@@ -136,7 +142,7 @@ bool Home::BackUpHeld(Slot slot) {
   const std::vector<NodeId> rank = context_.homes.Rank(context_.homes.BucketOf(entry.key));
   // In the order of rank, as Backers() will find them, not as they have answered.
   for (const NodeId node : rank) {
-    if (Contains(transaction.holding, node)) entry.backups.Add(node);
+    if (Contains(transaction.holding, node) && node != entry.owner) entry.backups.Add(node);
   }
   const std::vector<NodeId> next = Backers(slot, entry.owner, {});
   std::vector<NodeId> missing;
@@ -155,6 +161,22 @@ bool Home::BackUpHeld(Slot slot) {
     SendBackup(slot, node, entry.version, nullptr, needed ? kNoNode : entry.owner);
   }
   Wait(transaction, Phase::kBackup, std::move(missing));
+  return true;
+}
+
+// Of an exclusive object that too few members are left to back up, so that its owner's copy counts:
+// sees to it that the owner has one. The home may fail, and the grant be lost with it, after all
+// have heard that everything is settled.
+bool Home::AssureOwner(Slot slot) {
+  DirEntry& entry = directory_.table().at(slot);
+  Transaction& transaction = TransactionOf(slot);
+  if (Contains(transaction.holding, entry.owner)) entry.in_transit = false;
+  if (CopiesBesideHome(entry) >= BackersWanted(entry.key)) return false;
+  // Without room for it until the grant arrives, its copy is one that is lacking.
+  if (!entry.in_transit || Contains(transaction.unable, entry.owner)) return false;
+  transaction.stamp = NextStamp();
+  SendBackup(slot, entry.owner, entry.version, nullptr, kNoNode);
+  Wait(transaction, Phase::kBackup, {entry.owner});
   return true;
 }
 

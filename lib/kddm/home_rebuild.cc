@@ -228,6 +228,7 @@ void Home::Adopt(const ObjectKey& key, const std::vector<NodeReport>& reports, E
   if (rebuilt.content == Content::kLost && IsLinked(key.set)) entry.content = Content::kAbsent;
   entry.exclusive = rebuilt.owner != kNoNode;
   entry.owner = rebuilt.owner;
+  entry.in_transit = false;
   for (const NodeId node : rebuilt.readers) directory_.AddSharer(slot, node);
   if (rebuilt.writer != kNoNode) directory_.AddSharer(slot, rebuilt.writer);
   Transaction& transaction = TransactionOf(slot);

@@ -137,7 +137,9 @@ void Home::AdvanceRepair(Slot slot) {
     if (BackUp(slot, kNoNode, entry.version, nullptr)) return;
   }
   const bool held = entry.exclusive && !at_owner && entry.content == Content::kData;
-  if (held && HasValue(entry) && (Reassure(slot) || BackUpHeld(slot))) return;
+  if (held && HasValue(entry) && (Reassure(slot) || BackUpHeld(slot) || AssureOwner(slot))) {
+    return;
+  }
   // Last of all: until there are as many copies of the current value as there are to be, which may
   // be of a commit that had only just begun, the one before it may yet be needed.
   if (Invalidate(slot)) return;
@@ -181,9 +183,8 @@ void Home::Survive(Slot slot, size_t members_before) {
   DirEntry& entry = directory_.table().at(slot);
   auto dead = [this](NodeId node) { return node != kNoNode && !context_.homes.IsMember(node); };
   // With a member more there may be room for a copy more.
-  const size_t at_owner = entry.exclusive && entry.owner != context_.self ? 1 : 0;
   bool repair = entry.content != Content::kAbsent && !IsVolatile(entry.key.set) &&
-                entry.backups.size() + at_owner < BackersWanted(entry.key);
+                CopiesBesideHome(entry) < BackersWanted(entry.key);
   for (const NodeId node : entry.backups.list()) {
     if (!dead(node)) continue;
     entry.backups.Remove(node);
@@ -343,8 +344,7 @@ size_t Home::Shortage() const {
   directory_.table().Walk([&](Slot slot) {
     const DirEntry& entry = directory_.table().at(slot);
     if (entry.content == Content::kAbsent) return;
-    const size_t at_owner = entry.exclusive && entry.owner != context_.self ? 1 : 0;
-    const size_t has = entry.backups.size() + at_owner, wanted = BackersWanted(entry.key);
+    const size_t has = CopiesBesideHome(entry), wanted = BackersWanted(entry.key);
     if (has < wanted) most = std::max(most, wanted - has);
   });
   return most;

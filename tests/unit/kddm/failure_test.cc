@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is left of an object when nodes fail one after the other while its grant is on its way, told
+// as short stories.
+#include <string>
+
+#include "gtest/gtest.h"
+#include "lib/kddm/engine.h"
+#include "tests/unit/kddm/mesh.h"
+
+namespace clustix::kddm {
+namespace {
+
+constexpr Durability kReplicas2 = Durability::kReplicas2;
+
+// The home is node 1, the backup node 2; node 3 has nothing, and asks to write. Then the backup
+// fails, and the home when all have heard that everything is settled; but node 3 has not got the
+// grant, which travels on another lane, and is lost. Returns what the grab ended with.
+struct Story {
+  bool granted_before = false;  // the backup fails
+  bool comes_back = false;      // the backup, at once
+  size_t room_bytes = SIZE_MAX;
+};
+
+std::string GrabOf(const Story& story) {
+  Mesh mesh(3, {{3, story.room_bytes}});
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  EXPECT_EQ(mesh.Set(2, key, "x"), "x");
+  EXPECT_FALSE(mesh.Holds(3, key));
+  const OpId grab = mesh.Begin(3, OpKind::kGrab, key);
+  if (story.granted_before) {
+    mesh.DeliverAllBut(Kind::kReply);
+  } else {
+    EXPECT_TRUE(mesh.DeliverFirst(Kind::kWrite));  // the backup is told to put its copy aside
+  }
+  mesh.Change({2}, {});
+  if (story.comes_back) mesh.Change({}, {2});
+  mesh.DeliverAllBut(Kind::kReply);
+  EXPECT_EQ(mesh.Result(grab), "");
+  EXPECT_TRUE(mesh.engine(3).home().all_settled());
+  mesh.Crash({1});
+  return mesh.Result(grab);
+}
+
+TEST(Failure, An_owner_that_has_not_got_its_grant_is_given_a_copy_that_counts) {
+  for (const bool granted_before : {false, true}) {
+    for (const bool comes_back : {false, true}) {
+      const Story story{.granted_before = granted_before, .comes_back = comes_back};
+      EXPECT_EQ(GrabOf(story), "x") << "granted before the failure: " << granted_before
+                                    << ", the backup came back: " << comes_back;
+    }
+  }
+}
+
+TEST(Failure, An_object_whose_grant_was_lost_is_lost_if_its_owner_had_no_room_for_a_copy) {
+  EXPECT_EQ(GrabOf({.granted_before = false, .comes_back = false, .room_bytes = 0}), "lost");
+  EXPECT_EQ(GrabOf({.granted_before = true, .comes_back = false, .room_bytes = 0}), "lost");
+}
+
+}  // namespace
+}  // namespace clustix::kddm
