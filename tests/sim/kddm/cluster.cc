@@ -56,23 +56,44 @@ void Cluster::Boot(NodeId id) {
 
 // The members have agreed on the next view; each hears of it in its own time.
 void Cluster::Agree() {
+  const member::View view = NextView();
+  for (const NodeId id : view_) Announce(id, view, Delay());
+}
+
+member::View Cluster::NextView() {
   member::View view{.epoch = ++epoch_, .members = {}};
   told_shortage_ = 0;
   view.members.assign(view_.begin(), view_.end());
   trace_.Note(0, "view", epoch_, view.members.size());
+  return view;
+}
+
+void Cluster::Announce(NodeId id, member::View view, TimeNs delay) {
+  Node& node = nodes_.at(id);
+  if (node.engine == nullptr) return;
+  node.views.push_back(std::move(view));
+  node.last_install = std::max(node.last_install, scheduler_.Now()) + delay;
+  scheduler_.At(node.last_install, [this, id, life = node.life] {
+    Node& installing = nodes_.at(id);
+    if (installing.life != life || installing.engine == nullptr) return;
+    const member::View next = std::move(installing.views.front());
+    installing.views.pop_front();
+    trace_.Note(id, "installs", next.epoch);
+    Feed(id, {}, [&next](kddm::Engine& engine) { engine.InstallView(next); });
+  });
+}
+
+void Cluster::TakeBack(NodeId back) {
+  if (nodes_.at(back).engine != nullptr || view_.erase(back) == 0) return;
+  const bool alone = view_.empty();
+  const member::View without = alone ? member::View() : NextView();
+  view_.insert(back);
+  Boot(back);
+  const member::View with = NextView();
   for (const NodeId id : view_) {
-    Node& node = nodes_.at(id);
-    if (node.engine == nullptr) continue;
-    node.views.push_back(view);
-    node.last_install = std::max(node.last_install, scheduler_.Now()) + Delay();
-    scheduler_.At(node.last_install, [this, id, life = node.life] {
-      Node& installing = nodes_.at(id);
-      if (installing.life != life || installing.engine == nullptr) return;
-      const member::View next = std::move(installing.views.front());
-      installing.views.pop_front();
-      trace_.Note(id, "installs", next.epoch);
-      Feed(id, {}, [&next](kddm::Engine& engine) { engine.InstallView(next); });
-    });
+    const bool new_here = id == back || alone;
+    if (!new_here) Announce(id, without, Delay());
+    Announce(id, with, new_here ? Delay() : 0);
   }
 }
 
@@ -202,7 +223,7 @@ bool Cluster::Lossless(kddm::SetId set) const {
   return kddm::IsLinked(set) || !lossy_[kddm::CopiesOf(set)];
 }
 
-void Cluster::Down(NodeId id) {
+void Cluster::Stop(NodeId id) {
   Node& node = nodes_.at(id);
   node.engine.reset();
   node.store.reset();
@@ -215,6 +236,10 @@ void Cluster::Down(NodeId id) {
     if (!channel.scheduled) Kick(channel_id);
   }
   listener_.OnDown(id);
+}
+
+void Cluster::Down(NodeId id) {
+  Stop(id);
   // The others agree on a view without it.
   scheduler_.After(Delay() + prng_.Below(kMs), [this, id] {
     if (nodes_.at(id).engine != nullptr || view_.erase(id) == 0) return;
@@ -226,6 +251,13 @@ void Cluster::Crash(NodeId id) {
   trace_.Note(id, "crashes");
   CountFailure();
   Down(id);
+}
+
+void Cluster::Bounce(NodeId id) {
+  trace_.Note(id, "crashes, and is about to be back");
+  CountFailure();
+  Stop(id);
+  scheduler_.After(Delay() + prng_.Below(kMs), [this, id] { TakeBack(id); });
 }
 
 void Cluster::Isolate(NodeId id) {

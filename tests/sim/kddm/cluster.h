@@ -58,6 +58,9 @@ class Cluster {
   // Faults.
   void Crash(NodeId node);
   void Restart(NodeId node);
+  // Crashes and restarts before the others agree on anything: they take it back in one decision,
+  // by a view without it and one with it that each installs at once.
+  void Bounce(NodeId node);
   // Its messages are held up until Reconnect(); or, if that is too late, it is cut off, and later
   // comes back like after a crash.
   void Isolate(NodeId node);
@@ -105,12 +108,16 @@ class Cluster {
 
   void Boot(NodeId node);
   void Agree();
+  member::View NextView();
+  void Announce(NodeId node, member::View view, TimeNs delay);
+  void TakeBack(NodeId node);
   void Flush(NodeId node);
   void SendOn(NodeId from, kddm::Sending sending);
   void Kick(const ChannelId& id);
   void DeliverNext(const ChannelId& id);
   // Asked for in the view `epoch`.
   void Work(NodeId node, const kddm::LinkerWork& work, kddm::Epoch epoch);
+  void Stop(NodeId node);
   void Down(NodeId node);
   void CountFailure();
   TimeNs Delay();

@@ -86,6 +86,7 @@ class World {
     const std::vector<NodeId> nodes = cluster_.Expendable();
     if (nodes.empty()) return;
     const NodeId node = nodes[prng_.Below(nodes.size())];
+    if (prng_.Chance(1, 3)) return cluster_.Bounce(node);
     if (prng_.Chance(1, 2)) {
       cluster_.Crash(node);
     } else {
