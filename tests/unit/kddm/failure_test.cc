@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is left of an object when nodes fail one after the other while its grant is on its way, told
-// as short stories.
+// What is left of an object when nodes fail one after the other, told as short stories.
 #include <string>
 
 #include "gtest/gtest.h"
@@ -55,6 +54,31 @@ TEST(Failure, An_owner_that_has_not_got_its_grant_is_given_a_copy_that_counts) {
 TEST(Failure, An_object_whose_grant_was_lost_is_lost_if_its_owner_had_no_room_for_a_copy) {
   EXPECT_EQ(GrabOf({.granted_before = false, .comes_back = false, .room_bytes = 0}), "lost");
   EXPECT_EQ(GrabOf({.granted_before = true, .comes_back = false, .room_bytes = 0}), "lost");
+}
+
+// The home has committed the new value and shown it; then it fails, and so does the writer before
+// the next home has its put.
+TEST(Failure, A_value_whose_successor_may_have_been_seen_is_not_shown_again) {
+  size_t stories = 0;
+  for (const NodeId writer : {2, 3, 4}) {
+    Mesh mesh(4);
+    const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+    ASSERT_EQ(mesh.Set(writer, key, "old"), "old");
+    const OpId put = mesh.Begin(writer, OpKind::kSet, key, "new");
+    mesh.DeliverAllBut(Kind::kReply);
+    mesh.DeliverFirst(Kind::kReply);  // the grant
+    mesh.DeliverAllBut(Kind::kReply);
+    ASSERT_EQ(mesh.Result(mesh.Begin(1, OpKind::kGet, key)), "new");
+    mesh.Change({1}, {});
+    mesh.DeliverAllBut(Kind::kPut);
+    const NodeId home = mesh.engine(writer).homes().HomeOf(key);
+    if (home == writer) continue;  // which has its put at once
+    ++stories;
+    EXPECT_EQ(mesh.Result(put), "");
+    mesh.Crash({writer});
+    EXPECT_EQ(mesh.Get(home, key), "lost");
+  }
+  EXPECT_GT(stories, 0u);
 }
 
 }  // namespace
