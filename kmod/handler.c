@@ -5,6 +5,7 @@
 #include <linux/notifier.h>
 
 #include "kccm.h"
+#include "memory.h"
 #include "netns.h"
 
 struct kccm_handler *kccm_handler_get(struct kccm_net *home, u16 port)
@@ -51,13 +52,16 @@ int kccm_register_handler(struct net *net, struct kccm_handler *handler)
 EXPORT_SYMBOL_GPL(kccm_register_handler);
 
 /*
- * (1) Nobody finds it any more; who has found it has taken a reference under the same lock. Not
- * under RCU, for whose grace periods the end of a namespace would wait, one for each port. (2) Who
- * has a reference has put it.
+ * (1) Nobody finds it any more, if it is not another that has the port; who has found it has taken
+ * a reference under the same lock. Not under RCU, for whose grace periods the end of a namespace
+ * would wait, one for each port. (2) Who has a reference has put it.
  */
 void kccm_unregister_handler(struct net *net, struct kccm_handler *handler)
 {
-	xa_erase(&kccm_net_of(net)->handlers, handler->port);
+	struct xarray *handlers = &kccm_net_of(net)->handlers;
+
+	if (WARN_ON_ONCE(xa_cmpxchg(handlers, handler->port, handler, NULL, KCCM_GFP) != handler))
+		return;
 	kccm_handler_put(handler);
 	wait_for_completion(&handler->unused);
 }

@@ -165,7 +165,7 @@ struct kccm_handler {
 int kccm_register_handler(struct net *net, struct kccm_handler *handler);
 /*
  * No handler runs when this returns. What it has kept must still be replied to or released. Not
- * from within the handler.
+ * from within the handler, and only after it was registered.
  */
 void kccm_unregister_handler(struct net *net, struct kccm_handler *handler);
 
