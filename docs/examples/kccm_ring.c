@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Messages through the kernel module, with liburing alone (include/uapi/kccm.h explains it):
-//
-//   kccm_ring serve PORT             prints every message, and answers calls with what they carry
-//   kccm_ring call NODE PORT TEXT    calls it and prints the answer
-//   kccm_ring send NODE PORT TEXT    sends it a message, and waits until the node has it
+// Messages through the kernel module, with liburing alone: include/uapi/kccm.h explains it.
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -17,6 +12,10 @@
 #include "include/uapi/kccm.h"
 
 enum { kPoll = 1, kCommand };
+static const char usage[] =
+    "usage: kccm_ring serve PORT           prints messages, answers calls with what they carry\n"
+    "       kccm_ring call NODE PORT TEXT  calls it and prints the answer\n"
+    "       kccm_ring send NODE PORT TEXT  sends it a message, and waits until the node has it\n";
 static struct io_uring uring;
 static int device, polling;
 
@@ -82,18 +81,18 @@ static void serve(unsigned port) {
 
 int main(int argc, char** argv) {
   static char answer[4096];
-  if (argc != 3 && argc != 5) return 2;
+  const int serves = argc == 3 && !strcmp(argv[1], "serve");
+  const int sends = argc == 5 && !strcmp(argv[1], "send");
+  if (!serves && !sends && (argc != 5 || strcmp(argv[1], "call"))) return fputs(usage, stderr), 2;
   if ((device = open("/dev/kccm", O_RDWR | O_CLOEXEC)) < 0) check(-errno, "/dev/kccm");
   check(io_uring_queue_init(64, &uring, 0), "io_uring");
-  if (argc == 3) serve((unsigned)atoi(argv[2]));
+  if (serves) serve((unsigned)atoi(argv[2]));
   struct kccm_uring_call call = {.reply = (__u64)answer, .reply_room = sizeof(answer)};
   call.request = (struct kccm_uring_send){
       .node = atoi(argv[2]), .port = atoi(argv[3]), .payload = (__u64)argv[4], .timeout_ms = 10000};
   call.request.length = strlen(argv[4]);
-  if (!strcmp(argv[1], "send")) {
-    call.request.flags = KCCM_URING_CONFIRM;
-    return check(command(KCCM_URING_SEND, &call.request, sizeof(call.request)), "send");
-  }
+  if (sends) call.request.flags = KCCM_URING_CONFIRM;
+  if (sends) return check(command(KCCM_URING_SEND, &call.request, sizeof(call.request)), "send");
   printf("%.*s\n", check(command(KCCM_URING_CALL, &call, sizeof(call)), "call"), answer);
   return call.status != 0;
 }
