@@ -29,8 +29,10 @@ struct kccm_net {
 	struct work_struct finish_work;
 };
 
-/* For sockets and time: nothing on it waits for anything but a lock. Must make progress when there
- * is no memory.
+/*
+ * For sockets, time and direct handlers: nothing on it waits for a handler that may wait, or for
+ * another node; but for locks, for memory, and a link's end for its other works. Must make progress
+ * when there is no memory.
  */
 extern struct workqueue_struct *kccm_io_wq;
 /* For handlers, which may wait, also for the next. */
