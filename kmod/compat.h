@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What differs between the kernels that the module is built for, 6.1 and later. Conditions on the
- * kernel's version stand here and nowhere else.
+ * What differs between the kernels that the module is built for, 6.1 to 6.12, and what is known of
+ * later ones. Conditions on the kernel's version stand here and nowhere else.
  */
 #ifndef KCCM_KMOD_COMPAT_H
 #define KCCM_KMOD_COMPAT_H
