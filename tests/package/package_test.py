@@ -32,6 +32,7 @@ CONTENTS = {
                          for name in ("sync_call.c", "async_call.cc", "counter.cc", "histogram.c", "kccm_ring.c"))},
     "clustix-dkms": {"usr/src/clustix-*/dkms.conf", "usr/src/clustix-*/Kbuild",
                      "usr/share/man/man4/kccm.4.gz", "usr/share/doc/clustix-dkms/examples/kccm_sample.c",
+                     "usr/share/doc/clustix-dkms/examples/Makefile",
                      *(f"usr/src/clustix-*/{path.relative_to(ROOT)}"
                        for folder in ("kmod", "lib/session", "include/uapi")
                        for path in ROOT.glob(f"{folder}/*.[ch]"))},
@@ -122,6 +123,10 @@ class Module(unittest.TestCase):
                         "KERNEL": headers[-1].name.removeprefix("linux-headers-")})
             built = sorted(path.relative_to(tree / "build") for path in tree.rglob("*.ko"))
             self.assertEqual(built, [pathlib.Path("kccm.ko")])
+            # And what uses it, as the page kccm(4) says.
+            sample = pathlib.Path(folder, "usr/share/doc/clustix-dkms/examples")
+            output("make", "-C", sample, f"KERNEL={headers[-1]}", f"KCCM={tree / 'build'}")
+            self.assertTrue((sample / "kccm_sample.ko").exists())
 
 
 class Help:
