@@ -26,6 +26,14 @@
  * Every function here wants process context, may sleep, and takes a mutex of the node's: do not
  * hold a lock that a notifier callback takes. `net` is the namespace whose node speaks.
  *
+ * Waiting. What waits for a peer waits as long as that is away and still known: a call without a
+ * deadline, whatever waits for room without KCCM_NOWAIT, a kccm_reply() without it. Such a wait
+ * ends when the peer is back, as itself or as another, when it or the node is removed and, but for
+ * kccm_reply(), by a fatal signal. It does not end because its handler is to be unregistered: who
+ * does that waits with it; and if that is the exit function of a pernet_operations, which runs
+ * before the namespace's node is ended, so do the end of the namespace and of those after it. So a
+ * handler calls with a deadline, and answers with KCCM_NOWAIT | KCCM_KEEP.
+ *
  * No module reference is taken for handlers or callbacks, because a reference would make it
  * impossible to unload a service under traffic. Instead kccm_unregister_handler() and
  * kccm_call_cancel() wait until the code that they are about has returned.
@@ -76,7 +84,7 @@ struct kccm_call {
 	 */
 	void *reply;
 	u32 reply_room;
-	u32 timeout_ms; /* 0: no deadline; of a send: ignored */
+	u32 timeout_ms; /* 0: no deadline, see "Waiting"; of a send: ignored */
 	/*
 	 * Called once from process context, without a lock. It may do anything but wait for another
 	 * asynchronous call's `done`, and may free the call.
@@ -164,8 +172,9 @@ struct kccm_handler {
  */
 int kccm_register_handler(struct net *net, struct kccm_handler *handler);
 /*
- * No handler runs when this returns. What it has kept must still be replied to or released. Not
- * from within the handler, and only after it was registered.
+ * No handler runs when this returns; how long it may wait for one, see "Waiting" above. What the
+ * handler has kept must still be replied to or released. Not from within the handler, and only
+ * after it was registered.
  */
 void kccm_unregister_handler(struct net *net, struct kccm_handler *handler);
 
