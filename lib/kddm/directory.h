@@ -61,8 +61,8 @@ struct DirEntry {
   bool many : 1 = false;      // the sharers are in a bitmap
   // Of an exclusive object: the backups may not know which of them the owner's commit will need.
   bool unsure : 1 = false;
-  // Of an exclusive object: its owner backed nothing up, and the grant may still be on its way. So
-  // it is not known to have a copy.
+  // Of an exclusive object: its owner had no copy that counts, and the grant may still be on its
+  // way. So it is not known to have one.
   bool in_transit : 1 = false;
   bool vague : 1 = false;  // more nodes are dropping old copies than fit: see Home::DropOld
   // Hold the value beside the home and the exclusive owner; as many as the set wants copies, if the

@@ -276,7 +276,7 @@ void Home::AdvanceWrite(Slot slot) {
   }
   entry.exclusive = true;
   entry.owner = transaction.current.from;
-  entry.in_transit = !entry.backups.Has(entry.owner);
+  entry.in_transit = entry.demoted || !entry.backups.Has(entry.owner);
   entry.backups.Remove(entry.owner);
   Finish(transaction);
 }

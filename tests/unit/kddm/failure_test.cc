@@ -56,6 +56,22 @@ TEST(Failure, An_object_whose_grant_was_lost_is_lost_if_its_owner_had_no_room_fo
   EXPECT_EQ(GrabOf({.granted_before = true, .comes_back = false, .room_bytes = 0}), "lost");
 }
 
+// The owner backed the object up, but only in case a grant to a node that then failed was lost.
+TEST(Failure, An_owner_that_stood_back_for_a_dead_node_is_given_a_copy_that_counts) {
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
+  mesh.Set(2, key, "x");
+  mesh.Release(3, mesh.Grab(3, key));
+  const OpId grab = mesh.Begin(2, OpKind::kGrab, key);
+  mesh.DeliverAllBut(Kind::kReply);
+  mesh.Change({3}, {});
+  mesh.DeliverAllBut(Kind::kReply);
+  EXPECT_EQ(mesh.Result(grab), "");
+  EXPECT_TRUE(mesh.engine(2).home().all_settled());
+  mesh.Crash({1});
+  EXPECT_EQ(mesh.Result(grab), "x");
+}
+
 // The home has committed the new value and shown it; then it fails, and so does the writer before
 // the next home has its put.
 TEST(Failure, A_value_whose_successor_may_have_been_seen_is_not_shown_again) {
