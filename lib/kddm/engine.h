@@ -60,8 +60,8 @@ class Engine {
   // Frees memory if less than `bytes` fit: drops copies that no home counts on, and that nobody
   // uses just now. False: less still fit, and homes are asked to do without some of the others.
   bool MakeRoom(size_t bytes);
-  // The answer to an Outbox::LinkerWork; `data` is of an import, nullptr if there is no such
-  // object.
+  // The answer to an Outbox::LinkerWork. `data`: of an import, nullptr if there is no such object;
+  // of a removal, not nullptr if the next who asks is to have it imported again.
   void LinkerDone(const ObjectKey& key, uint64_t token, bool ok, const Data& data);
   // Has the object move toward the member `to`, which is about to use it: a volatile object is then
   // exclusively there, of any other a readable copy. kUnavailable: it is not a member, or not any

@@ -160,7 +160,7 @@ void Home::Begin(Transaction& transaction, Request request) {
   transaction.current = std::move(request);
   transaction.phase = Phase::kStart;
   transaction.invalidated = false;
-  transaction.exported = false;
+  transaction.exported = transaction.imported = false;
   transaction.refused = transaction.draining = transaction.away = false;
   transaction.refusals = 0;
   transaction.arrived = false;

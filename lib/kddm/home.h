@@ -40,7 +40,8 @@ class Home {
   void OnMessage(NodeId from, const Message& message);
   void OnReport(NodeId from, const Message& message);
   void OnSettled(NodeId from, const Message& message);
-  // `ok`: the linker has done it. Of an import: `data`, or nullptr if there is no such object.
+  // `ok`: the linker has done it. `data`: of an import, the value, or nullptr if there is no such
+  // object; of a removal, not nullptr if the next who asks is to have it imported again.
   void LinkerDone(const ObjectKey& key, uint64_t token, bool ok, const Data& data);
 
   // A view was installed; `before` is the map of homes until then. Returns what to tell the new
@@ -98,6 +99,7 @@ class Home {
     bool arrived = false;         // kRecall: the requester has the holder's grant
     NodeId lender = kNoNode;      // kArrive: the holder
     bool exported = false;        // kPut: the linker has it
+    bool imported = false;        // the linker has been asked
     bool refused = false;         // kPut: there is no room for it
     bool draining = false;        // kPut: backups that had no room drop what they have
     bool away = false;            // kPut, kYield: the home is not to be one of those that have it

@@ -388,6 +388,7 @@ bool Home::Import(Slot slot) {
   DirEntry& entry = directory_.table().at(slot);
   if (!IsLinked(entry.key.set) || entry.content != Content::kAbsent || entry.imported) return false;
   Transaction& transaction = TransactionOf(slot);
+  if (transaction.imported) return false;
   transaction.stamp = NextStamp();
   Wait(transaction, Phase::kLinker, {context_.self});
   context_.out.linker_works.push_back({.what = LinkerWork::What::kImport,
@@ -412,10 +413,13 @@ void Home::LinkerDone(const ObjectKey& key, uint64_t token, bool ok, const Data&
     put ? FailPut(slot, Status::kUnavailable) : Answer(slot, Status::kUnavailable);
   } else if (put) {
     transaction->exported = true;
-    entry.imported = true;
+    // What is removed here may still be behind the set: `data` says so.
+    entry.imported = transaction->current.data != nullptr || data == nullptr;
   } else {
-    entry.imported = true;
+    // What is not there now may be when the next one asks.
+    transaction->imported = true;
     if (data != nullptr) {
+      entry.imported = true;
       entry.content = Content::kData;
       entry.version = NextStamp();
       holder_.KeepForHome(key, entry.version, data);
@@ -447,6 +451,7 @@ bool Home::PullValue(Slot slot) {
   entry.imported = false;
   if (IsLinked(entry.key.set)) {
     entry.content = Content::kAbsent;
+    transaction.imported = false;
     return Import(slot);
   }
   entry.content = Content::kLost;

@@ -340,6 +340,28 @@ TEST(Engine, A_sync_that_the_home_does_not_answer_is_asked_for_again_at_the_next
   EXPECT_EQ(mesh.Get(3, key), "x");
 }
 
+TEST(Engine, What_a_linker_has_of_itself_is_asked_for_again_once_it_was_taken_back) {
+  using What = LinkerWork::What;
+  const std::string none = StatusName(Status::kNotFound);
+  Mesh mesh(3);
+  const ObjectKey key = Mesh::PlacedAt(1, Durability::kLinked);
+  mesh.Show(key, "old");
+  EXPECT_EQ(mesh.Get(2, key), "old");
+  mesh.Show(key, "new");
+  EXPECT_EQ(mesh.Get(3, key), "old") << "until it is taken back";
+  mesh.Do(1, OpKind::kRemove, key);
+  EXPECT_EQ(mesh.TakeLinkerWorks(), (std::vector{What::kImport, What::kRemove}));
+  EXPECT_EQ(mesh.Get(2, key), "new");
+  EXPECT_EQ(mesh.Get(3, key), "new");
+  EXPECT_EQ(mesh.TakeLinkerWorks(), (std::vector{What::kImport}));
+  mesh.Do(1, OpKind::kRemove, key);
+  // What was not there when somebody asked may be when the next one does.
+  mesh.Show(key, "");
+  EXPECT_EQ(mesh.Get(2, key), none);
+  mesh.Show(key, "again");
+  EXPECT_EQ(mesh.Get(3, key), "again");
+}
+
 TEST(Engine, A_sync_of_what_has_no_linker_waits_for_puts_and_sends_nothing) {
   Mesh mesh(3);
   const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);

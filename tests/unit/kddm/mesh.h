@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -95,6 +96,11 @@ class Mesh {
   }
   // What the linker was asked for since this was asked last. It does everything at once.
   std::vector<LinkerWork::What> TakeLinkerWorks() { return std::exchange(linker_works_, {}); }
+  // From now on the linker has this of itself, whatever is removed; "": nothing.
+  void Show(const ObjectKey& key, const std::string& text) {
+    shown_.insert(key.object);
+    linked_[key.object] = text.empty() ? nullptr : Text(text);
+  }
   // What nodes were told of their watches since this was asked last.
   Changes TakeChanges() { return std::exchange(changes_, {}); }
   void Release(NodeId node, OpId hold) {
@@ -278,7 +284,7 @@ class Mesh {
       Data& linked = linked_[work.key.object];
       const bool writes =
           work.what == LinkerWork::What::kExport || work.what == LinkerWork::What::kRemove;
-      if (writes) linked = work.data;
+      if (writes && !shown_.contains(work.key.object)) linked = work.data;
       engine(node).LinkerDone(work.key, work.token, true, linked);
       Collect(node);
     }
@@ -292,6 +298,7 @@ class Mesh {
   std::deque<Queued> queue_;
   std::map<OpId, Completion> completions_;
   std::map<ObjectId, Data> linked_;
+  std::set<ObjectId> shown_;
   std::vector<LinkerWork::What> linker_works_;
   Changes changes_;
   std::vector<std::string> told_;
