@@ -87,7 +87,8 @@ absl::Status Daemon::StartParts() {
                                         {.socket_path = runtime_->sets_socket_path(),
                                          .nodes = nodes_->ids(),
                                          .life = base::RandomId(),
-                                         .memory_bytes = options_.config.sets_memory_mib << 20}));
+                                         .memory_bytes = options_.config.sets_memory_mib << 20,
+                                         .processes = reader_.get()}));
   ++open_parts_;
   return MountProc();
 }

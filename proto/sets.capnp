@@ -75,7 +75,7 @@ struct Attached {
 struct SetPolicy {
   durability @0 :Durability = replicas2;
   placement @1 :Placement = hash;
-  linker @2 :Text;  # of a linked set: "memory", "file:PATH" or "procfs"
+  linker @2 :Text;  # of a linked set: "memory", "file:PATH" or "procfs", which nobody may open to write
   mode @3 :UInt16 = 0x180;  # permission bits as of chmod(2); 0600
   quotaBytes @4 :UInt64;  # of all objects of the set on one node; 0: the node's own limit
   enum Durability { volatile @0; replicas2 @1; replicas3 @2; linked @3; }

@@ -101,6 +101,8 @@ int RunCreate(const Context& context, CreateArguments arguments) {
       static_cast<uint16_t>(std::stoul(arguments.mode, nullptr, 8));  // checked when parsed
   if (!arguments.options.policy.linker.empty()) {
     arguments.options.policy.durability = Durability::kLinked;
+    // Nobody may write those.
+    arguments.options.write = arguments.options.policy.linker != "procfs";
   }
   Result<Client> client = ConnectToSets(context);
   if (!client) return Fail(client.error().message);

@@ -60,10 +60,15 @@ ObjectService::ObjectService(io::UringIo& io, Messenger& messenger,
       loans_(driver_, store_, host_->fence()),
       hot_(io.loop(), driver_),
       table_(driver_),
-      linkers_(io.loop(), workers_, table_,
-               [this](const kddm::LinkerWork& work, bool ok, const kddm::Data& data) {
-                 driver_.LinkerDone(work, ok, data);
-               }),
+      linkers_(
+          io.loop(), workers_, table_, ProcessWindow(messenger.self(), options.processes),
+          [this](const kddm::LinkerWork& work, bool ok, const kddm::Data& data) {
+            driver_.LinkerDone(work, ok, data);
+          },
+          [this](const kddm::ObjectKey& key) {
+            driver_.Begin({.kind = kddm::OpKind::kRemove, .key = key}, 0,
+                          [](const kddm::Completion&) {});
+          }),
       sweeper_(driver_) {
   // The loop looks for requests only when a bell rings: to programs, it always sleeps.
   host_->PrepareToSleep();
@@ -71,7 +76,10 @@ ObjectService::ObjectService(io::UringIo& io, Messenger& messenger,
   driver_.SetHoldHooks({.wanted = [this](const kddm::ObjectKey& key) { loans_.OnWanted(key); },
                         .overdue = [this](const kddm::ObjectKey& key) { loans_.OnOverdue(key); },
                         .watched = [this] { loans_.OnWatched(); }});
-  driver_.OnViewChange([this] { RenewLease(); });
+  driver_.OnViewChange([this] {
+    RenewLease();
+    linkers_.OnViewChange(driver_.engine().holder().copies());
+  });
   messenger.Handle(msg::kPortObjectHot, [this](const Incoming& incoming) {
     hot_.OnMessage(incoming.from, incoming.payload);
   });

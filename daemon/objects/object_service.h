@@ -40,6 +40,7 @@ class ObjectService {
     member::Life life = 0;      // of this daemon
     uint64_t memory_bytes = 0;  // of values on this node
     uint64_t max_hold_ms = Driver::Options().max_hold_ms;
+    const procview::ProcReader* processes = nullptr;  // that sets show; nullptr: none
   };
   static constexpr uint64_t kLeaseMs = 400;
   static constexpr uint64_t kRenewMs = 100;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "daemon/objects/linkers.h"
 #include "daemon/objects/policy.h"
 #include "daemon/objects/sets_connection.h"
 #include "lib/base/log.h"
@@ -252,6 +253,8 @@ void SetsService::Open(SetsConnection& connection, proto::OpenSet::Reader wanted
   const absl::StatusOr<SetDefinition> policy =
       ReadPolicy(name, wanted.getPolicy(), parts_.driver.engine().self(), connection.user());
   if (!policy.ok()) return connection.Reply(Error(policy.status()));
+  if (write && IsReadOnly(policy->linker))
+    return connection.Reply(Error(Denied(*policy, "written")));
   parts_.table.Make(*policy, wanted.getExclusive(), found);
 }
 
@@ -260,7 +263,7 @@ void SetsService::Opened(io::StreamId stream, const SetDefinition& set, bool cre
   if (connection == nullptr || connection->session() == nullptr) return;
   const SetUser& user = connection->user();
   if (!MayUse(user, set, SetRight::kRead)) return connection->Reply(Error(Denied(set, "read")));
-  if (write && !MayUse(user, set, SetRight::kWrite)) {
+  if (write && (IsReadOnly(set.linker) || !MayUse(user, set, SetRight::kWrite))) {
     return connection->Reply(Error(Denied(set, "written")));
   }
   const uint64_t budget = parts_.store.budget_bytes();

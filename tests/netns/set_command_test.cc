@@ -51,6 +51,19 @@ TEST_F(SetsOfACluster, Are_the_same_on_every_node) {
   }
 }
 
+TEST_F(SetsOfACluster, Show_the_processes_of_every_node) {
+  ASSERT_SUCCESS(Ask(1, {"set", "create", "shop/things", "--linker", "procfs", "--placement",
+                         "id-bits", "--mode", "0444"}));
+  const auto object = [](uint64_t node, uint64_t pid) { return std::to_string(node << 48 | pid); };
+  for (int node = 1; node <= 3; ++node) {
+    EXPECT_NE(Value(node, object(2, 1)).find("\nPid:\t1\n"), std::string::npos) << node;
+    EXPECT_NE(Value(node, object(2, 4'000'000)).find("not found"), std::string::npos) << node;
+  }
+  const ToolResult put = Ask(3, {"set", "put", "shop/things", object(2, 1), "forged"});
+  EXPECT_EQ(WEXITSTATUS(put.status), 1);
+  EXPECT_NE(put.errors.find("may not be written"), std::string::npos) << put.errors;
+}
+
 TEST_F(SetsOfACluster, Lose_no_count_of_writers_on_all_nodes) {
   constexpr int kTimes = 20;
   std::vector<std::unique_ptr<Background>> writers;

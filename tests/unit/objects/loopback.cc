@@ -79,7 +79,8 @@ void LoopbackNode::RunLoop(std::promise<absl::Status> started) {
                                     .nodes = nodes_,
                                     .life = life_,
                                     .memory_bytes = options_.memory_bytes,
-                                    .max_hold_ms = options_.max_hold_ms});
+                                    .max_hold_ms = options_.max_hold_ms,
+                                    .processes = options_.processes});
   if (!service.ok()) return started.set_value(service.status());
   service_ = *std::move(service);
   board_.Plug(self_, messenger_.get(), &io_->loop());

@@ -89,6 +89,7 @@ struct NodeOptions {
   uint64_t memory_bytes = 64 << 20;
   unsigned busy_every = 0;
   uint64_t max_hold_ms = 10'000;
+  const procview::ProcReader* processes = nullptr;
 };
 
 // One node. Its socket is in a folder of its own in `dir`.

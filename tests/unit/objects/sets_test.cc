@@ -4,9 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <span>
 #include <thread>
 
 #include "daemon/objects/set_definition.h"
+#include "lib/proc/snapshot_codec.h"
+#include "proto/message.h"
 #include "tests/unit/objects/loopback.h"
 
 namespace clustix {
@@ -171,6 +177,129 @@ TEST_F(Sets, Linked_to_a_file_are_a_window_on_it) {
       << "it does not fit into its place";
 }
 
+// A tree as of /proc, in which processes come, change and go as the test says.
+class SetsOfProcesses : public Sets {
+ protected:
+  static constexpr uint64_t kPid = 77;
+  static constexpr uint64_t IdOf(uint64_t node, uint64_t pid) { return node << 48 | pid; }
+
+  void SetUp() override {
+    reader_ = *procview::ProcReader::Open(dir_.path());
+    StartNodes(3, {.processes = reader_.get()});
+  }
+  void Show(const std::string& command_line) const {
+    const std::string folder = dir_.File(std::to_string(kPid));
+    std::filesystem::create_directories(folder);
+    for (const char* name : {"stat", "statm", "status"}) {
+      std::ofstream(folder + "/" + name)
+          << std::ifstream(std::string("/proc/self/") + name).rdbuf();
+    }
+    // In one step, as the kernel does it.
+    std::ofstream(dir_.File("cmdline")) << command_line;
+    std::filesystem::rename(dir_.File("cmdline"), folder + "/cmdline");
+  }
+  void End() const { std::filesystem::remove_all(dir_.File(std::to_string(kPid))); }
+
+  static Wanted ReadOnly() {
+    Wanted wanted;
+    wanted.durability = RawProgram::Durability::LINKED;
+    wanted.placement = proto::SetPolicy::Placement::ID_BITS;
+    wanted.linker = "procfs";
+    wanted.write = false;
+    return wanted;
+  }
+  // The command line of the process in the answer; or what it is instead.
+  static std::string CommandLine(const RawProgram::Answer& answer) {
+    if (answer.status == Status::kNotFound) return "(not found)";
+    if (answer.status != Status::kOk) return "(failed)";
+    absl::StatusOr<proc::ProcessChanges> news;
+    const absl::Status read = proto::ReadMessage<proto::ProcessChanges>(
+        std::as_bytes(std::span(answer.value)), [&news](proto::ProcessChanges::Reader from) {
+          news = proc::DecodeChanges(from);
+          return news.status();
+        });
+    if (!read.ok() || news->changed.size() != 1) return "(malformed)";
+    EXPECT_EQ(news->changed[0].pid, static_cast<int32_t>(kPid));
+    EXPECT_GT(news->taken_ns, 0u);
+    return news->changed[0].cmdline;
+  }
+  // What a program of the node is told sooner or later.
+  static bool Await(RawProgram& program, uint32_t set, uint64_t id, const std::string& wanted) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (CommandLine(program.Get(set, id)) != wanted) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+    }
+    return true;
+  }
+
+  std::unique_ptr<procview::ProcReader> reader_;
+};
+
+TEST_F(SetsOfProcesses, Show_what_is_on_each_node_and_no_more) {
+  Show("first");
+  const auto one = Program(1), two = Program(2);
+  const auto there = one->Open("a/processes", ReadOnly());
+  ASSERT_EQ(there.error, "");
+  const auto here = two->Open("a/processes", ReadOnly());
+  ASSERT_EQ(here.error, "");
+  for (const uint64_t node : {1, 2}) {
+    EXPECT_EQ(CommandLine(two->Get(here.handle, IdOf(node, kPid))), "first") << node;
+    EXPECT_EQ(CommandLine(one->Get(there.handle, IdOf(node, kPid + 1))), "(not found)") << node;
+    EXPECT_EQ(CommandLine(one->Get(there.handle, IdOf(node, 0))), "(not found)") << node;
+    EXPECT_EQ(CommandLine(one->Get(there.handle, IdOf(node, kPid + (1ull << 32)))), "(not found)");
+  }
+  EXPECT_EQ(CommandLine(one->Get(there.handle, IdOf(4, kPid))), "(failed)") << "no such node";
+}
+
+TEST_F(SetsOfProcesses, Follow_what_becomes_of_a_process) {
+  const auto one = Program(1), two = Program(2);
+  const auto there = one->Open("a/processes", ReadOnly());
+  const auto here = two->Open("a/processes", ReadOnly());
+  EXPECT_EQ(CommandLine(two->Get(here.handle, IdOf(1, kPid))), "(not found)");
+  Show("first");
+  EXPECT_EQ(CommandLine(two->Get(here.handle, IdOf(1, kPid))), "first");
+  EXPECT_EQ(two->AwaitHit(*here.view, IdOf(1, kPid)).has_value(), true);
+  Show("second");
+  EXPECT_TRUE(Await(*two, here.handle, IdOf(1, kPid), "second"));
+  EXPECT_EQ(CommandLine(one->Get(there.handle, IdOf(1, kPid))), "second");
+  End();
+  EXPECT_TRUE(Await(*one, there.handle, IdOf(1, kPid), "(not found)"));
+  EXPECT_TRUE(Await(*two, here.handle, IdOf(1, kPid), "(not found)"));
+  Show("another of that pid");
+  EXPECT_TRUE(Await(*two, here.handle, IdOf(1, kPid), "another of that pid"));
+}
+
+TEST_F(SetsOfProcesses, Are_not_what_they_were_before_their_node_was_restarted) {
+  Show("first");
+  const auto two = Program(2);
+  const auto set = two->Open("a/processes", ReadOnly());
+  EXPECT_EQ(CommandLine(two->Get(set.handle, IdOf(1, kPid))), "first");
+  // Before it takes anything back.
+  EndNode(1);
+  TellOthers(1, PeerEvent::kDead);
+  EXPECT_EQ(CommandLine(two->Get(set.handle, IdOf(1, kPid))), "first") << "it may come back";
+  TellOthers(1, PeerEvent::kRebooted);
+  Show("second");
+  StartNode(1);
+  EXPECT_TRUE(Await(*two, set.handle, IdOf(1, kPid), "second"));
+}
+
+TEST_F(SetsOfProcesses, Are_written_by_nobody) {
+  Show("first");
+  const auto program = Program(1);
+  Wanted wanted = ReadOnly();
+  wanted.write = true;
+  EXPECT_EQ(program->Open("a/processes", wanted).error_kind, proto::SetsError::Kind::DENIED);
+  EXPECT_TRUE(program->List("a/").empty()) << "it was not made either";
+  const auto set = program->Open("a/processes", ReadOnly());
+  ASSERT_EQ(set.error, "");
+  EXPECT_EQ(program->Open("a/processes", wanted).error_kind, proto::SetsError::Kind::DENIED);
+  for (const Kind kind : {Kind::kSet, Kind::kTouch, Kind::kGrab, Kind::kRemove}) {
+    EXPECT_EQ(program->Ask(kind, set.handle, IdOf(1, kPid), "forged").status, Status::kDenied);
+  }
+  EXPECT_EQ(CommandLine(program->Get(set.handle, IdOf(1, kPid))), "first");
+}
+
 TEST_F(Sets, Have_their_objects_brought_to_who_will_use_them) {
   StartNodes(3);
   const auto one = Program(1), two = Program(2);
@@ -200,7 +329,7 @@ TEST_F(Sets, Linked_to_what_cannot_be_are_refused) {
   const auto program = Program(1);
   Wanted linked;
   linked.durability = RawProgram::Durability::LINKED;
-  for (const char* linker : {"", "fiel:/x", "file:relative", "file:/placed/by/hash"}) {
+  for (const char* linker : {"", "fiel:/x", "file:relative", "file:/placed/by/hash", "procfs"}) {
     linked.linker = linker;
     EXPECT_EQ(program->Open("a/b", linked).error_kind, proto::SetsError::Kind::INVALID) << linker;
   }
