@@ -184,7 +184,8 @@ void CommandSession::CloseInput() {
 }
 
 void CommandSession::TakeOutput(base::UniqueFd& from, proto::Stream stream) {
-  if (!from.valid()) return;
+  // The other stream may just have used up the credit: a read() of nothing would pass for the end.
+  if (!from.valid() || output_credit_ == 0) return;
   std::array<char, proto::EXEC_CHUNK_BYTES_MAX> bytes;
   const ssize_t n = read(from.get(), bytes.data(), std::min<size_t>(bytes.size(), output_credit_));
   if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
