@@ -151,7 +151,7 @@ void Linkers::DoInFile(const std::shared_ptr<FileWindow>& file, const kddm::Link
     } else {
       status = file->Remove(work.key.object);
     }
-    loop.Post([this, work, status, data, alive] {
+    loop.Post([this, work, status = std::move(status), data, alive] {
       if (*alive) Finish(work, status, data);
     });
   });
@@ -172,8 +172,8 @@ void Linkers::DoInProcesses(const kddm::LinkerWork& work) {
   }
   const uint64_t stale_at = loop_.Now() + kProcessFreshMs * kNsPerMs;
   const bool taken = workers_.Submit([this, work, stale_at, alive = alive_, &loop = loop_] {
-    const absl::StatusOr<kddm::Data> read = processes_.Read(work.key.object);
-    loop.Post([this, work, read, stale_at, alive] {
+    absl::StatusOr<kddm::Data> read = processes_.Read(work.key.object);
+    loop.Post([this, work, read = std::move(read), stale_at, alive] {
       if (!*alive) return;
       if (read.ok() && *read != nullptr) ExpireAt(stale_at, work.key);
       Finish(work, read.status(), read.ok() ? *read : nullptr);
