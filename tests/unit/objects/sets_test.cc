@@ -187,6 +187,10 @@ class SetsOfProcesses : public Sets {
     reader_ = *procview::ProcReader::Open(dir_.path());
     StartNodes(3, {.processes = reader_.get()});
   }
+  // Before the reader, which they use.
+  void TearDown() override {
+    for (NodeId node = 1; node <= 3; ++node) EndNode(node);
+  }
   void Show(const std::string& command_line) const {
     const std::string folder = dir_.File(std::to_string(kPid));
     std::filesystem::create_directories(folder);
