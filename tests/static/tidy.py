@@ -35,9 +35,17 @@ def changed_files(root):
     return set(git("diff", "--name-only", base) + git("ls-files", "--others", "--exclude-standard"))
 
 
-def checks_hash(root):
+def version_hash():
     version = subprocess.run(["clang-tidy", "--version"], capture_output=True, text=True)
-    return hashlib.sha256(version.stdout.encode() + tree.read(root, ".clang-tidy").encode())
+    return hashlib.sha256(version.stdout.encode())
+
+
+@functools.cache
+def checks(root, folder):
+    """The checks for a folder's files: a folder's own go on from those above it."""
+    above = checks(root, os.path.dirname(folder)) if folder else ""
+    file = os.path.join(folder, ".clang-tidy")
+    return above + (tree.read(root, file) if os.path.isfile(os.path.join(root, file)) else "")
 
 
 @functools.cache
@@ -68,10 +76,11 @@ def cache_folder():
     return folder
 
 
-def run_one(entry, build, root, checks, cache):
+def run_one(entry, build, root, version, cache):
     """(path, output of clang-tidy or None when it is clean)."""
     path = os.path.relpath(os.path.join(entry["directory"], entry["file"]), root)
-    digest = checks.copy()
+    digest = version.copy()
+    digest.update(checks(root, os.path.dirname(path)).encode())
     digest.update(entry["command"].replace(root, "").encode())
     for file in closure(root, path):
         digest.update(file.encode() + b"\0" + tree.read(root, file).encode() + b"\0")
@@ -104,10 +113,10 @@ def main():
         changed = changed_files(root)
         entries = {f: e for f, e in entries.items() if os.path.relpath(f, root) in changed}
 
-    checks, cache = checks_hash(root), cache_folder()
+    version, cache = version_hash(), cache_folder()
     violations = []
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        runs = [pool.submit(run_one, e, args.build, root, checks, cache) for e in entries.values()]
+        runs = [pool.submit(run_one, e, args.build, root, version, cache) for e in entries.values()]
         for run in concurrent.futures.as_completed(runs):
             path, output = run.result()
             if output is not None:
