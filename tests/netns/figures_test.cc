@@ -22,13 +22,11 @@ using std::chrono::seconds;
 
 constexpr int kPidsPerNode = 1 << 22;
 
-class Figures : public ClusterTest {
+class Figures : public RunningClusterTest {
  protected:
   void SetUp() override {
-    ClusterTest::SetUp();
-    if (IsSkipped()) return;
-    ASSERT_SUCCESS(Up());
-    ASSERT_TRUE(AwaitAllUp(3));
+    RunningClusterTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
     // All nodes are heard: what a shell counts at its start is final.
     ASSERT_TRUE(Eventually(seconds(20), [this] {
       return Output({"sh", "-c", "ls -d /proc/nodes/*/stat | wc -l"}) == "3";
