@@ -96,6 +96,7 @@ absl::Status Daemon::StartParts() {
 absl::Status Daemon::StartExec() {
   ASSIGN_OR_RETURN(exec_, remote::ExecService::Start(*io_, *messenger_, *nodes_,
                                                      {.socket_path = runtime_->exec_socket_path(),
+                                                      .daemon_socket = runtime_->socket_path(),
                                                       .allow = options_.config.exec_allow,
                                                       .session_socket = options_.session_socket,
                                                       .starter_path = runtime_->starter_path()}));

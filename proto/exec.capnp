@@ -139,6 +139,9 @@ enum SessionKind {
 struct Begin {
   uid @0 :UInt32;
   kind @1 :SessionKind;
+  # From the node's own daemon alone:
+  caller @2 :UInt16;  # the node that asks
+  daemonSocket @3 :Text;  # where the session reaches the daemon, to write what it runs (jobs.capnp)
 }
 
 struct ExecMessage {

@@ -44,6 +44,7 @@ void AddCompletionCommand(CLI::App& app, Context& context);
 void AddDownCommand(CLI::App& app, Context& context);
 void AddExecCommand(CLI::App& app, Context& context);
 void AddInitCommand(CLI::App& app, Context& context);
+void AddJobsCommand(CLI::App& app, Context& context);
 void AddKillCommand(CLI::App& app, Context& context);
 void AddKmodCommand(CLI::App& app, Context& context);
 void AddNiceCommand(CLI::App& app, Context& context);

@@ -23,11 +23,11 @@ using AddCommand = void (*)(CLI::App&, Context&);
 
 // In the order in which --help shows them.
 constexpr AddCommand kCommands[] = {
-    AddUpCommand,    AddDownCommand,    AddShellCommand,      AddNodeInitCommand, AddStatusCommand,
-    AddNodesCommand, AddPsCommand,      AddPstreeCommand,     AddTopCommand,      AddPgrepCommand,
-    AddPkillCommand, AddKillCommand,    AddWaitCommand,       AddNiceCommand,     AddExecCommand,
-    AddRunCommand,   AddSetCommand,     AddWebCommand,        AddKmodCommand,     AddInitCommand,
-    AddBenchCommand, AddVersionCommand, AddCompletionCommand,
+    AddUpCommand,    AddDownCommand,  AddShellCommand,   AddNodeInitCommand,   AddStatusCommand,
+    AddNodesCommand, AddPsCommand,    AddPstreeCommand,  AddTopCommand,        AddPgrepCommand,
+    AddPkillCommand, AddKillCommand,  AddWaitCommand,    AddNiceCommand,       AddExecCommand,
+    AddRunCommand,   AddJobsCommand,  AddSetCommand,     AddWebCommand,        AddKmodCommand,
+    AddInitCommand,  AddBenchCommand, AddVersionCommand, AddCompletionCommand,
 };
 
 // "; did you mean status?", or nothing.

@@ -164,7 +164,8 @@ absl::Status Attachment::Handle(proto::ExecFrame::Reader frame) {
       Finish(kExitOutcomeUnknown,
              absl::StrCat("outcome unknown: ", frame.getLost().cStr(),
                           started_ ? " while the program ran"
-                                   : " (the program may have been started, and is not again)"));
+                                   : " (the program may have been started, and is not again)",
+                          "; clustix jobs knows more once that node answers"));
       return absl::OkStatus();
     default:
       return absl::InvalidArgumentError("not a session's frame");

@@ -44,11 +44,11 @@ void CommandSession::Run(proto::Command::Reader command) {
   Serve();
   if (IsOver()) {
     TellEnd();
-    program_.Forget();
   } else {
     program_.HangUp(kGrace);
-    program_.Forget();
   }
+  if (program_.status()) recorder_.Ended(*program_.status());
+  program_.Forget();
 }
 
 bool CommandSession::Start(proto::Command::Reader command) {
@@ -66,6 +66,7 @@ bool CommandSession::Start(proto::Command::Reader command) {
     socket_.Send(FailedFrame(failure->exit_code, failure->text));
     return false;
   }
+  recorder_.Began(program_.pid(), options.argv);
   socket_.Send([&](proto::ExecFrame::Builder frame) {
     frame.initStarted().setPid(program_.pid());
     if (program_.started_at_home() && !options.directory.empty()) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A session that runs a program: carries its input and output, and its end. One thread.
+// A session that runs a program: carries its input and output, and its end, which it writes into
+// the user's jobs, too. One thread.
 #ifndef CLUSTIX_DAEMON_REMOTE_COMMAND_SESSION_H_
 #define CLUSTIX_DAEMON_REMOTE_COMMAND_SESSION_H_
 
@@ -9,14 +10,15 @@
 
 #include "daemon/remote/account.h"
 #include "daemon/remote/frame_socket.h"
+#include "daemon/remote/job_recorder.h"
 #include "daemon/remote/program.h"
 
 namespace clustix::remote {
 
 class CommandSession {
  public:
-  CommandSession(FrameSocket& socket, const Account& account)
-      : socket_(socket), account_(account) {}
+  CommandSession(FrameSocket& socket, const Account& account, JobRecorder& recorder)
+      : socket_(socket), account_(account), recorder_(recorder) {}
 
   // Starts the program and serves it until it has ended and its output is told, or the tunnel has.
   void Run(proto::Command::Reader command);
@@ -38,6 +40,7 @@ class CommandSession {
 
   FrameSocket& socket_;
   const Account account_;
+  JobRecorder& recorder_;
   Program program_;
   std::string input_;  // not yet handed on
   bool input_ends_ = false;

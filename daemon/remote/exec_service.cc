@@ -49,10 +49,14 @@ Frame ToFrame(capnp::Data::Reader data) {
   return {bytes, bytes + data.size()};
 }
 
-Frame BeginFrame(uid_t uid, proto::SessionKind kind) {
+Frame BeginFrame(uid_t uid, proto::SessionKind kind, NodeId caller,
+                 const std::string& daemon_socket) {
   return MakeFrame([&](proto::ExecFrame::Builder frame) {
-    frame.initBegin().setUid(uid);
-    frame.getBegin().setKind(kind);
+    auto begin = frame.initBegin();
+    begin.setUid(uid);
+    begin.setKind(kind);
+    begin.setCaller(caller);
+    begin.setDaemonSocket(daemon_socket.c_str());
   });
 }
 
@@ -259,7 +263,7 @@ void ExecService::OnOpen(const TunnelKey& key, proto::Open::Reader open) {
     return SendClose(key);
   }
   Log(LogLevel::kInfo, "exec", "session", {{"peer", key.peer}, {"uid", uid}});
-  tunnel->Write(BeginFrame(uid, kind));
+  tunnel->Write(BeginFrame(uid, kind, key.peer, options_.daemon_socket));
   tunnel->Write(std::move(start));
   by_key_[key] = tunnel.get();
   tunnels_.emplace(tunnel->stream(), std::move(tunnel));

@@ -28,7 +28,8 @@
 namespace clustix::remote {
 
 struct ExecOptions {
-  std::string socket_path;  // for callers
+  std::string socket_path;    // for callers
+  std::string daemon_socket;  // where sessions reach this daemon; empty: they keep no jobs
   daemon::ExecAllow allow = daemon::ExecAllow::kAll;
   // Where sessions come from. Empty: from a Starter of its own at `starter_path`.
   std::string session_socket;

@@ -284,6 +284,7 @@ void Program::HangUp(milliseconds grace) {
     // Not ours to kill (it has another user's rights), or stuck in the kernel: it is left.
     if (killed && cluster::After(milliseconds(0)) > deadline + grace) break;
   }
+  Reap();  // those that had ended before they were looked for
 }
 
 void Program::Forget() {

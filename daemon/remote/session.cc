@@ -12,6 +12,7 @@
 #include "daemon/remote/account.h"
 #include "daemon/remote/command_session.h"
 #include "daemon/remote/frame_socket.h"
+#include "daemon/remote/job_recorder.h"
 #include "daemon/remote/process_session.h"
 #include "lib/base/status.h"
 
@@ -36,6 +37,8 @@ bool MayCommand(int socket) {
 struct Beginning {
   uid_t uid = 0;
   proto::SessionKind kind = proto::SessionKind::COMMAND;
+  NodeId caller = 0;
+  std::string daemon_socket;
 };
 
 absl::StatusOr<Beginning> ReceiveBegin(FrameSocket& socket) {
@@ -44,6 +47,8 @@ absl::StatusOr<Beginning> ReceiveBegin(FrameSocket& socket) {
     if (!frame.isBegin()) return absl::InvalidArgumentError("not the beginning of a session");
     beginning.uid = frame.getBegin().getUid();
     beginning.kind = frame.getBegin().getKind();
+    beginning.caller = frame.getBegin().getCaller();
+    beginning.daemon_socket = frame.getBegin().getDaemonSocket().cStr();
     return absl::OkStatus();
   }));
   return beginning;
@@ -69,7 +74,8 @@ absl::Status Serve(FrameSocket& socket) {
     if (!frame.isStart()) return absl::InvalidArgumentError("not the start of anything");
     const proto::Start::Reader start = frame.getStart();
     if (start.isCommand() && beginning.kind == proto::SessionKind::COMMAND) {
-      CommandSession(socket, account).Run(start.getCommand());
+      JobRecorder recorder(beginning.daemon_socket, beginning.caller);
+      CommandSession(socket, account, recorder).Run(start.getCommand());
       return absl::OkStatus();
     }
     if (start.isWait() && beginning.kind == proto::SessionKind::PROCESS) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A session: the process on the node that does what a user on another node asked for, at the other
-// end of a tunnel (proto/exec.capnp). One thread, no secrets; with the user's rights from before it
-// looks at what he sent.
+// end of a tunnel (proto/exec.capnp). One thread, but for a JobRecorder's, no secrets; with the
+// user's rights from before it looks at what he sent.
 #ifndef CLUSTIX_DAEMON_REMOTE_SESSION_H_
 #define CLUSTIX_DAEMON_REMOTE_SESSION_H_
 

@@ -9,10 +9,7 @@
 #include "lib/procview/view_clock.h"
 
 namespace clustix::procview {
-namespace {
 
-// A command line may hold anything, and what is shown ends on somebody's terminal: control
-// characters, also those hidden in UTF-8 as U+0080 to U+009F, become '?'.
 std::string Printable(std::string_view text) {
   std::string out;
   out.reserve(text.size());
@@ -27,6 +24,8 @@ std::string Printable(std::string_view text) {
   }
   return out;
 }
+
+namespace {
 
 std::string Args(const proc::ProcessRecord& process, const std::string& comm) {
   std::string_view line = process.cmdline;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lib/proc/snapshot.h"
@@ -32,6 +33,10 @@ struct PsRow {
   uint64_t rss_bytes = 0;
   double memory_percent = 0;  // of its node's memory
 };
+
+// A command line may hold anything, and what is shown ends on somebody's terminal: control
+// characters, also those hidden in UTF-8 as U+0080 to U+009F, become '?'.
+std::string Printable(std::string_view text);
 
 // The rows of the nodes given (all if empty), by ascending global pid. A record that cannot be
 // parsed is left out.
