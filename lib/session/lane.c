@@ -9,6 +9,7 @@ void kccm_lane_init(struct kccm_peer *peer, struct kccm_lane *lane)
 	kccm_queue_init(&lane->queue, kccm_memory_of(peer->endpoint), config->queue_messages,
 			config->queue_bytes);
 	lane->queue.replies_max = config->window_messages;
+	lane->queue.reply_bytes_max = config->window_bytes;
 	lane->starved = false;
 	lane->next_expected = 1;
 	lane->received_bytes = 0;

@@ -158,12 +158,25 @@ static void put_frame(struct kccm_queue *queue, const struct kccm_message *messa
 	tail->last_seq = queue->next;
 }
 
+/* Whether the peer's session will make room, without anything that its application has to do. */
+static bool moves_by_itself(const struct kccm_queue *queue)
+{
+	return queue->base < queue->sent_end || kccm_queue_sendable(queue);
+}
+
+static uint64_t bytes_max_of(const struct kccm_queue *queue, bool reply)
+{
+	if (!reply)
+		return queue->bytes_max;
+	return moves_by_itself(queue) ? queue->bytes_max + queue->reply_bytes_max : UINT64_MAX;
+}
+
 int kccm_queue_push(struct kccm_queue *queue, const struct kccm_message *message, uint64_t cookie,
 		    bool payload_crc, bool in_place)
 {
 	uint32_t envelope = KCCM_FRAME_BYTES + (payload_crc ? KCCM_CRC_BYTES : 0);
 	bool reply = message->type == KCCM_FRAME_REPLY;
-	uint64_t bytes_max = reply ? UINT64_MAX : queue->bytes_max;
+	uint64_t bytes_max = bytes_max_of(queue, reply);
 	struct kccm_entry *entry;
 	int error;
 

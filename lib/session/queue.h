@@ -11,7 +11,7 @@
  * which are freed as the peer accepts them; `entries` finds the frame of a sequence number. A
  * payload that is sent in place stands where the application keeps it, and its header in a block of
  * its own.
- * Memory is bounded by queue_bytes (blocks) and queue_messages (entries), but for replies: see
+ * Memory is bounded by queue_bytes (blocks) and queue_messages (entries); for replies see
  * `replies_max`.
  */
 #ifndef KCCM_SESSION_QUEUE_H
@@ -61,11 +61,15 @@ struct kccm_queue {
 	uint32_t messages_max;
 	uint64_t bytes_max;
 	/*
-	 * How many replies fit beyond messages_max; their bytes are not limited at all. Only a
-	 * queued reply gives the peer credit back: two nodes whose queues are full of requests to
-	 * each other would wait for ever.
+	 * How many replies, and how many bytes with them, fit beyond messages_max and bytes_max.
+	 * Only a queued reply gives the peer credit back: two nodes whose queues are full of
+	 * requests to each other would wait for ever. For the same reason the bytes are not limited
+	 * while the queue waits for credit, which the peer's application may be about to give for a
+	 * reply. They are as long as the queue waits for the peer's session alone, which takes in
+	 * what it has granted, and acknowledges it, whatever its application does.
 	 */
 	uint32_t replies_max;
+	uint64_t reply_bytes_max;
 	uint64_t block_bytes; /* in blocks, the spare included, and in payloads in place */
 	uint64_t base;	      /* oldest sequence number not accepted */
 	uint64_t next;	      /* the one the next message gets */

@@ -28,9 +28,10 @@
  *	-EREMOTEIO   outcome unknown: it may or may not have been delivered, and never will be again
  *
  * Memory per peer is bounded by queue_messages, queue_bytes (sender) and window_bytes plus one
- * payload_max per connection (receiver), per lane; but for replies, whose bytes only their number
- * bounds: queue_messages + window_messages, all messages that are queued counted. An application
- * whose replies are large must bound how many of them a peer may have waiting.
+ * payload_max per connection (receiver), per lane. Replies find room for another window_messages
+ * and window_bytes in the queue. While that waits for credit, because the peer's application has
+ * not consumed what it was sent, only their number bounds them: two nodes that wait for each
+ * other's replies would wait for ever otherwise.
  */
 #ifndef KCCM_SESSION_H
 #define KCCM_SESSION_H
@@ -269,9 +270,11 @@ int kccm_peer_call(struct kccm_peer *peer, const struct kccm_message *message, u
 
 /*
  * Answers a request that was delivered. message->request and ->lane are the request's. As
- * kccm_peer_send, but finds room for window_messages replies beyond queue_messages, and is not held
- * to queue_bytes. A request that was delivered before a KCCM_EVENT_REBOOTED must not be answered:
- * its id may by now be that of another request.
+ * kccm_peer_send, but finds room for window_messages replies and window_bytes beyond the queue's
+ * limits, and for any number of bytes while the queue waits for credit. So after -EAGAIN there may
+ * be room whenever something has come from the peer, before kccm_ops::writable: that is when to try
+ * again. A request that was delivered before a KCCM_EVENT_REBOOTED must not be answered: its id may
+ * by now be that of another request.
  */
 int kccm_peer_reply(struct kccm_peer *peer, const struct kccm_message *message, uint64_t now_ns);
 

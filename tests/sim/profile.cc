@@ -91,6 +91,15 @@ void Cram(base::Prng& prng, Profile* profile) {
   profile->traffic.burst_max = 40;
   profile->traffic.call_percent = 90;
   profile->traffic.slow_answer_percent = 50;
+  if (!prng.Chance(1, 3)) return;
+  // The same with bytes.
+  profile->window_messages = 64;
+  profile->queue_messages = 100;
+  profile->window_bytes = KCCM_PAYLOAD_MAX;
+  profile->queue_bytes = KCCM_PAYLOAD_MAX + 200 * 1024;
+  profile->traffic.burst_max = 10;
+  profile->traffic.medium_ppm = 400'000;
+  profile->traffic.big_ppm = 100'000;
 }
 
 }  // namespace

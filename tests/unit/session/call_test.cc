@@ -157,6 +157,86 @@ TEST(Call, Two_nodes_whose_queues_are_full_of_calls_to_each_other_go_on) {
   EXPECT_EQ(pair.two().called.size(), kCalls);
 }
 
+uint64_t QueuedBytes(const Node& node) {
+  uint64_t messages = 0;
+  uint64_t bytes = 0;
+  kccm_peer_usage(node.peer, &messages, &bytes);
+  return bytes;
+}
+
+constexpr uint32_t kSmallQueueBytes = KCCM_PAYLOAD_MAX + 200 * 1024;
+
+// Answers what was delivered, in order, as far as there is room. Returns how often.
+size_t AnswerAll(Node& node, size_t* answered, const std::string& answer) {
+  const size_t before = *answered;
+  for (; *answered < node.delivered.size(); ++*answered) {
+    const Delivered& request = node.delivered[*answered];
+    const int error = node.Reply(request, answer);
+    if (error == -EAGAIN) break;
+    EXPECT_EQ(error, 0);
+    node.Consume(1, request.payload.size());
+  }
+  return *answered - before;
+}
+
+TEST(Call, Large_replies_that_the_peer_does_not_take_wait_outside_of_the_queue) {
+  constexpr size_t kCalls = 100;
+  const std::string answer(KCCM_PAYLOAD_MAX, 'a');
+  Pair pair;
+  pair.Start(2, [](kccm_config& config) {
+    config.queue_bytes = kSmallQueueBytes;
+    config.window_bytes = KCCM_PAYLOAD_MAX;
+  });
+  pair.two().auto_consume = false;
+  for (uint64_t i = 1; i <= kCalls; ++i) ASSERT_EQ(pair.one().Call("large?", i), 0);
+  pair.Settle();
+  ASSERT_EQ(pair.two().delivered.size(), kCalls);
+
+  pair.hold = [](const Socket& socket) { return socket.node == 1; };
+  size_t answered = 0;
+  while (AnswerAll(pair.two(), &answered, answer) != 0) pair.Settle();
+  EXPECT_GE(answered, 1u);
+  EXPECT_LE(QueuedBytes(pair.two()), kSmallQueueBytes + KCCM_PAYLOAD_MAX);
+
+  pair.hold = nullptr;
+  for (size_t i = 0; i < 10 * kCalls && answered < kCalls; ++i) {
+    pair.Advance(1 * kMs);
+    AnswerAll(pair.two(), &answered, answer);
+    EXPECT_LE(QueuedBytes(pair.two()), kSmallQueueBytes + KCCM_PAYLOAD_MAX);
+  }
+  pair.Advance(10 * kMs);
+  ASSERT_EQ(pair.one().called.size(), kCalls);
+  for (const Settled& call : pair.one().called) ASSERT_EQ(call.payload.size(), answer.size());
+}
+
+// Each side's replies wait for bytes of credit that only the other side's replies give back.
+TEST(Call, Two_nodes_with_large_replies_to_each_other_go_on) {
+  constexpr size_t kCalls = 200;
+  const std::string request(32 * 1024, 'r');
+  const std::string answer(KCCM_PAYLOAD_MAX, 'a');
+  Pair pair;
+  size_t made[3] = {};
+  size_t answered[3] = {};
+  for (const int id : {1, 2}) {
+    pair.Start(id, [](kccm_config& config) {
+      config.queue_bytes = kSmallQueueBytes;
+      config.window_bytes = KCCM_PAYLOAD_MAX;
+    });
+    pair.nodes[id]->auto_consume = false;
+  }
+  for (size_t i = 0; i < 10 * kCalls && answered[1] + answered[2] < 2 * kCalls; ++i) {
+    for (const int id : {1, 2}) {
+      Node& node = *pair.nodes[id];
+      while (made[id] < kCalls && node.Call(request, made[id] + 1) == 0) ++made[id];
+    }
+    pair.Advance(3 * kMs);
+    for (const int id : {1, 2}) AnswerAll(*pair.nodes[id], &answered[id], answer);
+  }
+  pair.Advance(100 * kMs);
+  EXPECT_EQ(pair.one().called.size(), kCalls);
+  EXPECT_EQ(pair.two().called.size(), kCalls);
+}
+
 TEST(Call, The_number_of_open_calls_is_bounded) {
   Pair pair;
   pair.Start(1, [](kccm_config& config) { config.calls = 100; });
