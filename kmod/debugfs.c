@@ -3,6 +3,7 @@
 #include "debugfs.h"
 
 #include <linux/debugfs.h>
+#include <linux/module.h>
 #include <linux/seq_file.h>
 #include <linux/uaccess.h>
 #include <net/net_namespace.h>
@@ -11,6 +12,10 @@
 #include "link.h"
 #include "node.h"
 #include "remote.h"
+
+static bool faults;
+module_param(faults, bool, 0444);
+MODULE_PARM_DESC(faults, "Nodes take orders for faults to be injected, in debugfs: for tests");
 
 static struct dentry *root;
 
@@ -97,7 +102,8 @@ void kccm_debugfs_add(struct kccm_node *node)
 	snprintf(name, sizeof(name), "%u", node->net->ns.inum);
 	node->debugfs = debugfs_create_dir(name, root);
 	debugfs_create_file("state", 0400, node->debugfs, node, &state_fops);
-	debugfs_create_file("fault", 0200, node->debugfs, node, &fault_fops);
+	if (faults)
+		debugfs_create_file("fault", 0200, node->debugfs, node, &fault_fops);
 }
 
 void kccm_debugfs_remove(struct kccm_node *node)

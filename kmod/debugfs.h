@@ -3,7 +3,7 @@
  * debugfs: kccm/<inode number of the namespace>/ has the files
  *
  *	state	connections, and how far each lane is queued, written, accepted and granted
- *	fault	fault.h
+ *	fault	fault.h; only with the module's parameter `faults`
  *
  * They are for people and tests, not for programs, which have generic netlink.
  */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Faults on demand, for tests: a node's file `fault` in debugfs. The kernel's own fault injection
- * is compiled out of the kernels that people run; these are there on any. All of it under the
- * node's lock, and free of charge while `active` is not set.
+ * Faults on demand, for tests: a node's file `fault` in debugfs, which is there if the module was
+ * loaded with faults=1. The kernel's own fault injection is compiled out of the kernels that people
+ * run; these work on any. All of it under the node's lock, and free of charge while `active` is not
+ * set.
  *
  *	none		no more faults
  *	reset BYTES	every connection is reset once it has written so much, in the midst of a

@@ -175,7 +175,7 @@ class Kccm:
             self.load(machine)
         return machines
 
-    LOAD = " && ".join(f"insmod /modules/{name}.ko" for name in MODULES)
+    LOAD = " && ".join(f"insmod /modules/{name}.ko" for name in MODULES).replace(".ko", ".ko faults=1", 1)
     UNLOAD = "rmmod kccm_exercise kccm_sample kccm"
     # Refused as long as a file is open: the last ones of a process are closed by a worker of io_uring,
     # after the process has ended.
