@@ -6,6 +6,10 @@
 #ifndef KCCM_KMOD_COMPAT_H
 #define KCCM_KMOD_COMPAT_H
 
+#ifndef CONFIG_64BIT
+#error "kccm is for 64-bit kernels: it divides numbers of 64 bits, and has been tried on no others"
+#endif
+
 #include <linux/crc32.h>
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
