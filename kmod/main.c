@@ -21,7 +21,11 @@ static int __init kccm_init(void)
 	kccm_io_wq = alloc_workqueue("kccm_io", WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);
 	if (!kccm_io_wq)
 		return error;
-	/* As many as may be: a handler that waits keeps its place. */
+	/*
+	 * As many as a workqueue may have, on each processor: a handler that waits keeps its place,
+	 * one for each peer and lane. What ends such a wait comes by kccm_io; so with all places
+	 * taken, other peers' messages wait for one of them, within their windows, and no longer.
+	 */
 	kccm_service_wq = alloc_workqueue("kccm_service", WQ_MEM_RECLAIM, WQ_MAX_ACTIVE);
 	if (!kccm_service_wq)
 		goto destroy_io;
