@@ -415,9 +415,10 @@ static int issue_call(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 	return error;
 }
 
-static int issue_reply(struct kccm_ring *ring, struct io_uring_cmd *cmd,
-		       const struct kccm_uring_cmd *entry)
+static int issue_reply(struct kccm_channel *channel, struct kccm_ring *ring,
+		       struct io_uring_cmd *cmd, const struct kccm_uring_cmd *entry)
 {
+	u32 writable = READ_ONCE(channel->writable);
 	struct kccm_uring_reply reply;
 	void *payload;
 	int error = kccm_command_args(entry, &reply, sizeof(reply));
@@ -432,7 +433,9 @@ static int issue_reply(struct kccm_ring *ring, struct io_uring_cmd *cmd,
 		return error;
 	error = kccm_ring_reply(ring, reply.request, reply.status, payload, reply.length,
 				reply.flags & KCCM_URING_MORE);
-	if (error == -ENOENT)
+	if (error == -EAGAIN)
+		kccm_channel_note_congestion(channel, writable);
+	if (error == -ENOENT || error == -EAGAIN)
 		kvfree(payload);
 	return error;
 }
@@ -483,7 +486,7 @@ static int issue(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	case KCCM_URING_CALL:
 		return issue_call(channel, cmd, &entry, issue_flags);
 	case KCCM_URING_REPLY:
-		return ring ? issue_reply(ring, cmd, &entry) : -ENOENT;
+		return ring ? issue_reply(channel, ring, cmd, &entry) : -ENOENT;
 	case KCCM_URING_PUMP:
 		return ring ? kccm_ring_pump(ring) : -ENOENT;
 	default:

@@ -35,15 +35,17 @@ static void show_link(struct seq_file *to, const struct kccm_link *link)
 
 static void show_lane(struct seq_file *to, struct kccm_remote *remote, unsigned int lane)
 {
+	const struct kccm_inbox *inbox = &remote->inboxes[lane];
 	struct kccm_lane_queue queue;
 
 	kccm_peer_queue(remote->session, lane, &queue);
 	seq_printf(to, "peer %u lane %u %s accepted %llu written %llu queued %llu granted %llu",
 		   remote->id, lane, queue.connected ? "connected" : "not connected",
 		   queue.accepted, queue.written, queue.queued, queue.credit_messages);
-	seq_printf(to, " memory_bytes %llu received %llu consumed %llu waiting %u\n",
-		   queue.memory_bytes, queue.received, queue.consumed,
-		   kccm_inbox_waiting(&remote->inboxes[lane]));
+	seq_printf(to, " memory_bytes %llu received %llu consumed %llu", queue.memory_bytes,
+		   queue.received, queue.consumed);
+	seq_printf(to, " waiting %u unanswered_bytes %zu%s\n", kccm_inbox_waiting(inbox),
+		   inbox->unanswered_bytes, inbox->held_up ? " held-up" : "");
 }
 
 static void show_remote(struct seq_file *to, struct kccm_remote *remote)

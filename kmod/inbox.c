@@ -17,6 +17,12 @@
 /* Of messages that were given back, before their sender hears of it. */
 #define GIVEN_BACK_MAX 64
 
+/*
+ * Of answers that wait for room. A service that answers at once is never refused: it is not called
+ * with more than this waiting, and so there may be one answer more.
+ */
+#define UNANSWERED_BYTES_MAX KCCM_WINDOW_BYTES
+
 struct delivery {
 	struct kccm_incoming incoming;
 	struct kccm_remote *remote;
@@ -201,18 +207,25 @@ static bool is_for_later(int error)
 /* `answer` is from kvmalloc(), and the delivery's from now on. Under the node's lock. */
 static void keep(struct delivery *delivery, u16 status, void *answer, u32 length)
 {
+	struct kccm_inbox *inbox = inbox_of(delivery);
+
 	delivery->status = status;
 	delivery->answer = answer;
 	delivery->answer_length = length;
-	list_add_tail(&delivery->incoming.entry, &inbox_of(delivery)->unanswered);
+	list_add_tail(&delivery->incoming.entry, &inbox->unanswered);
+	inbox->unanswered_bytes += length;
+	if (inbox->unanswered_bytes >= UNANSWERED_BYTES_MAX)
+		WRITE_ONCE(inbox->held_up, true);
 }
 
-/* The same for a copy of the answer. Whether there is memory for it. */
+/* The same for a copy of the answer. Whether there is room and memory for it. */
 static bool keep_copy(struct delivery *delivery, u16 status, const void *payload, u32 length)
 {
 	void *copy = NULL;
 
 	if (length) {
+		if (kccm_reply_is_refused(&delivery->incoming))
+			return false;
 		copy = kvmalloc(length, KCCM_GFP);
 		if (!copy)
 			return false;
@@ -220,6 +233,17 @@ static bool keep_copy(struct delivery *delivery, u16 status, const void *payload
 	}
 	keep(delivery, status, copy, length);
 	return true;
+}
+
+bool kccm_reply_is_refused(struct kccm_incoming *incoming)
+{
+	struct kccm_inbox *inbox = inbox_of(delivery_of(incoming));
+
+	if (!READ_ONCE(inbox->held_up))
+		return false;
+	WRITE_ONCE(inbox->refused, true);
+	smp_mb(); /* pairs with go_on(): one of the two sees the other */
+	return READ_ONCE(inbox->held_up);
 }
 
 int kccm_reply(struct kccm_incoming *incoming, u16 status, const void *payload, u32 length,
@@ -271,6 +295,26 @@ int kccm_reply_later(struct kccm_incoming *incoming, u16 status, void *payload, 
 	return error;
 }
 
+static struct kccm_remote *remote_of(struct kccm_inbox *inbox)
+{
+	return container_of(inbox - inbox->lane, struct kccm_remote, inboxes[0]);
+}
+
+/* The peer has taken enough: it is served again. Under the node's lock. */
+static void go_on(struct kccm_inbox *inbox)
+{
+	WRITE_ONCE(inbox->held_up, false);
+	spin_lock(&inbox->lock);
+	if (inbox->state == KCCM_INBOX_HELD_UP)
+		leave_to_work(inbox);
+	spin_unlock(&inbox->lock);
+	smp_mb(); /* pairs with kccm_reply_is_refused() */
+	if (READ_ONCE(inbox->refused)) {
+		WRITE_ONCE(inbox->refused, false);
+		kccm_remote_writable(remote_of(inbox), inbox->lane);
+	}
+}
+
 void kccm_inbox_answer(struct kccm_inbox *inbox)
 {
 	struct delivery *delivery;
@@ -280,10 +324,14 @@ void kccm_inbox_answer(struct kccm_inbox *inbox)
 		error = post_answer(delivery, delivery->status, delivery->answer,
 				    delivery->answer_length);
 		if (is_for_later(error))
-			return;
+			break;
 		list_del(&delivery->incoming.entry);
+		inbox->unanswered_bytes -= delivery->answer_length;
 		delivery_free(delivery);
 	}
+	/* Not at the first byte, or a program would be woken for every answer. */
+	if (inbox->held_up && inbox->unanswered_bytes <= UNANSWERED_BYTES_MAX / 2)
+		go_on(inbox);
 }
 
 /* Credit for what direct handlers have given back, and an end of it. Under the node's lock. */
@@ -354,11 +402,6 @@ EXPORT_SYMBOL_GPL(kccm_release);
 
 /* --- through ---------------------------------------------------------------------------------- */
 
-static struct kccm_remote *remote_of(struct kccm_inbox *inbox)
-{
-	return container_of(inbox - inbox->lane, struct kccm_remote, inboxes[0]);
-}
-
 static void leave_handler(struct kccm_handler *handler)
 {
 	if (!handler)
@@ -379,7 +422,8 @@ static void hand_over(struct kccm_inbox *inbox, struct list_head *messages)
 	struct kccm_handler *handler = NULL;
 	struct delivery *delivery;
 
-	while ((delivery = first_of(messages)) && !READ_ONCE(inbox->ended)) {
+	while ((delivery = first_of(messages)) && !READ_ONCE(inbox->ended) &&
+	       !READ_ONCE(inbox->held_up)) {
 		if (!handler || !inbox->direct || handler->port != delivery->incoming.port) {
 			leave_handler(handler);
 			handler = kccm_handler_get(node->home, delivery->incoming.port);
@@ -422,6 +466,8 @@ static bool let_go(struct kccm_inbox *inbox, struct list_head *messages)
 	first = first_of(&inbox->messages);
 	if (!first)
 		inbox->state = KCCM_INBOX_EMPTY;
+	else if (READ_ONCE(inbox->held_up))
+		inbox->state = KCCM_INBOX_HELD_UP; /* go_on() sees it, or we see what it has set */
 	else if (inbox->direct && !is_direct(first))
 		leave_to_work(inbox);
 	else

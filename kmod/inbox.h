@@ -22,6 +22,7 @@ enum kccm_inbox_state {
 	KCCM_INBOX_DIRECT,  /* the first is for a direct handler: kccm_inbox_claim() */
 	KCCM_INBOX_AT_LINK, /* a link hands over what is in it, until it is empty */
 	KCCM_INBOX_AT_WORK, /* its work does */
+	KCCM_INBOX_HELD_UP, /* nobody, until the peer has taken more of its answers */
 };
 
 struct kccm_inbox {
@@ -42,8 +43,15 @@ struct kccm_inbox {
 	u64 given_back_bytes;
 	struct delivery *done_with; /* their memory: it goes when the peer has its credit */
 
-	/* Answers that there was no room for yet, or no memory. Under the node's lock. */
+	/*
+	 * Answers that there was no room for yet, or no memory. Under the node's lock, but for the
+	 * flags, which are read, and the second one set, without it. With too many bytes of them
+	 * nothing is handed over any more, and no answer kept.
+	 */
 	struct list_head unanswered;
+	size_t unanswered_bytes;
+	bool held_up;
+	bool refused; /* somebody's answer was, who hears when there is room */
 };
 
 void kccm_inbox_init(struct kccm_inbox *inbox, u8 lane);
@@ -64,6 +72,11 @@ unsigned int kccm_inbox_waiting(const struct kccm_inbox *inbox);
  */
 void kccm_inbox_end(struct kccm_inbox *inbox);
 
+/*
+ * Whether a program's answer has to wait, because the peer does not take those that it has. Then
+ * KCCM_NEWS_WRITABLE follows.
+ */
+bool kccm_reply_is_refused(struct kccm_incoming *incoming);
 /*
  * As kccm_reply(), without ever waiting: where that would, the answer is kept until there is room.
  * 0 or -ESTALE; the message is gone. `payload` is from kvmalloc() or NULL, and belongs to it.

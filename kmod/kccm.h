@@ -56,7 +56,11 @@ struct kccm_node;
 #define KCCM_NOWAIT 1u
 /* More follows at once, and may leave together with this: it need not be written yet. */
 #define KCCM_MORE 2u
-/* Of kccm_reply(), with KCCM_NOWAIT: if there is no room, a copy of the answer waits for some. */
+/*
+ * Of kccm_reply(), with KCCM_NOWAIT: if there is no room, a copy of the answer waits for some. Only
+ * who has kept calls may be refused with -EAGAIN nevertheless, when a peer has many bytes of
+ * answers waiting: as long as they are, it gets no more calls from that peer and lane.
+ */
 #define KCCM_KEEP 4u
 
 struct kccm_to {

@@ -47,10 +47,22 @@ struct kccm_ring {
 int kccm_ring_reply(struct kccm_ring *ring, u64 request, u16 status, void *payload, u32 length,
 		    bool more)
 {
-	struct kccm_incoming *incoming =
-		request > U32_MAX ? NULL : xa_erase(&ring->requests, request);
+	struct kccm_incoming *incoming;
+	int error = 0;
 
-	return incoming ? kccm_reply_later(incoming, status, payload, length, more) : -ENOENT;
+	if (request > U32_MAX)
+		return -ENOENT;
+	/* Whoever takes it out may free it. */
+	xa_lock(&ring->requests);
+	incoming = xa_load(&ring->requests, request);
+	if (!incoming)
+		error = -ENOENT;
+	else if (length && kccm_reply_is_refused(incoming))
+		error = -EAGAIN;
+	else
+		__xa_erase(&ring->requests, request);
+	xa_unlock(&ring->requests);
+	return error ?: kccm_reply_later(incoming, status, payload, length, more);
 }
 
 /* --- putting in ------------------------------------------------------------------------------- */

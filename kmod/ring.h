@@ -25,7 +25,7 @@ int kccm_ring_pump(struct kccm_ring *ring);
  * another reader. Poll tells when to try again.
  */
 ssize_t kccm_ring_read(struct kccm_ring *ring, struct iov_iter *to, bool wait);
-/* Answers a call. `payload` is from kvmalloc(), and is taken unless -ENOENT. */
+/* Answers a call. `payload` is from kvmalloc(), and is taken unless -ENOENT or -EAGAIN. */
 int kccm_ring_reply(struct kccm_ring *ring, u64 request, u16 status, void *payload, u32 length,
 		    bool more);
 

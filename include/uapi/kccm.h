@@ -117,7 +117,9 @@ enum kccm_attribute {
  *              `reply`; `status` and `reply_length` are filled in.
  *   REPLY      struct kccm_uring_reply: answers a call that has come through the ring. The result
  *              is 0 once it is queued. -ENOENT: there is no such call, or it has been answered.
- *              -ESTALE: nobody waits for the answer any more.
+ *              -ESTALE: nobody waits for the answer any more. -EAGAIN: the caller's node has not
+ *              taken the answers that it has been given; nothing has happened, and POLLOUT comes
+ *              when there is room.
  *   PUMP       Looks at what has been consumed; see below. No arguments. -EPROTO: the ring is
  *              broken.
  *

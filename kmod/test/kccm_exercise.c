@@ -5,6 +5,7 @@
  *
  *	port 20	echo		port 21	sink		port 22	gives calls up
  *	port 23	holds calls until the command "answer", or its end
+ *	port 24	answers as many bytes as it is asked for, without ever waiting
  *
  * /proc/net/kccm_exercise takes a command a write, fails if something is not as it must be, and
  * then says why in the log:
@@ -15,6 +16,7 @@
  *	fill NODE LANE		sends without waiting until there is no room
  *	writable NODE LANE	waits for the news that there is room again
  *	call-held NODE		a call to the port that holds it, without a deadline
+ *	ask NODE LANE COUNT BYTES	COUNT calls at once, each for BYTES
  *	held COUNT		waits until so many calls are held
  *	answer COUNT		and answers them
  */
@@ -34,6 +36,7 @@
 #define PORT_SINK 21
 #define PORT_GIVE_UP 22
 #define PORT_HOLD 23
+#define PORT_BYTES 24
 #define PORT_NOBODY 12345
 #define HELD_STATUS 3
 #define SHORT_MS 200
@@ -45,7 +48,7 @@
 
 struct exercise {
 	struct net *net;
-	struct kccm_handler handlers[4];
+	struct kccm_handler handlers[5];
 	struct notifier_block notifier;
 	struct completion writable[KCCM_LANES];
 	struct mutex lock; /* of what is held */
@@ -100,6 +103,19 @@ static void hold(struct kccm_incoming *message, void *context)
 	mutex_unlock(&exercise->lock);
 	wake_up(&exercise->more_held);
 	if (!kept)
+		kccm_release(message);
+}
+
+/* As a direct handler has to: its answers are kept where there is no room for them. */
+static void give_bytes(struct kccm_incoming *message, void *context)
+{
+	u32 bytes = *(const u32 *)message->payload;
+	void *answer = kvzalloc(bytes, GFP_NOIO);
+	int error =
+		answer ? kccm_reply(message, 0, answer, bytes, KCCM_NOWAIT | KCCM_KEEP) : -ENOMEM;
+
+	kvfree(answer);
+	if (error && error != -ESTALE)
 		kccm_release(message);
 }
 
@@ -184,7 +200,7 @@ struct flood {
 struct flooding {
 	struct kccm_call call;
 	struct flood *flood;
-	u32 number;
+	u32 number; /* or how many bytes are asked for */
 	u32 answer;
 };
 
@@ -193,15 +209,19 @@ static void flood_done(struct kccm_call *call)
 	struct flooding *flooding = container_of(call, struct flooding, call);
 	struct flood *flood = flooding->flood;
 
-	if (call->error || (call->reply && flooding->answer != flooding->number))
+	if (call->to.port == PORT_BYTES) {
+		if (call->error || call->status || call->reply_length != flooding->number)
+			atomic_inc(&flood->failed);
+		kvfree(call->reply);
+	} else if (call->error || (call->reply && flooding->answer != flooding->number)) {
 		atomic_inc(&flood->failed);
+	}
 	kfree(flooding);
 	if (atomic_dec_and_test(&flood->left))
 		complete(&flood->over);
 }
 
-static int flood_one(struct net *net, struct flood *flood, u16 node, u8 lane, u32 number,
-		     bool is_call)
+static int flood_one(struct net *net, struct flood *flood, u16 node, u8 lane, u32 number, u16 port)
 {
 	struct flooding *flooding = kzalloc(sizeof(*flooding), GFP_KERNEL);
 	int error;
@@ -211,24 +231,35 @@ static int flood_one(struct net *net, struct flood *flood, u16 node, u8 lane, u3
 	flooding->flood = flood;
 	flooding->number = number;
 	flooding->call = (struct kccm_call){
-		.to = { .node = node, .lane = lane, .port = is_call ? PORT_ECHO : PORT_SINK },
+		.to = { .node = node, .lane = lane, .port = port },
 		.request = &flooding->number,
 		.request_length = sizeof(flooding->number),
 		.timeout_ms = LONG_MS,
 		.done = flood_done,
 	};
-	if (is_call) {
+	if (port == PORT_ECHO) {
 		flooding->call.reply = &flooding->answer;
 		flooding->call.reply_room = sizeof(flooding->answer);
+	} else if (port == PORT_BYTES) {
+		flooding->call.reply_room = number;
 	}
 	atomic_inc(&flood->left);
-	error = is_call ? kccm_call_async(net, &flooding->call, 0)
-			: kccm_send_async(net, &flooding->call, 0);
+	error = port == PORT_SINK ? kccm_send_async(net, &flooding->call, 0)
+				  : kccm_call_async(net, &flooding->call, 0);
 	if (error) {
 		atomic_dec(&flood->left);
 		kfree(flooding);
 	}
 	return error;
+}
+
+static int await_flood(struct flood *flood, int error)
+{
+	if (!atomic_dec_and_test(&flood->left))
+		wait_for_completion(&flood->over);
+	CHECK(!error);
+	CHECK(!atomic_read(&flood->failed));
+	return 0;
 }
 
 static int run_flood(struct net *net, u16 node, u8 lane, u32 count)
@@ -239,12 +270,20 @@ static int run_flood(struct net *net, u16 node, u8 lane, u32 count)
 
 	init_completion(&flood.over);
 	for (i = 0; i < 2 * count && !error; i++)
-		error = flood_one(net, &flood, node, lane, i, i & 1);
-	if (!atomic_dec_and_test(&flood.left))
-		wait_for_completion(&flood.over);
-	CHECK(!error);
-	CHECK(!atomic_read(&flood.failed));
-	return 0;
+		error = flood_one(net, &flood, node, lane, i, i & 1 ? PORT_ECHO : PORT_SINK);
+	return await_flood(&flood, error);
+}
+
+static int run_ask(struct net *net, u16 node, u8 lane, u32 count, u32 bytes)
+{
+	struct flood flood = { .left = ATOMIC_INIT(1) };
+	int error = 0;
+	u32 i;
+
+	init_completion(&flood.over);
+	for (i = 0; i < count && !error; i++)
+		error = flood_one(net, &flood, node, lane, bytes, PORT_BYTES);
+	return await_flood(&flood, error);
 }
 
 /* --- cancelling ------------------------------------------------------------------------------- */
@@ -322,7 +361,7 @@ static int run_writable(struct net *net, u8 lane)
 static int run(struct net *net, const char *line)
 {
 	struct exercise *exercise = net_generic(net, exercise_id);
-	u32 count;
+	u32 count, bytes;
 	u16 node;
 	u8 lane;
 
@@ -330,6 +369,8 @@ static int run(struct net *net, const char *line)
 		return run_ends(net, node);
 	if (sscanf(line, "flood %hu %hhu %u", &node, &lane, &count) == 3)
 		return run_flood(net, node, lane, count);
+	if (sscanf(line, "ask %hu %hhu %u %u", &node, &lane, &count, &bytes) == 4)
+		return run_ask(net, node, lane, count, bytes);
 	if (sscanf(line, "cancel %hu", &node) == 1)
 		return run_cancel(net, node);
 	if (sscanf(line, "fill %hu %hhu", &node, &lane) == 2 && lane < KCCM_LANES)
@@ -375,6 +416,7 @@ static int register_all(struct exercise *exercise)
 		{ .port = PORT_SINK, .receive = drop },
 		{ .port = PORT_GIVE_UP, .receive = drop },
 		{ .port = PORT_HOLD, .receive = hold },
+		{ .port = PORT_BYTES, .receive = give_bytes, .flags = KCCM_HANDLER_DIRECT },
 	};
 	unsigned int i;
 	int error;

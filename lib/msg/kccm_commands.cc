@@ -438,7 +438,8 @@ void KccmCore::SubmitAnswer(Command& command) {
 }
 
 void KccmCore::AnswerEnded(Command& command, int result) {
-  if (result == -ENOMEM) {
+  // No memory, or its caller's node does not take the answers that it has.
+  if (result == -ENOMEM || result == -EAGAIN) {
     io_.loop().RunAt(io_.loop().Now() + kRetryNs, [weak = weak_from_this(), &command] {
       if (const auto self = weak.lock()) self->SubmitAnswer(command);
     });

@@ -2,10 +2,15 @@
 // /dev/kccm: calls and their answers.
 #include <errno.h>
 #include <poll.h>
+#include <sys/stat.h>
 
+#include <cstring>
+#include <deque>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tests/vm/device_fixture.h"
 
@@ -74,6 +79,52 @@ TEST_F(DeviceCall, Gives_up_the_calls_of_a_server_that_closes) {
   server.reset();
   for (const uint64_t number : {first, second}) EXPECT_EQ(one_.Result(number), 0);
   EXPECT_EQ(seen.arguments.status, static_cast<unsigned>(KCCM_STATUS_GIVEN_UP));
+}
+
+// Has the links of n1 stand still, as if its machine did, or go on: kmod/fault.h.
+void OrderFault(const char* order) {
+  struct stat name_space;
+  ASSERT_EQ(stat("/run/netns/n1", &name_space), 0) << strerror(errno);
+  std::ofstream fault("/sys/kernel/debug/kccm/" + std::to_string(name_space.st_ino) + "/fault");
+  fault << order << std::flush;
+  ASSERT_TRUE(fault.good()) << strerror(errno);
+}
+
+TEST_F(DeviceCall, Refuses_answers_to_a_node_that_does_not_take_them_until_it_does) {
+  constexpr size_t kCalls = 40;
+  // The queue, its room for answers, and what is kept behind it.
+  constexpr size_t kTakenMax = 8 + 4 + 4 + 1;
+  ASSERT_EQ(two_.Bind(kPort), 0);
+  std::deque<Call> calls;
+  std::vector<uint64_t> numbers, requests;
+  for (size_t i = 0; i < kCalls; ++i) {
+    calls.emplace_back(2, kPort, "large?", KCCM_URING_TIMEOUT_MAX_MS, KCCM_PAYLOAD_MAX);
+    numbers.push_back(StartCall(one_, calls.back()));
+    requests.push_back(two_.Next().request);
+  }
+  OrderFault("stall");
+  const std::string answer(KCCM_PAYLOAD_MAX, 'a');
+  size_t answered = 0;
+  int result = 0;
+  while (answered < kCalls && (result = two_.Reply(requests[answered], answer)) == 0) ++answered;
+  EXPECT_EQ(result, -EAGAIN);
+  EXPECT_GT(answered, 4u);
+  EXPECT_LE(answered, kTakenMax);
+  EXPECT_EQ(two_.Poll(POLLOUT) & POLLOUT, 0);
+  EXPECT_EQ(two_.Reply(requests.back(), ""), 0) << "which takes no room";
+  OrderFault("none");
+  while (answered < kCalls - 1) {
+    result = two_.Reply(requests[answered], answer);
+    answered += result == 0;
+    if (result == 0) continue;
+    ASSERT_EQ(result, -EAGAIN);
+    pollfd room = {two_.fd(), POLLOUT, 0};
+    ASSERT_EQ(poll(&room, 1, kLongMs), 1) << "nobody told that there is room";
+  }
+  for (size_t i = 0; i < kCalls - 1; ++i) {
+    ASSERT_EQ(one_.Result(numbers[i]), KCCM_PAYLOAD_MAX) << i;
+  }
+  EXPECT_EQ(one_.Result(numbers.back()), 0);
 }
 
 }  // namespace

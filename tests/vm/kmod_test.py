@@ -184,6 +184,22 @@ class OneMachine(Unloads):
         waiting.succeed()
         self.assert_delivered(one, two, 0, 1)
 
+    def test_a_peer_that_is_slow_to_take_its_answers_is_not_served_further(self):
+        one, two = self.two_modules(tolerance_ms=30000)  # for what it asks for takes long, too
+        one.echo(two, 0, 8, 1).succeed()
+        two.place.disturb("rate 2mbit")
+        asked = one.exercise("ask 2 0 60 1000000")
+        two.expect_state(rf"peer {one.number} lane 0 .* waiting [1-9].* held-up$")
+        state = two.state()
+        # The queue and its room for answers; and what is kept behind it, of which the last may be too much.
+        self.assertLessEqual(int(re.search(r"lane 0 .* memory_bytes (\d+)", state)[1]), (8 + 4) << 20)
+        self.assertLessEqual(int(re.search(r"lane 0 .* unanswered_bytes (\d+)", state)[1]), 5 << 20)
+        two.place.leave_in_peace()
+        asked.succeed()
+        one.echo(two, 0, 8, 1).succeed()
+        self.assertNotIn("held-up", two.state())
+        self.unload(self.machine)
+
     def test_only_administrators_configure_it_and_namespaces_see_their_own_node(self):
         self.machine = self.kccm(self.KERNEL)
         one, two = map(kccm.ModuleNode, self.two_places(self.machine))
