@@ -273,14 +273,14 @@ static int put_lane(struct sk_buff *skb, const struct kccm_remote *remote, unsig
 	kccm_peer_queue(remote->session, lane, &queue);
 	if (!nest || nla_put_u8(skb, KCCM_A_LANE, lane) ||
 	    put_counter(skb, "connected", queue.connected) ||
-	    put_counter(skb, "accepted", queue.accepted) ||
-	    put_counter(skb, "written", queue.written) ||
-	    put_counter(skb, "queued", queue.queued) ||
-	    put_counter(skb, "memory_bytes", queue.memory_bytes) ||
-	    put_counter(skb, "credit_messages", queue.credit_messages) ||
-	    put_counter(skb, "credit_bytes", queue.credit_bytes) ||
-	    put_counter(skb, "received", queue.received) ||
-	    put_counter(skb, "consumed", queue.consumed))
+	    put_counter(skb, "queue_memory_bytes", queue.memory_bytes) ||
+	    put_counter(skb, "queued_messages_total", queue.queued) ||
+	    put_counter(skb, "written_messages_total", queue.written) ||
+	    put_counter(skb, "accepted_messages_total", queue.accepted) ||
+	    put_counter(skb, "granted_messages_total", queue.credit_messages) ||
+	    put_counter(skb, "granted_bytes_total", queue.credit_bytes) ||
+	    put_counter(skb, "received_messages_total", queue.received) ||
+	    put_counter(skb, "consumed_messages_total", queue.consumed))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;

@@ -162,10 +162,17 @@ int Queue(KccmNetlink& module, bool as_json) {
   const absl::StatusOr<std::vector<KccmQueues>> queues = module.Queues();
   if (!queues.ok()) return Fail(queues.status());
   const std::pair<const char*, const char*> kColumns[] = {
-      {"CONNECTED", "connected"},       {"QUEUED", "queued"},     {"MEMORY_BYTES", "memory_bytes"},
-      {"WRITTEN", "written"},           {"ACCEPTED", "accepted"}, {"CREDIT", "credit_messages"},
-      {"CREDIT_BYTES", "credit_bytes"}, {"RECEIVED", "received"}, {"CONSUMED", "consumed"}};
-  std::vector<Table::Column> columns = {{"PEER", Table::Align::kRight}, {"LANE"}};
+      {"CONNECTED", "connected"},
+      {"MEMORY_BYTES", "queue_memory_bytes"},
+      {"QUEUED_TOTAL", "queued_messages_total"},
+      {"WRITTEN_TOTAL", "written_messages_total"},
+      {"ACCEPTED_TOTAL", "accepted_messages_total"},
+      {"GRANTED_TOTAL", "granted_messages_total"},
+      {"GRANTED_BYTES_TOTAL", "granted_bytes_total"},
+      {"RECEIVED_TOTAL", "received_messages_total"},
+      {"CONSUMED_TOTAL", "consumed_messages_total"}};
+  std::vector<Table::Column> columns = {
+      {"PEER", Table::Align::kRight}, {"LANE"}, {"UNACCEPTED", Table::Align::kRight}};
   for (const auto& [header, counter] : kColumns) {
     columns.push_back({header, Table::Align::kRight});
   }
@@ -173,9 +180,12 @@ int Queue(KccmNetlink& module, bool as_json) {
   json list = json::array();
   for (const KccmQueues& peer : *queues) {
     for (const KccmLaneQueue& lane : peer.lanes) {
-      std::vector<std::string> cells = {std::to_string(peer.node), LaneName(lane.lane)};
+      const auto count = [&](const char* name) { return msg::CounterNamed(lane.counters, name); };
+      const uint64_t unaccepted = count("queued_messages_total") - count("accepted_messages_total");
+      std::vector<std::string> cells = {std::to_string(peer.node), LaneName(lane.lane),
+                                        std::to_string(unaccepted)};
       for (const auto& [header, counter] : kColumns) {
-        cells.push_back(std::to_string(msg::CounterNamed(lane.counters, counter)));
+        cells.push_back(std::to_string(count(counter)));
       }
       table.Add(std::move(cells));
       json object = ToJson(lane.counters);

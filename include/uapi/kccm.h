@@ -20,7 +20,10 @@
  *   PEER_DEL   NODE: forgets it. What is under way to it is settled as not delivered or as outcome
  *              unknown. -ENOENT.
  *   PEER_GET   a dump: for each peer NODE, ADDRESS, STATE, INCARNATION, counters.
- *   QUEUE_GET  a dump: for each peer NODE, and one nested QUEUE for each lane.
+ *   QUEUE_GET  a dump: for each peer NODE, and one nested QUEUE for each lane. What ends in _total
+ *              is counted since the session with the peer began: of what goes there, what the node
+ *              has queued and written, and what the peer has accepted and granted; of what comes
+ *              from there, what the node has received and its services have consumed.
  *
  * The multicast group KCCM_GENL_EVENTS, which wants the same capability, tells of peers:
  *

@@ -95,6 +95,7 @@ class Daemons(kccm.Scenario):
         self.assertEqual([(lane["node"], lane["lane"], lane["connected"])
                           for lane in json.loads(one.do("kmod queue --json"))],
                          [(2, "control", 1), (2, "bulk", 1)])
+        self.assertRegex(one.do("kmod queue"), r"^PEER +LANE +UNACCEPTED +CONNECTED +MEMORY_BYTES +QUEUED_TOTAL ")
         self.assertIn("wants the capability CAP_NET_ADMIN",
                       one.refuses("kmod peers", user="nobody"))
         for command in ("status", "peers", "stats", "queue"):

@@ -108,14 +108,15 @@ TEST(KccmNetlink, Understands_queues_and_events) {
   Attributes bytes =
       Attributes()
           .Number<uint16_t>(KCCM_A_NODE, 2)
-          .Nest(KCCM_A_QUEUE, Attributes()
-                                  .Number<uint8_t>(KCCM_A_LANE, 1)
-                                  .Nest(KCCM_A_COUNTER, Attributes::Counter("queued", 3)));
+          .Nest(KCCM_A_QUEUE,
+                Attributes()
+                    .Number<uint8_t>(KCCM_A_LANE, 1)
+                    .Nest(KCCM_A_COUNTER, Attributes::Counter("queued_messages_total", 3)));
   const auto queues = DecodeKccmQueues(bytes.bytes());
   ASSERT_TRUE(queues);
   ASSERT_EQ(queues->lanes.size(), 1u);
   EXPECT_EQ(queues->lanes[0].lane, 1);
-  EXPECT_EQ(CounterNamed(queues->lanes[0].counters, "queued"), 3u);
+  EXPECT_EQ(CounterNamed(queues->lanes[0].counters, "queued_messages_total"), 3u);
 
   Attributes told = Attributes()
                         .Number<uint16_t>(KCCM_A_NODE, 2)
