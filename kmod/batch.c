@@ -9,16 +9,8 @@
 
 #include "call.h"
 #include "channel.h"
+#include "check.h"
 #include "kccm.h"
-
-static int check_args(const struct kccm_uring_send_many *args)
-{
-	if (!args->count || args->count > KCCM_URING_MANY_MAX ||
-	    args->payload_bytes > KCCM_URING_MANY_BYTES_MAX ||
-	    args->flags & ~(KCCM_URING_ORDERED | KCCM_URING_MORE))
-		return -EINVAL;
-	return 0;
-}
 
 static int copy_payloads(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 			 const struct kccm_uring_send_many *args)
@@ -34,13 +26,10 @@ static int copy_payloads(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 static int check_message(struct kccm_channel *channel, const struct kccm_uring_send_many *args,
 			 const struct kccm_uring_message *message)
 {
-	u8 allowed = args->flags & KCCM_URING_ORDERED ? KCCM_URING_RESUME : 0;
+	int error = kccm_check_message(args, message);
 
-	if (message->zero || message->zero2 || message->flags & ~allowed)
-		return -EINVAL;
-	if (message->offset > args->payload_bytes ||
-	    message->length > args->payload_bytes - message->offset)
-		return -EFAULT;
+	if (error)
+		return error;
 	if (args->flags & KCCM_URING_ORDERED &&
 	    kccm_channel_refuses(channel, message->node, message->lane, message->flags))
 		return -EAGAIN;
@@ -106,7 +95,7 @@ int kccm_batch_issue(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 	if (!error && entry->args_bytes < sizeof(args))
 		error = -EINVAL;
 	if (!error)
-		error = check_args(&args);
+		error = kccm_check_many(&args);
 	if (error)
 		return error;
 	/* Another one's memory may take for ever to come. */

@@ -17,6 +17,7 @@
 #include <linux/workqueue.h>
 
 #include "channel.h"
+#include "check.h"
 #include "compat.h"
 #include "include/uapi/kccm.h"
 #include "kccm.h"
@@ -312,19 +313,6 @@ static int park(struct command *command, struct io_uring_cmd *cmd,
 	return -EIOCBQUEUED;
 }
 
-static int check_send(const struct kccm_uring_send *send, bool parked)
-{
-	u8 allowed = KCCM_URING_CONFIRM | KCCM_URING_ORDERED | KCCM_URING_RESUME | KCCM_URING_MORE;
-
-	if (send->zero || send->zero2 || send->flags & ~allowed)
-		return -EINVAL;
-	if ((send->flags & (KCCM_URING_ORDERED | KCCM_URING_RESUME)) == KCCM_URING_RESUME)
-		return -EINVAL;
-	if (parked && (!send->timeout_ms || send->timeout_ms > KCCM_URING_TIMEOUT_MAX_MS))
-		return -EINVAL;
-	return 0;
-}
-
 /* What is parked: a call, or a send that is to be confirmed, for which `call` is NULL. */
 static int start(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 		 const struct kccm_uring_send *request, const struct kccm_uring_call *call,
@@ -382,7 +370,7 @@ static int issue_send(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 	int error = kccm_command_args(entry, &send, sizeof(send));
 
 	if (!error)
-		error = check_send(&send, send.flags & KCCM_URING_CONFIRM);
+		error = kccm_check_send(&send);
 	if (error)
 		return error;
 	if (is_refused(channel, &send))
@@ -401,13 +389,12 @@ static int issue_call(struct kccm_channel *channel, struct io_uring_cmd *cmd,
 	struct kccm_uring_call args;
 	int error = kccm_command_args(entry, &args, sizeof(args));
 
+	if (!error && entry->args_bytes < sizeof(args))
+		error = -EINVAL;
 	if (!error)
-		error = check_send(&args.request, true);
+		error = kccm_check_call(&args);
 	if (error)
 		return error;
-	if (args.zero || args.request.flags & KCCM_URING_CONFIRM ||
-	    args.reply_room > KCCM_PAYLOAD_MAX || entry->args_bytes < sizeof(args))
-		return -EINVAL;
 	if (is_refused(channel, &args.request))
 		return -EAGAIN;
 	error = start(channel, cmd, &args.request, &args, entry->args, issue_flags);
@@ -423,11 +410,10 @@ static int issue_reply(struct kccm_channel *channel, struct kccm_ring *ring,
 	void *payload;
 	int error = kccm_command_args(entry, &reply, sizeof(reply));
 
+	if (!error)
+		error = kccm_check_reply(&reply);
 	if (error)
 		return error;
-	if (reply.status >= KCCM_STATUS_NO_SUCH_PORT || reply.zero ||
-	    reply.flags & ~KCCM_URING_MORE)
-		return -EINVAL;
 	error = copy_payload(cmd, reply.payload, reply.length, NULL, &payload);
 	if (error)
 		return error;
@@ -448,6 +434,8 @@ static int issue_bind(struct kccm_channel *channel, const struct kccm_uring_cmd 
 
 	if (!error && entry->args_bytes < sizeof(bind))
 		error = -EINVAL;
+	if (!error)
+		error = kccm_check_bind(&bind);
 	/* Before there is something to undo. */
 	if (!error && put_user(bind.ring_bytes, &args->ring_bytes))
 		error = -EFAULT;

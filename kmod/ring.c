@@ -7,7 +7,6 @@
 #include "ring.h"
 
 #include <linux/io.h>
-#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/poll.h>
@@ -356,13 +355,6 @@ static void ring_free(struct kccm_ring *ring)
 	kfree(ring);
 }
 
-static bool is_valid(const struct kccm_uring_bind *bind)
-{
-	return bind->port <= U16_MAX && bind->entries <= KCCM_URING_ENTRIES_MAX &&
-	       is_power_of_2(bind->entries) && bind->arena_bytes >= KCCM_PAYLOAD_MAX &&
-	       bind->arena_bytes <= KCCM_URING_ARENA_MAX && bind->arena_bytes % 4096 == 0;
-}
-
 static struct kccm_ring *ring_new(struct kccm_channel *channel, const struct kccm_uring_bind *bind)
 {
 	u32 descriptors = ALIGN(sizeof(struct kccm_uring_ring), 64);
@@ -425,8 +417,6 @@ int kccm_ring_bind(struct kccm_channel *channel, struct kccm_uring_bind *bind)
 	struct kccm_ring *ring;
 	int error;
 
-	if (!is_valid(bind) || bind->ring_bytes)
-		return -EINVAL;
 	ring = ring_new(channel, bind);
 	if (!ring)
 		return -ENOMEM;

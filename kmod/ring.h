@@ -11,7 +11,10 @@ struct kccm_ring;
 struct kccm_uring_bind;
 struct vm_area_struct;
 
-/* Fills in bind->ring_bytes. -EINVAL, -ENOMEM, -EADDRINUSE, -EBUSY: see the UAPI. */
+/*
+ * For arguments that kccm_check_bind() has found right. Fills in bind->ring_bytes. -ENOMEM,
+ * -EADDRINUSE, -EBUSY: see the UAPI.
+ */
 int kccm_ring_bind(struct kccm_channel *channel, struct kccm_uring_bind *bind);
 /* When the file is closed: nobody looks at the ring any more. */
 void kccm_ring_end(struct kccm_channel *channel);
