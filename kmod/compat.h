@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What differs between the kernels that the module is built for, 6.1 to 6.12, and what is known of
- * later ones. Conditions on the kernel's version stand here and nowhere else.
+ * What differs between the kernels that the module is built for, 6.1 to 6.12. Conditions on the
+ * kernel's version stand here and nowhere else.
  */
 #ifndef KCCM_KMOD_COMPAT_H
 #define KCCM_KMOD_COMPAT_H
@@ -10,8 +10,6 @@
 #error "kccm is for 64-bit kernels: it divides numbers of 64 bits, and has been tried on no others"
 #endif
 
-#include <linux/crc32.h>
-#include <linux/hrtimer.h>
 #include <linux/mm.h>
 #include <linux/version.h>
 
@@ -22,28 +20,6 @@
 #include <linux/io_uring/cmd.h>
 #define KCCM_COMPAT_URING_CANCEL true
 #endif
-
-/* CRC32C of the whole, without the initial value and the final XOR of RFC 3720. */
-static inline u32 kccm_compat_crc32c(u32 crc, const void *data, size_t bytes)
-{
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
-	return __crc32c_le(crc, data, bytes);
-#else
-	return crc32c(crc, data, bytes);
-#endif
-}
-
-static inline void kccm_compat_hrtimer_setup(struct hrtimer *timer,
-					     enum hrtimer_restart (*function)(struct hrtimer *),
-					     clockid_t clock, enum hrtimer_mode mode)
-{
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
-	hrtimer_init(timer, clock, mode);
-	timer->function = function;
-#else
-	hrtimer_setup(timer, function, clock, mode);
-#endif
-}
 
 /* The 16 bytes of a command; user space can still write to them. */
 static inline const void *kccm_compat_uring_payload(const struct io_uring_cmd *cmd)

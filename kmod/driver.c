@@ -6,10 +6,10 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <crypto/blake2s.h>
+#include <linux/crc32.h>
 #include <linux/random.h>
 
 #include "call.h"
-#include "compat.h"
 #include "link.h"
 #include "node.h"
 #include "remote.h"
@@ -46,7 +46,7 @@ static u32 driver_crc32c(const void *data, size_t bytes)
 		return ~(u32)crc;
 	}
 #endif
-	return ~kccm_compat_crc32c(~0u, data, bytes);
+	return ~__crc32c_le(~0u, data, bytes);
 }
 
 static int driver_mac(void *ctx, const u8 key[KCCM_KEY_BYTES], const void *data, size_t bytes,

@@ -7,7 +7,6 @@
 #include <linux/random.h>
 #include <linux/slab.h>
 
-#include "compat.h"
 #include "debugfs.h"
 #include "link.h"
 #include "netns.h"
@@ -145,7 +144,8 @@ static struct kccm_node *node_new(struct kccm_net *home, const struct kccm_confi
 	init_waitqueue_head(&node->links_gone);
 	init_waitqueue_head(&node->room);
 	ratelimit_state_init(&node->refusals, 60 * HZ, KCCM_REFUSALS_LOGGED);
-	kccm_compat_hrtimer_setup(&node->timer, timer_fired, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+	hrtimer_init(&node->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+	node->timer.function = timer_fired;
 	node->timer_at_ns = KCCM_NO_TIME;
 	INIT_WORK(&node->tick_work, tick_work);
 	return node;
