@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What people look at when something is stuck; see debugfs.h. */
+/* Connections, and orders for faults; see debugfs.h. */
 #include "debugfs.h"
 
 #include <linux/debugfs.h>
@@ -11,7 +11,6 @@
 #include "fault.h"
 #include "link.h"
 #include "node.h"
-#include "remote.h"
 
 static bool faults;
 module_param(faults, bool, 0444);
@@ -33,41 +32,15 @@ static void show_link(struct seq_file *to, const struct kccm_link *link)
 		   link->closing ? " closing" : "");
 }
 
-static void show_lane(struct seq_file *to, struct kccm_remote *remote, unsigned int lane)
-{
-	const struct kccm_inbox *inbox = &remote->inboxes[lane];
-	struct kccm_lane_queue queue;
-
-	kccm_peer_queue(remote->session, lane, &queue);
-	seq_printf(to, "peer %u lane %u %s accepted %llu written %llu queued %llu granted %llu",
-		   remote->id, lane, queue.connected ? "connected" : "not connected",
-		   queue.accepted, queue.written, queue.queued, queue.credit_messages);
-	seq_printf(to, " memory_bytes %llu received %llu consumed %llu", queue.memory_bytes,
-		   queue.received, queue.consumed);
-	seq_printf(to, " waiting %u unanswered_bytes %zu%s\n", kccm_inbox_waiting(inbox),
-		   inbox->unanswered_bytes, inbox->held_up ? " held-up" : "");
-}
-
-static void show_remote(struct seq_file *to, struct kccm_remote *remote)
-{
-	unsigned int lane;
-
-	for (lane = 0; remote->session && lane < KCCM_LANES; lane++)
-		show_lane(to, remote, lane);
-}
-
 static int state_show(struct seq_file *to, void *unused)
 {
 	struct kccm_node *node = to->private;
-	struct kccm_remote *remote;
 	struct kccm_link *link;
 
 	kccm_node_lock(node);
 	seq_printf(to, "node %u faults %llu\n", node->config.node, node->fault.injected);
 	list_for_each_entry(link, &node->links, entry)
 		show_link(to, link);
-	list_for_each_entry(remote, &node->remotes, entry)
-		show_remote(to, remote);
 	kccm_node_unlock(node);
 	return 0;
 }

@@ -2,10 +2,11 @@
 /*
  * debugfs: kccm/<inode number of the namespace>/ has the files
  *
- *	state	connections, and how far each lane is queued, written, accepted and granted
+ *	state	connections, whether they belong to a peer yet, and what has been written to them
  *	fault	fault.h; only with the module's parameter `faults`
  *
- * They are for people and tests, not for programs, which have generic netlink.
+ * They are for people and tests, not for programs, which have generic netlink: that tells of peers
+ * and queues.
  */
 #ifndef KCCM_KMOD_DEBUGFS_H
 #define KCCM_KMOD_DEBUGFS_H

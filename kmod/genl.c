@@ -267,6 +267,7 @@ static int put_peer(struct sk_buff *skb, const struct kccm_remote *remote)
 
 static int put_lane(struct sk_buff *skb, const struct kccm_remote *remote, unsigned int lane)
 {
+	const struct kccm_inbox *inbox = &remote->inboxes[lane];
 	struct kccm_lane_queue queue;
 	struct nlattr *nest = nla_nest_start(skb, KCCM_A_QUEUE);
 
@@ -280,7 +281,10 @@ static int put_lane(struct sk_buff *skb, const struct kccm_remote *remote, unsig
 	    put_counter(skb, "granted_messages_total", queue.credit_messages) ||
 	    put_counter(skb, "granted_bytes_total", queue.credit_bytes) ||
 	    put_counter(skb, "received_messages_total", queue.received) ||
-	    put_counter(skb, "consumed_messages_total", queue.consumed))
+	    put_counter(skb, "consumed_messages_total", queue.consumed) ||
+	    put_counter(skb, "waiting_messages", kccm_inbox_waiting(inbox)) ||
+	    put_counter(skb, "unanswered_bytes", inbox->unanswered_bytes) ||
+	    put_counter(skb, "held_up", inbox->held_up))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;

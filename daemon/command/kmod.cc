@@ -170,7 +170,10 @@ int Queue(KccmNetlink& module, bool as_json) {
       {"GRANTED_TOTAL", "granted_messages_total"},
       {"GRANTED_BYTES_TOTAL", "granted_bytes_total"},
       {"RECEIVED_TOTAL", "received_messages_total"},
-      {"CONSUMED_TOTAL", "consumed_messages_total"}};
+      {"CONSUMED_TOTAL", "consumed_messages_total"},
+      {"WAITING", "waiting_messages"},
+      {"ANSWER_BYTES", "unanswered_bytes"},
+      {"HELD_UP", "held_up"}};
   std::vector<Table::Column> columns = {
       {"PEER", Table::Align::kRight}, {"LANE"}, {"UNACCEPTED", Table::Align::kRight}};
   for (const auto& [header, counter] : kColumns) {

@@ -23,7 +23,9 @@
  *   QUEUE_GET  a dump: for each peer NODE, and one nested QUEUE for each lane. What ends in _total
  *              is counted since the session with the peer began: of what goes there, what the node
  *              has queued and written, and what the peer has accepted and granted; of what comes
- *              from there, what the node has received and its services have consumed.
+ *              from there, what the node has received and its services have consumed. Some of it
+ *              is waiting for its service; and the bytes of answers may be waiting for room in the
+ *              queue, with too many of which nothing more is handed to a service: it is held_up.
  *
  * The multicast group KCCM_GENL_EVENTS, which wants the same capability, tells of peers:
  *

@@ -87,17 +87,9 @@ class ModuleNode(Node):
         """One of kmod/fault.h."""
         self.machine.do(f"echo {command} >{self._debugfs()}/fault")
 
-    def state(self):
-        """What debugfs says of its connections and queues."""
-        return self.machine.do(f"cat {self._debugfs()}/state")
-
-    def expect_state(self, pattern):
-        """Waits until a line of it is one that grep -E finds."""
-        self.machine.do(f"until grep -qE '{pattern}' {self._debugfs()}/state; do :; done")
-
     def faults(self):
         """How many have been injected."""
-        return int(re.search(r"faults (\d+)", self.state())[1])
+        return int(re.search(r"faults (\d+)", self.machine.do(f"cat {self._debugfs()}/state"))[1])
 
     def exercise(self, command):
         """Starts a command of kmod/test/kccm_exercise.c; a Job."""
@@ -123,6 +115,10 @@ class ModuleNode(Node):
         line = next(line for line in self.place.do("kccm-config show peers").splitlines()
                     if line.startswith(f"node {other.number} "))
         return int(re.search(rf"\b{name} (\d+)", line)[1])
+
+    def lane_counter(self, other, lane, name):
+        queues = self.place.do("kccm-config show queues")
+        return int(re.search(rf"\bnode {other.number} .*?\blane {lane} .*?\b{name} (\d+)", queues)[1])
 
 
 class UserCommand:
