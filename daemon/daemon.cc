@@ -305,6 +305,7 @@ void Daemon::FillPeers(proto::Status::Builder status) const {
         {"dials_failed", peer.dials_failed},
         {"reboots", peer.reboots},
         {"outcomes_unknown", peer.outcomes_unknown},
+        {"calls_timed_out", peer.calls_timed_out},
     };
     auto counter = to[i].initCounters(static_cast<unsigned>(std::size(counters)));
     for (unsigned c = 0; c < counter.size(); ++c) {

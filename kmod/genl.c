@@ -157,6 +157,7 @@ static const struct counter peer_counters[] = {
 	{ "dials_failed", offsetof(struct kccm_peer_counters, dials_failed) },
 	{ "reboots", offsetof(struct kccm_peer_counters, reboots) },
 	{ "outcomes_unknown", offsetof(struct kccm_peer_counters, outcomes_unknown) },
+	{ "calls_timed_out", offsetof(struct kccm_peer_counters, calls_timed_out) },
 	{ "replies_late", offsetof(struct kccm_peer_counters, replies_late) },
 };
 

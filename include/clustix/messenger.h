@@ -88,6 +88,7 @@ struct PeerInfo {
   // Counters, since this messenger started; names as in lib/session's kccm_peer_counters.
   uint64_t messages_sent, messages_received, bytes_sent, bytes_received;
   uint64_t resent, duplicates, connects, disconnects, dials_failed, reboots, outcomes_unknown;
+  uint64_t calls_timed_out;
 };
 
 // A named counter of the whole node: connections refused by reason, bad checksums, ...

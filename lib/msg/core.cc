@@ -482,6 +482,7 @@ std::vector<PeerInfo> Core::Peers() const {
     info.dials_failed = stats.dials_failed;
     info.reboots = stats.reboots;
     info.outcomes_unknown = stats.outcomes_unknown;
+    info.calls_timed_out = stats.calls_timed_out;
     infos.push_back(std::move(info));
   }
   return infos;

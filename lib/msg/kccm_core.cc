@@ -351,7 +351,8 @@ std::vector<PeerInfo> KccmCore::Peers() const {
                      .disconnects = count("disconnects"),
                      .dials_failed = count("dials_failed"),
                      .reboots = count("reboots"),
-                     .outcomes_unknown = count("outcomes_unknown")});
+                     .outcomes_unknown = count("outcomes_unknown"),
+                     .calls_timed_out = count("calls_timed_out")});
   }
   return infos;
 }

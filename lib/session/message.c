@@ -155,7 +155,7 @@ void kccm_calls_expire(struct kccm_peer *peer, uint64_t now_ns)
 			continue;
 		}
 		kccm_calls_release(calls, slot);
-		peer->stats.outcomes_unknown++;
+		peer->stats.calls_timed_out++;
 		peer->endpoint->ops->called(peer->endpoint->ctx, peer, cookie, -ETIMEDOUT, NULL);
 	}
 	kccm_schedule(peer->endpoint, calls->deadline_ns);

@@ -170,8 +170,9 @@ struct kccm_peer_counters {
 	uint64_t disconnects; /* established connections lost */
 	uint64_t dials_failed;
 	uint64_t reboots;
-	uint64_t outcomes_unknown; /* messages and calls completed with -EREMOTEIO or -ETIMEDOUT */
-	uint64_t replies_late;	   /* replies to calls that were over */
+	uint64_t outcomes_unknown; /* messages and requests that ended with -EREMOTEIO */
+	uint64_t calls_timed_out;
+	uint64_t replies_late; /* replies to calls that were over */
 };
 
 struct kccm_endpoint_counters {

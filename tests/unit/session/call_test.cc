@@ -58,6 +58,8 @@ TEST(Call, A_deadline_ends_the_call_and_its_late_reply_is_dropped) {
   ASSERT_EQ(pair.one().called.size(), 1u);
   EXPECT_EQ(pair.one().called[0].cookie, 1u);
   EXPECT_EQ(pair.one().called[0].error, -ETIMEDOUT);
+  EXPECT_EQ(pair.one().stats().calls_timed_out, 1u);
+  EXPECT_EQ(pair.one().stats().outcomes_unknown, 0u) << "nobody has lost anything";
 
   // The next call takes the slot that is free again; the late reply must not meet it.
   ASSERT_EQ(pair.one().Call("next", 3), 0);
