@@ -8,16 +8,10 @@
 #include <cerrno>
 #include <utility>
 
-#include "lib/base/pause.h"
+#include "lib/base/look_out.h"
 #include "lib/base/status.h"
 
 namespace clustix::cache {
-namespace {
-
-// Looks at the ring between two looks at the clock, which costs more.
-constexpr int kLooksPerClock = 16;
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<ClientRegion>> ClientRegion::Map(const base::UniqueFd& fd, Bell bell,
                                                                 const NodeView* node,
@@ -96,22 +90,12 @@ absl::StatusOr<Reply> ClientRegion::AwaitReply(uint64_t deadline_ns) {
 }
 
 void ClientRegion::Spin(uint64_t deadline_ns) {
-  uint64_t last = MonotonicNs();
-  const uint64_t budget = spin_policy_.Budget(last);
+  const uint64_t now = MonotonicNs();
+  const uint64_t budget = spin_policy_.Budget(now);
   if (budget == 0) return;
-  const uint64_t until = std::min(deadline_ns, last + budget);
-  uint64_t longest_gap = 0;
-  bool found = replies_.HasNews();
-  while (!found && last < until) {
-    for (int i = 0; i < kLooksPerClock && !found; ++i) {
-      base::PauseCpu();
-      found = replies_.HasNews();
-    }
-    const uint64_t now = MonotonicNs();
-    longest_gap = std::max(longest_gap, now - last);
-    last = now;
-  }
-  spin_policy_.Report(found, longest_gap);
+  base::LookOut(
+      spin_policy_, std::min(deadline_ns, now + budget), [this] { return replies_.HasNews(); },
+      MonotonicNs);
 }
 
 absl::Status ClientRegion::Sleep(uint64_t deadline_ns) {

@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "lib/base/log.h"
-#include "lib/base/pause.h"
+#include "lib/base/look_out.h"
 #include "lib/base/status.h"
 
 namespace clustix::io {
@@ -24,7 +24,6 @@ constexpr TimeNs kDrainNs = 5 * kSecondNs;
 constexpr TimeNs kCancelAgainNs = 10'000'000;
 // Turns with tasks of the loop's own, or completions at hand, before others are looked for.
 constexpr int kTurnsPerEntry = 4;
-constexpr int kLooksPerClock = 8;
 // What a turn receives, about: the peer has the answers to this much in hand, and works on them,
 // while the next turn looks at what follows. Longer turns would have the two wait for each other.
 constexpr size_t kTurnBytes = 32 * 1024;
@@ -117,28 +116,14 @@ bool UringLoop::Wait(bool sleep) {
   const TimeNs budget = spin_policy_.Budget(now);
   if (budget == 0) return ring_->SubmitAndWait(now, until);
   if ((owe_entry || ring_->queued() > 0) && !ring_->SubmitAndWait(0, 0)) return false;
-  Spin(std::min(until, now + budget));
+  base::LookOut(
+      spin_policy_, std::min(until, now + budget), [this] { return ring_->has_news(); },
+      [this] { return Now(); });
   if (ring_->ready() == 0 && ring_->has_news() && ring_->works_when_entered() && receive_()) {
     received_directly_ = true;
     return true;
   }
   return ring_->SubmitAndWait(Now(), ring_->has_news() ? 0 : until);
-}
-
-void UringLoop::Spin(TimeNs until) {
-  TimeNs last = Now();
-  TimeNs longest_gap = 0;
-  bool found = ring_->has_news();
-  while (!found && last < until) {
-    for (int i = 0; i < kLooksPerClock && !found; ++i) {
-      base::PauseCpu();
-      found = ring_->has_news();
-    }
-    const TimeNs now = Now();
-    longest_gap = std::max(longest_gap, now - last);
-    last = now;
-  }
-  spin_policy_.Report(found, longest_gap);
 }
 
 void UringLoop::Stop() {

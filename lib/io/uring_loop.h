@@ -75,7 +75,6 @@ class UringLoop final : public Loop {
 
   void Turn();
   bool Wait(bool sleep);
-  void Spin(TimeNs until);
   void Dispatch(const Completion& completion);
   void RunTimers();
   void RunPosted();
