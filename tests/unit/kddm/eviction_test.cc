@@ -13,16 +13,9 @@
 namespace clustix::kddm {
 namespace {
 
-using Told = std::vector<std::string>;
-constexpr Durability kVolatile = Durability::kVolatile;
-constexpr Durability kReplicas2 = Durability::kReplicas2;
-constexpr Durability kReplicas3 = Durability::kReplicas3;
-constexpr Durability kLinked = Durability::kLinked;
-
 TEST(Eviction, A_clean_owner_hands_over_in_one_small_message) {
   Mesh mesh(3);
-  const ObjectKey key = Mesh::PlacedAt(1, kLinked);
-  mesh.Set(3, key, "x");
+  const ObjectKey key = Written(mesh, 3, kLinked);
   mesh.Release(2, mesh.Grab(2, key));
   ASSERT_EQ(mesh.engine(2).holder().Access(key), State::kExclusive);
   mesh.Squeeze(2);
@@ -36,8 +29,7 @@ TEST(Eviction, A_clean_owner_hands_over_in_one_small_message) {
 TEST(Eviction, An_owner_of_a_replicated_object_leaves_as_many_copies_as_the_set_wants) {
   for (const Durability durability : {kReplicas2, kReplicas3}) {
     Mesh mesh(4);
-    const ObjectKey key = Mesh::PlacedAt(1, durability);
-    mesh.Set(3, key, "x");
+    const ObjectKey key = Written(mesh, 3, durability);
     mesh.Release(2, mesh.Grab(2, key));
     mesh.SqueezeOut(2);
     EXPECT_FALSE(mesh.Holds(2, key));
@@ -48,8 +40,7 @@ TEST(Eviction, An_owner_of_a_replicated_object_leaves_as_many_copies_as_the_set_
 
 TEST(Eviction, The_last_copy_of_a_volatile_object_goes_home) {
   Mesh mesh(3);
-  const ObjectKey key = Mesh::PlacedAt(1, kVolatile);
-  mesh.Set(2, key, "x");
+  const ObjectKey key = Written(mesh, 2, kVolatile);
   mesh.Squeeze(2);
   EXPECT_EQ(mesh.DeliverAll(), (Told{"yield", "pull", "pulled", "reply"}));
   mesh.SqueezeOut(2);
@@ -60,8 +51,7 @@ TEST(Eviction, The_last_copy_of_a_volatile_object_goes_home) {
 
 TEST(Eviction, The_last_copy_of_a_volatile_object_whose_home_is_full_goes_where_there_is_room) {
   Mesh mesh(4, {{1, 0}, {3, 0}});
-  const ObjectKey key = Mesh::PlacedAt(1, kVolatile);
-  ASSERT_EQ(mesh.Set(2, key, "x"), "x");
+  const ObjectKey key = Written(mesh, 2, kVolatile);
   mesh.SqueezeOut(2);
   EXPECT_FALSE(mesh.Holds(2, key));
   EXPECT_FALSE(mesh.Holds(1, key));
@@ -75,8 +65,7 @@ TEST(Eviction, The_last_copy_of_a_volatile_object_whose_home_is_full_goes_where_
 
 TEST(Eviction, A_last_copy_stays_if_nobody_has_room) {
   Mesh mesh(3, {{1, 0}, {3, 0}});
-  const ObjectKey key = Mesh::PlacedAt(1, kVolatile);
-  ASSERT_EQ(mesh.Set(2, key, "x"), "x");
+  const ObjectKey key = Written(mesh, 2, kVolatile);
   mesh.SqueezeOut(2);
   EXPECT_TRUE(mesh.Holds(2, key));
   EXPECT_EQ(mesh.Get(2, key), "x");
@@ -101,8 +90,7 @@ TEST(Eviction, A_backup_moves_to_another_member) {
   size_t moved = 0;
   for (NodeId backup = 2; backup <= 4; ++backup) {
     Mesh mesh(4);
-    const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
-    mesh.Set(1, key, "x");
+    const ObjectKey key = Written(mesh, 1, kReplicas2);
     if (!mesh.Holds(backup, key)) continue;
     ++moved;
     mesh.SqueezeOut(backup);
@@ -117,8 +105,7 @@ TEST(Eviction, A_backup_moves_to_another_member) {
 TEST(Eviction, A_home_may_be_without_the_value_and_any_of_its_nodes_may_fail) {
   for (NodeId dead = 1; dead <= 5; ++dead) {
     Mesh mesh(5);
-    const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
-    mesh.Set(2, key, "x");
+    const ObjectKey key = Written(mesh, 2, kReplicas2);
     mesh.SqueezeOut(1);
     ASSERT_FALSE(mesh.Holds(1, key));
     ASSERT_EQ(mesh.Copies(key), 2u);
@@ -132,8 +119,7 @@ TEST(Eviction, A_home_may_be_without_the_value_and_any_of_its_nodes_may_fail) {
 
 TEST(Eviction, A_home_that_could_do_without_a_value_keeps_it_while_somebody_else_writes) {
   Mesh mesh(4);
-  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
-  mesh.Set(2, key, "x");
+  const ObjectKey key = Written(mesh, 2, kReplicas2);
   mesh.Squeeze(1);
   mesh.Deliver();
   const OpId grab = mesh.Grab(3, key);
@@ -146,8 +132,7 @@ TEST(Eviction, A_home_that_could_do_without_a_value_keeps_it_while_somebody_else
 
 TEST(Eviction, A_home_keeps_its_copy_if_too_few_others_have_room) {
   Mesh mesh(4, {{3, 0}, {4, 0}});
-  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
-  ASSERT_EQ(mesh.Set(2, key, "x"), "x");
+  const ObjectKey key = Written(mesh, 2, kReplicas2);
   mesh.SqueezeOut(1);
   mesh.SqueezeOut(2);
   EXPECT_EQ(mesh.Copies(key), 2u);
@@ -158,8 +143,7 @@ TEST(Eviction, A_home_keeps_its_copy_if_too_few_others_have_room) {
 // A linker may give back more than it was given: a file pads.
 TEST(Eviction, What_has_a_linker_is_not_imported_again_for_want_of_room) {
   Mesh mesh(3);
-  const ObjectKey key = Mesh::PlacedAt(1, kLinked);
-  mesh.Set(2, key, "x");
+  const ObjectKey key = Written(mesh, 2, kLinked);
   mesh.TakeLinkerWorks();
   mesh.SqueezeOut(1);
   EXPECT_FALSE(mesh.Holds(1, key));
@@ -179,8 +163,7 @@ TEST(Eviction, A_failure_while_a_copy_moves_loses_nothing) {
     for (NodeId dead = 1; dead <= 4; ++dead) {
       for (size_t messages = 0; messages < 12; ++messages) {
         Mesh mesh(4);
-        const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
-        mesh.Set(2, key, "x");
+        const ObjectKey key = Written(mesh, 2, kReplicas2);
         if (yields == 3) mesh.Release(3, mesh.Grab(3, key));
         mesh.Squeeze(yields);
         for (size_t i = 0; i < messages; ++i) mesh.DeliverOne();
@@ -216,8 +199,7 @@ TEST(Eviction, A_recall_that_crosses_a_hand_over_is_answered_by_it) {
   for (const Durability durability : {kVolatile, kReplicas2}) {
     for (const OpKind kind : {OpKind::kGet, OpKind::kGrab}) {
       Mesh mesh(3);
-      const ObjectKey key = Mesh::PlacedAt(1, durability);
-      mesh.Set(2, key, "x");
+      const ObjectKey key = Written(mesh, 2, durability);
       mesh.Release(2, mesh.Grab(2, key));
       const OpId op = mesh.Begin(3, kind, key);
       ASSERT_TRUE(mesh.DeliverOne());  // the request; the recall is on its way
@@ -235,8 +217,7 @@ TEST(Eviction, A_recall_that_crosses_a_hand_over_is_answered_by_it) {
 // The home asks the owner whether it still has what a node that died was to get.
 TEST(Eviction, A_recall_for_a_node_that_died_is_answered_by_a_hand_over) {
   Mesh mesh(4);
-  const ObjectKey key = Mesh::PlacedAt(1, kVolatile);
-  mesh.Set(2, key, "x");
+  const ObjectKey key = Written(mesh, 2, kVolatile);
   mesh.Begin(3, OpKind::kGrab, key);
   ASSERT_TRUE(mesh.DeliverOne());  // the request; the recall is on its way
   mesh.Squeeze(2);
@@ -248,8 +229,7 @@ TEST(Eviction, A_recall_for_a_node_that_died_is_answered_by_a_hand_over) {
 
 TEST(Eviction, What_is_held_or_asked_for_is_not_given_away) {
   Mesh mesh(3);
-  const ObjectKey key = Mesh::PlacedAt(1, kReplicas2);
-  mesh.Set(2, key, "x");
+  const ObjectKey key = Written(mesh, 2, kReplicas2);
   const OpId grab = mesh.Grab(2, key);
   mesh.SqueezeOut(2);
   EXPECT_EQ(mesh.engine(2).holder().Access(key), State::kExclusive);

@@ -10,8 +10,6 @@
 namespace clustix::kddm {
 namespace {
 
-constexpr Durability kReplicas2 = Durability::kReplicas2;
-
 // The home is node 1, the backup node 2; node 3 has nothing, and asks to write. Then the backup
 // fails, and the home when all have heard that everything is settled; but node 3 has not got the
 // grant, which travels on another lane, and is lost. Returns what the grab ended with.

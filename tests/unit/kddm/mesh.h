@@ -22,6 +22,14 @@
 
 namespace clustix::kddm {
 
+inline constexpr Durability kVolatile = Durability::kVolatile;
+inline constexpr Durability kReplicas2 = Durability::kReplicas2;
+inline constexpr Durability kReplicas3 = Durability::kReplicas3;
+inline constexpr Durability kLinked = Durability::kLinked;
+
+// The kinds of messages, by name.
+using Told = std::vector<std::string>;
+
 class Mesh {
  public:
   // Nodes 1 to `nodes`, all in view 1.
@@ -304,6 +312,13 @@ class Mesh {
   std::vector<std::string> told_;
   OpId next_op_ = 1;
 };
+
+// An object whose home is node 1, with the value "x", which `writer` has set.
+inline ObjectKey Written(Mesh& mesh, NodeId writer, Durability durability) {
+  const ObjectKey key = Mesh::PlacedAt(1, durability);
+  EXPECT_EQ(mesh.Set(writer, key, "x"), "x");
+  return key;
+}
 
 }  // namespace clustix::kddm
 

@@ -14,10 +14,6 @@
 namespace clustix::kddm {
 namespace {
 
-using Told = std::vector<std::string>;
-constexpr Durability kVolatile = Durability::kVolatile;
-constexpr Durability kReplicas2 = Durability::kReplicas2;
-
 Version VersionOf(Mesh& mesh, OpId op) { return mesh.CompletionOf(op).version; }
 
 TEST(Watch, An_object_s_home_is_told_once_and_tells_of_each_commit_in_one_message) {
