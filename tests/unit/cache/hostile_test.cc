@@ -9,6 +9,7 @@
 
 #include <csignal>
 
+#include "tests/unit/cache/nonsense.h"
 #include "tests/unit/cache/test_daemon.h"
 
 namespace clustix::cache {
@@ -16,27 +17,10 @@ namespace {
 
 constexpr size_t kControlWords = offsetof(Region, staging) / sizeof(Word);
 
-// A word as a client might write it: near what is right, at a limit, or anything.
-uint64_t Nonsense(base::Prng& prng, uint64_t now) {
-  switch (prng.Below(5)) {
-    case 0:
-      return now + 1;
-    case 1:
-      return now - 1;
-    case 2:
-      return prng.Below(2 * kRingSlots);
-    case 3:
-      return uint64_t{1} << prng.Below(64);
-    default:
-      return prng.Next();
-  }
-}
-
 void Scribble(std::byte* region, base::Prng& prng) {
   // The words that count stand in the first lines; the others are many.
   const uint64_t words = prng.Chance(1, 2) ? 6 * kLineBytes / sizeof(Word) : kControlWords;
-  Word& word = reinterpret_cast<Word*>(region)[prng.Below(words)];
-  word.store(Nonsense(prng, word.load(std::memory_order_relaxed)), std::memory_order_relaxed);
+  WriteNonsense(prng, reinterpret_cast<Word*>(region)[prng.Below(words)]);
 }
 
 TEST(HostileClient, Harms_nobody_else_whatever_stands_in_its_region) {

@@ -17,6 +17,7 @@
 #include <fstream>
 #include <thread>
 
+#include "tests/unit/cache/nonsense.h"
 #include "tests/unit/objects/journaled_cluster.h"
 
 namespace clustix {
@@ -59,34 +60,12 @@ std::vector<Stretch> FindWritable() {
   return found;
 }
 
-// As it might be written: near what is right, a small number, a place and a size in either order,
-// at a limit, or anything.
-uint64_t Nonsense(base::Prng& prng, uint64_t now) {
-  switch (prng.Below(6)) {
-    case 0:
-      return now + 1;
-    case 1:
-      return now - 1;
-    case 2:
-      return prng.Below(16);
-    case 3: {
-      const uint64_t place = prng.Below(1 << 22) * 64, size = prng.Below(1 << 20);
-      return prng.Chance(1, 2) ? place | size << 32 : size | place << 32;
-    }
-    case 4:
-      return uint64_t{1} << prng.Below(64);
-    default:
-      return prng.Next();
-  }
-}
-
 void ScribbleOnce(const std::vector<Stretch>& writable, base::Prng& prng) {
   const Stretch& stretch = writable[prng.Below(writable.size())];
   // What counts most stands at the front.
   const size_t front = std::min<size_t>(stretch.bytes, 1024 << (2 * prng.Below(4)));
   const size_t words = (prng.Chance(1, 8) ? stretch.bytes : front) / sizeof(uint64_t);
-  auto* word = reinterpret_cast<std::atomic<uint64_t>*>(stretch.begin) + prng.Below(words);
-  word->store(Nonsense(prng, word->load(std::memory_order_relaxed)), std::memory_order_relaxed);
+  WriteNonsense(prng, reinterpret_cast<std::atomic<uint64_t>*>(stretch.begin)[prng.Below(words)]);
 }
 
 // Sends what nobody expects, and holes where memory was.
