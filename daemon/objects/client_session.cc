@@ -58,15 +58,14 @@ bool ToOperation(SetRequestKind kind, kddm::OpKind* operation) {
 }  // namespace
 
 ClientSession::ClientSession(Driver& driver, const SharedStore& store, LoanBook& loans,
-                             cache::Host& host, cache::HostRegion* region,
-                             std::function<void()> on_broken)
+                             cache::Host& host, cache::HostRegion* region, Hooks hooks)
     : driver_(driver),
       store_(store),
       host_(host),
       region_(region),
       loans_(loans),
       borrower_(loans, region),
-      on_broken_(std::move(on_broken)),
+      hooks_(std::move(hooks)),
       watches_(driver, [this](const cache::Reply& reply) { Answer(reply); }) {
   for (uint32_t slot = 0; slot < pending_.size(); ++slot) free_slots_.push_back(slot);
 }
@@ -140,7 +139,7 @@ bool ClientSession::Serve() {
     if (result == cache::RingResult::kNotNow) return false;
     if (result == cache::RingResult::kBroken) {
       broken_ = true;
-      on_broken_();
+      hooks_.broken();
       return false;
     }
     Take(request);
@@ -341,10 +340,21 @@ void ClientSession::OnDone(uint64_t token, const kddm::Completion& completion) {
   Answer(reply);
 }
 
+// A program that waits for many answers is woken once for all that a turn of the loop brings.
 void ClientSession::Answer(const cache::Reply& reply) {
-  if (broken_ || region_->Answer(reply) == cache::RingResult::kDone) return;
-  broken_ = true;
-  on_broken_();
+  if (broken_) return;
+  const bool more = region_->unanswered() > 1;
+  if (region_->Answer(reply, more) != cache::RingResult::kDone) {
+    broken_ = true;
+    hooks_.broken();
+  } else if (more && !std::exchange(announces_, true)) {
+    hooks_.answered();
+  }
+}
+
+void ClientSession::Announce() {
+  announces_ = false;
+  region_->Announce();
 }
 
 }  // namespace clustix::daemon

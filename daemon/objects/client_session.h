@@ -34,10 +34,14 @@ class ClientSession final : public ObjectUser {
   // Sets that one program may have open.
   static constexpr size_t kHandlesMax = 65536;
 
-  // All must outlive it. `on_broken` is called, within any call, when the program has broken its
-  // region: then the session is to be ended, later.
+  // Are called within any call.
+  struct Hooks {
+    std::function<void()> broken;    // the program has broken its region: end the session, later
+    std::function<void()> answered;  // Announce() is due at the end of the loop's turn
+  };
+  // All must outlive it.
   ClientSession(Driver& driver, const SharedStore& store, LoanBook& loans, cache::Host& host,
-                cache::HostRegion* region, std::function<void()> on_broken);
+                cache::HostRegion* region, Hooks hooks);
   // Gives up what is under way, and lets go of all that it holds or was lent. Handles must have
   // been closed.
   ~ClientSession() override;
@@ -55,6 +59,9 @@ class ClientSession final : public ObjectUser {
   // The program has rung: serves what it has asked, up to a ring full, and takes back what it was
   // lent if that is wanted. True: there may be more.
   bool Serve();
+
+  // Wakes the program for answers that others were to follow.
+  void Announce();
 
   void OnDone(uint64_t token, const kddm::Completion& completion) override;
   void OnRevoked(kddm::OpId hold) override { holds_.erase(hold); }
@@ -100,8 +107,9 @@ class ClientSession final : public ObjectUser {
   cache::HostRegion* region_;
   LoanBook& loans_;
   LoanBook::Borrower borrower_;
-  const std::function<void()> on_broken_;
+  const Hooks hooks_;
   bool broken_ = false;
+  bool announces_ = false;       // at the end of this turn
   std::vector<Handle> handles_;  // by number - 1
   std::vector<uint32_t> free_handles_;
   std::array<Pending, cache::kRingSlots> pending_;

@@ -193,8 +193,15 @@ void SetsService::Attach(SetsConnection& connection) {
       if (SetsConnection* gone = Find(stream)) gone->Close();
     });
   };
-  connection.Attach(std::make_unique<ClientSession>(parts_.driver, parts_.store, parts_.loans,
-                                                    parts_.host, *region, std::move(broken)));
+  auto answered = [this, stream] {
+    parts_.io.loop().AtEndOfTurn([this, stream] {
+      SetsConnection* told = Find(stream);
+      if (told != nullptr && told->session() != nullptr) told->session()->Announce();
+    });
+  };
+  connection.Attach(std::make_unique<ClientSession>(
+      parts_.driver, parts_.store, parts_.loans, parts_.host, *region,
+      ClientSession::Hooks{.broken = std::move(broken), .answered = std::move(answered)}));
   parts_.io.WatchFd((*region)->bell().fd().get(), [this, stream] {
     SetsConnection* ringing = Find(stream);
     if (ringing == nullptr || ringing->session() == nullptr) return;

@@ -39,10 +39,15 @@ RingResult HostRegion::NextRequest(Request* request) {
   return result;
 }
 
-RingResult HostRegion::Answer(const Reply& reply) {
+RingResult HostRegion::Answer(const Reply& reply, bool more) {
   assert(unanswered_ > 0);
   --unanswered_;
   if (replies_.Push(reply) != RingResult::kDone) return RingResult::kBroken;
+  if (!more) Announce();
+  return RingResult::kDone;
+}
+
+void HostRegion::Announce() {
   // Before the client sleeps, it says so and looks again: one of us sees the other.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   Word& sleeps = region()->client_sleeps;
@@ -50,7 +55,6 @@ RingResult HostRegion::Answer(const Reply& reply) {
     sleeps.store(0, std::memory_order_relaxed);
     bell_.Ring();
   }
-  return RingResult::kDone;
 }
 
 std::byte* HostRegion::Staged(const Request& request) const {

@@ -32,8 +32,13 @@ class HostRegion {
 
   RingResult NextRequest(Request* request);
   bool HasRequests() const { return requests_.HasNews(); }
-  // Each request has one reply, in any order.
-  RingResult Answer(const Reply& reply);
+  // Each request has one reply, in any order. `more`: others follow, so that the client need not be
+  // woken yet; Announce() does that later.
+  RingResult Answer(const Reply& reply, bool more = false);
+  // Wakes the client if it sleeps, and there is something that it has not seen.
+  void Announce();
+  // Requests that are to be answered.
+  uint64_t unanswered() const { return unanswered_; }
 
   // The bytes that `request` says are staged, which the client may still change; nullptr: they are
   // not within the staging area.

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include <array>
 #include <thread>
 
 #include "lib/cache/client_region.h"
@@ -71,6 +72,23 @@ TEST_F(RegionTest, Wakes_a_client_that_sleeps) {
     ASSERT_EQ(Must(mine.AwaitReply(Soon())).cookie, cookie);
   }
   daemon.join();
+}
+
+TEST_F(RegionTest, Wakes_a_client_once_for_answers_that_others_follow) {
+  std::array<Request, 3> requests;
+  for (Request& request : requests) {
+    ASSERT_EQ(mine.Ask({}), RingResult::kDone);
+    ASSERT_EQ(theirs.NextRequest(&request), RingResult::kDone);
+  }
+  std::thread waits([this] { EXPECT_EQ(Must(mine.AwaitReply(Soon())).cookie, 1u); });
+  ASSERT_EQ(theirs.Answer({.cookie = 1}, true), RingResult::kDone);
+  ASSERT_EQ(theirs.Answer({.cookie = 2}, true), RingResult::kDone);
+  EXPECT_EQ(theirs.unanswered(), 1u);
+  theirs.Announce();
+  waits.join();
+  EXPECT_EQ(Must(mine.AwaitReply(Soon())).cookie, 2u);
+  ASSERT_EQ(theirs.Answer({.cookie = 3}), RingResult::kDone);
+  EXPECT_EQ(Must(mine.AwaitReply(Soon())).cookie, 3u);
 }
 
 TEST_F(RegionTest, Tells_a_client_that_waits_when_the_daemon_is_gone) {
