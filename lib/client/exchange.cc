@@ -4,16 +4,21 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <numeric>
 #include <utility>
 
 namespace clustix::client {
 
 struct Batch {
+  // It has ended: whoever waits for that is woken once for all that end together.
+  void Note(Call* call);
+
   size_t remaining = 0;                // calls that have not ended
   Exchange::Waiter* waiter = nullptr;  // its thread
   bool cancelled = false;
   SetOutcome reason = SetOutcome::kDeadline;
-  uint64_t wake_at = kNever;  // when it is to be cancelled; then, given up
+  uint64_t wake_at = kNever;            // when it is to be cancelled; then, given up
+  std::vector<Call*>* ended = nullptr;  // where to note calls that have ended, if anywhere
 };
 
 namespace {
@@ -25,6 +30,9 @@ constexpr uint64_t kRoomSliceNs = 1'000'000;
 constexpr uint64_t kTardinessNs = 50'000'000;
 // What waits for no longer than this holds up nobody.
 constexpr uint64_t kMomentNs = 1'000'000'000;
+// With so many places free in a window, some are asked again: to wake the daemon costs as much as
+// several answers.
+constexpr size_t kRefill = kWindow / 4;
 
 std::chrono::steady_clock::time_point AsTime(uint64_t ns) {
   return std::chrono::steady_clock::time_point(
@@ -81,6 +89,16 @@ SetOutcome OutcomeOf(SetReplyStatus status, SetRequestKind kind, SetOutcome reas
 
 }  // namespace
 
+void Batch::Note(Call* call) {
+  --remaining;
+  if (ended != nullptr) ended->push_back(call);
+  if (remaining == 0 || (ended != nullptr && ended->size() == 1)) waiter->wake.notify_one();
+}
+
+Exchange::Exchange(cache::ClientRegion* region) : region_(region) {
+  std::iota(places_.begin(), places_.end(), uint16_t{0});
+}
+
 // --- Staging ---------------------------------------------------------------------------------
 
 Staged::~Staged() {
@@ -129,10 +147,8 @@ bool Exchange::HasPlace(SetRequestKind kind) const {
 // There is a place. nullptr: nobody is there to ask.
 Exchange::Pending* Exchange::Push(const Call& call, bool more) {
   if (!alive()) return nullptr;
-  const auto free = std::find_if(pending_.begin(), pending_.end(),
-                                 [](const Pending& pending) { return !pending.used; });
-  const auto slot = static_cast<uint64_t>(free - pending_.begin());
-  const uint64_t cookie = ++generation_ * cache::kRingSlots + slot;
+  const uint16_t place = places_[used_];
+  const uint64_t cookie = ++generation_ * cache::kRingSlots + place;
   const cache::Request request = {.cookie = cookie,
                                   .kind = static_cast<uint32_t>(call.kind),
                                   .set = call.set,
@@ -146,73 +162,177 @@ Exchange::Pending* Exchange::Push(const Call& call, bool more) {
     Die();
     return nullptr;
   }
-  free->used = true;
-  free->cookie = cookie;
-  free->kind = call.kind;
-  free->set = call.set;
-  free->object = call.object;
-  free->room = call.staged_bytes;
+  Pending& pending = pending_[place];
+  pending.used = true;
+  pending.cookie = cookie;
+  pending.kind = call.kind;
+  pending.set = call.set;
+  pending.object = call.object;
+  pending.room = call.staged_bytes;
   ++used_;
-  return &*free;
+  return &pending;
 }
 
-bool Exchange::PushAll(std::span<Call> calls, Batch* batch, const Patience& patience) {
-  for (size_t i = 0; i < calls.size(); ++i) {
-    Call& call = calls[i];
-    if (!HasPlace(call.kind)) {
-      // What was pushed so far has not been announced.
-      region_->RingDaemon();
-      batch->waiter->for_room = true;
-      const bool has_place =
-          AwaitUntil([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(
-                         mutex_) { return HasPlace(call.kind) || !alive() || batch->cancelled; },
-                     [&] { return patience.deadline_ns; }, batch->waiter);
-      batch->waiter->for_room = false;
-      if (!has_place || batch->cancelled) {
-        for (Call& left : calls.subspan(i)) left.outcome = batch->reason;
-        return false;
-      }
-    }
-    if (HasTime(call.kind)) call.argument = patience.LeftMs();
-    const bool more = i + 1 < calls.size();
-    Pending* pending = Push(call, more);
-    if (pending == nullptr) return false;  // and so has everything ended
-    call.asked = true;
-    pending->call = &call;
-    pending->batch = batch;
-    ++batch->remaining;
-  }
+// False: so nothing goes on any more.
+bool Exchange::PushFor(Batch* batch, Call& call, const Patience& patience, bool more) {
+  if (HasTime(call.kind)) call.argument = patience.LeftMs();
+  Pending* pending = Push(call, more);
+  if (pending == nullptr) return false;
+  call.asked = true;
+  pending->call = &call;
+  pending->batch = batch;
+  ++batch->remaining;
   return true;
 }
 
-void Exchange::RunAll(std::span<Call> calls, const Patience& patience) {
-  if (calls.empty()) return;
+// False: there is none, the time is over, or it is cancelled.
+bool Exchange::AwaitPlace(Batch* batch, SetRequestKind kind, uint64_t until_ns) {
+  if (HasPlace(kind)) return true;
+  batch->waiter->for_room = true;
+  const bool awaited =
+      AwaitUntil([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(
+                     mutex_) { return HasPlace(kind) || !alive() || batch->cancelled; },
+                 [&] { return until_ns; }, batch->waiter);
+  batch->waiter->for_room = false;
+  return awaited && !batch->cancelled;
+}
+
+// Waits until `ready`. What the daemon does not end in time is cancelled; then, given up.
+void Exchange::AwaitEnds(Batch* batch, absl::FunctionRef<bool()> ready) {
+  while (!AwaitUntil(
+      ready, [batch] { return batch->wake_at; }, batch->waiter)) {
+    if (batch->cancelled) return AbandonBatch(batch);
+    CancelBatch(batch, SetOutcome::kDeadline);
+  }
+}
+
+void Exchange::Run(Call& call, const Patience& patience) {
   Waiter waiter;
   Batch batch;
   batch.waiter = &waiter;
-  for (Call& call : calls) call.outcome = SetOutcome::kUnavailable;
+  call.outcome = SetOutcome::kUnavailable;
   if (patience.cancel != nullptr &&
       !patience.cancel->Begin(&batch, [this, &batch] { Cancel(&batch); })) {
-    for (Call& call : calls) call.outcome = SetOutcome::kCancelled;
+    call.outcome = SetOutcome::kCancelled;
     return;
   }
   {
     const base::MutexLock lock(mutex_);
-    PushAll(calls, &batch, patience);
+    if (!AwaitPlace(&batch, call.kind, patience.deadline_ns)) {
+      call.outcome = batch.reason;
+    } else {
+      PushFor(&batch, call, patience, false);
+    }
     if (!batch.cancelled && patience.deadline_ns != kNever) {
-      batch.wake_at = patience.deadline_ns + (HasTime(calls[0].kind) ? kTardinessNs : 0);
+      batch.wake_at = patience.deadline_ns + (HasTime(call.kind) ? kTardinessNs : 0);
     }
-    const auto done = [&] { return batch.remaining == 0; };
-    while (!AwaitUntil(
-        done, [&] { return batch.wake_at; }, &waiter)) {
-      if (batch.cancelled) {
-        AbandonBatch(&batch);
-        break;
-      }
-      CancelBatch(&batch, SetOutcome::kDeadline);
-    }
+    AwaitEnds(&batch, [&] { return batch.remaining == 0; });
   }
   if (patience.cancel != nullptr) patience.cancel->End(&batch);
+}
+
+// The calls of one RunMany() that are under way, and places for more.
+class Window {
+ public:
+  Window(Exchange* exchange, size_t count, absl::FunctionRef<Call(size_t)> make,
+         const Patience& patience)
+      : exchange_(exchange),
+        count_(count),
+        make_(make),
+        patience_(patience),
+        calls_(std::min(count, kWindow)),
+        numbers_(calls_.size()) {
+    batch_.waiter = &waiter_;
+    batch_.ended = &ended_;
+    if (patience.deadline_ns != kNever) batch_.wake_at = patience.deadline_ns + kTardinessNs;
+    for (Call& call : calls_) free_.push_back(&call);
+    began_ = patience.cancel == nullptr ||
+             patience.cancel->Begin(&batch_, [this] { exchange_->Cancel(&batch_); });
+  }
+  // Also if what is called in between throws: then some are still under way.
+  ~Window() {
+    {
+      const base::MutexLock lock(exchange_->mutex_);
+      exchange_->AbandonBatch(&batch_);
+    }
+    if (began_ && patience_.cancel != nullptr) patience_.cancel->End(&batch_);
+  }
+  Window(const Window&) = delete;
+  Window& operator=(const Window&) = delete;
+
+  // Asks what there is room for, and waits for answers. What has ended; empty: all has that could
+  // be asked.
+  const std::vector<Call*>& Turn() {
+    free_.insert(free_.end(), told_.begin(), told_.end());
+    told_.clear();
+    const base::MutexLock lock(exchange_->mutex_);
+    // While the caller was busy answers came, perhaps the last ones within the time.
+    exchange_->Drain();
+    const bool idle = batch_.remaining == 0 && ended_.empty();
+    if (idle || free_.size() >= kRefill) Fill(idle);
+    exchange_->AwaitEnds(&batch_, [this] { return !ended_.empty() || batch_.remaining == 0; });
+    told_.swap(ended_);
+    return told_;
+  }
+  size_t NumberOf(const Call* call) const {
+    return numbers_[static_cast<size_t>(call - calls_.data())];
+  }
+  // The first that has not been asked, and why.
+  size_t next() const { return next_; }
+  SetOutcome outcome() const {
+    if (!began_) return SetOutcome::kCancelled;
+    return exchange_->alive() ? batch_.reason : SetOutcome::kUnavailable;
+  }
+
+ private:
+  // There is a free place here. `idle`: nothing else is to be waited for than one on the ring.
+  void Fill(bool idle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(exchange_->mutex_) {
+    const bool goes_on = began_ && !batch_.cancelled && exchange_->alive();
+    if (next_ == count_ || !goes_on) return;
+    const auto kind = SetRequestKind::kGet;
+    if (idle && !exchange_->AwaitPlace(&batch_, kind, patience_.deadline_ns)) return;
+    bool more = true;
+    while (more && exchange_->HasPlace(kind)) {
+      Call* call = free_.back();
+      free_.pop_back();
+      *call = make_(next_);
+      call->outcome = SetOutcome::kUnavailable;
+      numbers_[static_cast<size_t>(call - calls_.data())] = next_++;
+      more = next_ < count_ && !free_.empty();
+      if (!exchange_->PushFor(&batch_, *call, patience_, true)) return ended_.push_back(call);
+    }
+    exchange_->region_->RingDaemon();
+  }
+
+  Exchange* const exchange_;
+  const size_t count_;
+  const absl::FunctionRef<Call(size_t)> make_;
+  const Patience& patience_;
+  Exchange::Waiter waiter_;
+  Batch batch_;
+  std::vector<Call> calls_;
+  std::vector<size_t> numbers_;  // of the calls
+  std::vector<Call*> free_;
+  std::vector<Call*> ended_;  // with the exchange's lock
+  std::vector<Call*> told_;
+  size_t next_ = 0;
+  bool began_ = false;
+};
+
+void Exchange::RunMany(size_t count, absl::FunctionRef<Call(size_t)> make,
+                       absl::FunctionRef<void(size_t, Call&)> ended, const Patience& patience) {
+  if (count == 0) return;
+  Window window(this, count, make, patience);
+  for (;;) {
+    const std::vector<Call*>& told = window.Turn();
+    if (told.empty()) break;
+    for (Call* call : told) ended(window.NumberOf(call), *call);
+  }
+  for (size_t number = window.next(); number < count; ++number) {
+    Call call = make(number);
+    call.outcome = window.outcome();
+    ended(number, call);
+  }
 }
 
 size_t Exchange::Post(std::span<const Call> calls) {
@@ -220,11 +340,43 @@ size_t Exchange::Post(std::span<const Call> calls) {
   size_t posted = 0;
   for (const Call& call : calls) {
     if (!HasPlace(call.kind)) Drain();
-    if (!HasPlace(call.kind) || Push(call, true) == nullptr) break;
+    Pending* pending = HasPlace(call.kind) ? Push(call, true) : nullptr;
+    if (pending == nullptr) break;
+    pending->posted = true;
+    ++posted_;
     ++posted;
   }
   if (posted > 0) region_->RingDaemon();
   return posted;
+}
+
+bool Exchange::AwaitPosted(uint32_t set, uint64_t object, const Patience& patience) {
+  bool awaited = false;
+  Waiter waiter;
+  waiter.for_room = true;  // its place is to be free again
+  Batch batch;
+  batch.waiter = &waiter;
+  if (patience.cancel != nullptr &&
+      !patience.cancel->Begin(&batch, [this, &batch] { Cancel(&batch); })) {
+    return false;
+  }
+  {
+    const base::MutexLock lock(mutex_);
+    const auto posted =
+        std::find_if(pending_.begin(), posted_ == 0 ? pending_.begin() : pending_.end(),
+                     [&](const Pending& pending) {
+                       return pending.posted && pending.kind == SetRequestKind::kGet &&
+                              pending.object == object && pending.set == set;
+                     });
+    awaited = posted_ > 0 && posted != pending_.end();
+    if (awaited) {
+      AwaitUntil([&, cookie = posted->cookie]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(
+                     mutex_) { return posted->cookie != cookie || batch.cancelled; },
+                 [&] { return patience.deadline_ns; }, &waiter);
+    }
+  }
+  if (patience.cancel != nullptr) patience.cancel->End(&batch);
+  return awaited;
 }
 
 void Exchange::Release(uint32_t set, uint64_t object, uint64_t hold) {
@@ -264,14 +416,15 @@ bool Exchange::AwaitUntil(absl::FunctionRef<bool()> ready, absl::FunctionRef<uin
 void Exchange::Collect(uint64_t until_ns) {
   collecting_ = true;
   mutex_.unlock();
-  const absl::StatusOr<cache::Reply> reply = region_->AwaitReply(until_ns);
+  absl::StatusOr<cache::Reply> reply = region_->AwaitReply(until_ns);
   mutex_.lock();
   collecting_ = false;
-  if (reply.ok()) {
-    if (!Dispatch(*reply)) Die();
-  } else if (!absl::IsDeadlineExceeded(reply.status())) {
-    Die();
+  // Those that have come with it need no lock of their own.
+  for (; reply.ok(); reply = region_->AwaitReply(0)) {
+    if (!Dispatch(*reply)) return Die();
+    if (!alive() || !region_->HasReply()) return;
   }
+  if (!absl::IsDeadlineExceeded(reply.status())) Die();
 }
 
 void Exchange::Drain() {
@@ -327,8 +480,7 @@ void Exchange::End(Pending& pending, SetOutcome outcome, const cache::Reply& rep
   if (pending.call != nullptr) {
     pending.call->outcome = outcome;
     pending.call->reply = reply;
-    Batch* batch = pending.batch;
-    if (--batch->remaining == 0) batch->waiter->wake.notify_one();
+    pending.batch->Note(pending.call);
   } else if (pending.done != nullptr) {
     ended_.emplace_back(std::move(pending.done), Call{.kind = pending.kind,
                                                       .set = pending.set,
@@ -342,7 +494,8 @@ void Exchange::End(Pending& pending, SetOutcome outcome, const cache::Reply& rep
   const bool unused_hold = pending.call == nullptr && pending.kind == SetRequestKind::kGrab &&
                            (outcome == SetOutcome::kOk || outcome == SetOutcome::kNotFound);
   Pending ended = std::exchange(pending, Pending());
-  --used_;
+  places_[--used_] = static_cast<uint16_t>(&pending - pending_.data());
+  if (ended.posted) --posted_;
   // Not by its destructor, which would take our lock.
   if (ended.staged) region_->staging_use().Give(ended.staged.offset(), ended.staged.bytes());
   ended.staged.exchange_ = nullptr;
@@ -380,7 +533,7 @@ void Exchange::AbandonBatch(Batch* batch) {
     pending.batch = nullptr;
     pending.staged = std::move(call->staged);
     call->outcome = ChangesNothing(pending.kind) ? batch->reason : SetOutcome::kUnknown;
-    --batch->remaining;
+    batch->Note(call);
   }
 }
 

@@ -79,21 +79,34 @@ struct Call {
   cache::Reply reply = {};
 };
 
+// Of RunMany(). Many enough that the daemon never waits for more, and few enough to leave others
+// room.
+inline constexpr size_t kWindow = 160;
+
 // What one thread waits for.
 struct Batch;
+class Window;
 
 class Exchange {
  public:
   // `region` must live longer.
-  explicit Exchange(cache::ClientRegion* region) : region_(region) {}
+  explicit Exchange(cache::ClientRegion* region);
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
   // Asks, and waits for the answer.
-  void Run(Call& call, const Patience& patience) { RunAll(std::span(&call, 1), patience); }
-  void RunAll(std::span<Call> calls, const Patience& patience);
+  void Run(Call& call, const Patience& patience);
+  // The same for `count` calls, of which kWindow are under way at a time: while the answers to some
+  // arrive, others are asked. `make` has the call of a number, which brings nothing and has time;
+  // `ended` is called with each, once, in the order of the answers, without a lock: it may use all
+  // of this.
+  void RunMany(size_t count, absl::FunctionRef<Call(size_t)> make,
+               absl::FunctionRef<void(size_t, Call&)> ended, const Patience& patience);
   // Asks, and waits for no answer. How many, from the first on, there was room for at once.
   size_t Post(std::span<const Call> calls);
+  // If a kGet of the object was posted, waits for its end. How it ends tells nothing, for that may
+  // have been before the caller began. False: there was none.
+  bool AwaitPosted(uint32_t set, uint64_t object, const Patience& patience);
   // The same for what others wait for: waits for room, for a moment.
   void Release(uint32_t set, uint64_t object, uint64_t hold);
 
@@ -114,8 +127,8 @@ class Exchange {
 
  private:
   friend class Staged;
-
   friend struct Batch;
+  friend class Window;
 
   // A thread that sleeps while another one collects.
   struct Waiter {
@@ -126,6 +139,7 @@ class Exchange {
   // A request that the daemon has, by the lower bits of its cookie.
   struct Pending {
     bool used = false;
+    bool posted = false;  // by Post()
     uint64_t cookie = 0;
     SetRequestKind kind = SetRequestKind::kGet;
     uint32_t set = 0;
@@ -141,7 +155,11 @@ class Exchange {
   void Drain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasPlace(SetRequestKind kind) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Pending* Push(const Call& call, bool more) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool PushAll(std::span<Call> calls, Batch* batch, const Patience& patience)
+  bool PushFor(Batch* batch, Call& call, const Patience& patience, bool more)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool AwaitPlace(Batch* batch, SetRequestKind kind, uint64_t until_ns)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AwaitEnds(Batch* batch, absl::FunctionRef<bool()> ready)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Waits, collecting if nobody else does, until `ready` or until(); both are asked again and
   // again.
@@ -170,6 +188,9 @@ class Exchange {
   base::Mutex mutex_;
   std::array<Pending, cache::kRingSlots> pending_ ABSL_GUARDED_BY(mutex_);
   size_t used_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t posted_ ABSL_GUARDED_BY(mutex_) = 0;  // of these
+  // The places of pending_; from number used_ on, those that are free.
+  std::array<uint16_t, cache::kRingSlots> places_ ABSL_GUARDED_BY(mutex_);
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;
   bool collecting_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<Waiter*> waiters_ ABSL_GUARDED_BY(mutex_);

@@ -18,9 +18,6 @@ using client::SetRequestKind;
 
 namespace {
 
-// That many are asked for at once.
-constexpr size_t kBatch = 128;
-
 bool IsSize(size_t bytes) { return bytes >= 1 && bytes <= kObjectBytesMax; }
 
 }  // namespace
@@ -110,24 +107,23 @@ SetOutcome ObjectSet::GetMany(std::span<const ObjectId> ids,
       missing.push_back(i);
     }
   }
-  std::vector<Call> calls;
-  for (size_t begin = 0; begin < missing.size(); begin += kBatch) {
-    const auto batch = std::span(missing).subspan(begin, std::min(kBatch, missing.size() - begin));
-    calls.clear();
-    for (const size_t i : batch) {
-      calls.push_back({.kind = SetRequestKind::kGet, .set = handle_->number(), .object = ids[i]});
-    }
-    handle_->session().exchange().RunAll(calls, patience);
-    for (size_t i = 0; i < batch.size(); ++i) {
-      ReadGuard guard;
-      if (calls[i].outcome != SetOutcome::kOk) {
-        GuardAccess::Fail(calls[i].outcome, &guard);
-      } else if (!handle_->Pin(ids[batch[i]], &guard)) {
-        handle_->Fetch(ids[batch[i]], SetRequestKind::kGet, patience, &guard);
-      }
-      tell(batch[i], guard);
-    }
-  }
+  handle_->session().exchange().RunMany(
+      missing.size(),
+      [&](size_t number) {
+        return Call{
+            .kind = SetRequestKind::kGet, .set = handle_->number(), .object = ids[missing[number]]};
+      },
+      [&](size_t number, Call& call) {
+        const size_t i = missing[number];
+        ReadGuard guard;
+        if (call.outcome != SetOutcome::kOk) {
+          GuardAccess::Fail(call.outcome, &guard);
+        } else if (!handle_->Pin(ids[i], &guard)) {
+          handle_->Fetch(ids[i], SetRequestKind::kGet, patience, &guard);
+        }
+        tell(i, guard);
+      },
+      patience);
   return result;
 }
 

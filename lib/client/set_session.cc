@@ -154,6 +154,11 @@ bool SetHandle::ReadLoan(ObjectId id, ReadGuard* guard) {
 void SetHandle::Fetch(ObjectId id, SetRequestKind kind, const Patience& patience,
                       ReadGuard* guard) {
   if (ReadLoan(id, guard)) return;
+  // What is being prefetched need not be asked for twice.
+  if (kind == SetRequestKind::kGet && session_->exchange().AwaitPosted(number(), id, patience) &&
+      Pin(id, guard)) {
+    return;
+  }
   for (uint32_t room = memory_->MyReader() == nullptr ? kRoomBytes : 0;;) {
     Call call{.kind = kind, .set = number(), .object = id};
     if (room > 0) {

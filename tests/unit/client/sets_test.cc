@@ -17,21 +17,10 @@
 #include <thread>
 #include <vector>
 
-#include "tests/unit/client/fake_daemon.h"
+#include "tests/unit/client/world.h"
 
 namespace clustix::client {
 namespace {
-
-constexpr Wait kForever{.timeout_ms = 0};
-
-// A daemon, a client and a set.
-struct World {
-  World() : World(FakeDaemon::Options()) {}
-  explicit World(FakeDaemon::Options options) : daemon(std::move(options)) {}
-  FakeDaemon daemon;
-  Client client = daemon.Connect();
-  ObjectSet set = Must(client.OpenSet("test/set", {.create = true}));
-};
 
 TEST(Sets, Are_opened_listed_described_and_removed) {
   World world;
@@ -123,38 +112,6 @@ TEST(Objects, Are_copied_for_guards_beyond_those_that_can_pin) {
   for (int i = 0; i < 20; ++i) guards.push_back(world.set.Get(1));
   ASSERT_EQ(world.set.Set(1, Bytes("two")), SetOutcome::kOk);
   for (const ReadGuard& guard : guards) EXPECT_EQ(Text(guard.data()), "one");
-}
-
-TEST(Objects, Are_fetched_many_at_once) {
-  World world;
-  std::vector<ObjectId> ids;
-  for (ObjectId id = 0; id < 500; ++id) {
-    ids.push_back(id);
-    if (id % 3 != 0) world.daemon.SetRemote(id, std::to_string(id));
-  }
-  std::vector<int> seen(ids.size());
-  const SetOutcome outcome = world.set.GetMany(ids, [&](size_t index, ReadGuard& object) {
-    ++seen[index];
-    EXPECT_EQ(static_cast<bool>(object), index % 3 != 0);
-    if (object) {
-      EXPECT_EQ(Text(object.data()), std::to_string(index));
-    }
-  });
-  EXPECT_EQ(outcome, SetOutcome::kOk);
-  EXPECT_EQ(seen, std::vector<int>(ids.size(), 1));
-}
-
-TEST(Objects, That_were_prefetched_are_here_without_waiting) {
-  World world;
-  std::vector<ObjectId> ids;
-  for (ObjectId id = 0; id < 100; ++id) {
-    ids.push_back(id);
-    world.daemon.SetRemote(id, "value");
-  }
-  EXPECT_EQ(world.set.Prefetch(ids), ids.size());
-  world.daemon.AwaitAsked(SetRequestKind::kGet, 100);
-  for (const ObjectId id : ids) EXPECT_EQ(Text(world.set.Get(id).data()), "value");
-  EXPECT_EQ(world.daemon.Asked(SetRequestKind::kGet), 100u);
 }
 
 TEST(Grab, Excludes_others_until_put) {
