@@ -176,7 +176,7 @@ const std::vector<KddmFloor>& KddmFloors() {
       {"put with 2 replicas", kPut, kProgram, 4, Measure::kP50, kRaw, kBlocking, 1.5},
       {"batched remote gets", "many gets, the home has them", "program, 256 at once", 4,
        Measure::kOpsPerSecond, nullptr, nullptr, 300e3},
-      {"prefetched remote gets", "prefetch and get, the home has them", "program, 256 at once", 4,
+      {"prefetched remote gets", "prefetch and get, the home has them", "program, 256 ahead", 4,
        Measure::kOpsPerSecond, nullptr, nullptr, 300e3},
       {"directory memory of an object", "memory of an object at its home", "directory of 1000000",
        0, Measure::kBytes, nullptr, nullptr, 64},
