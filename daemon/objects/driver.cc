@@ -2,6 +2,7 @@
 #include "daemon/objects/driver.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "lib/msg/ports.h"
 
@@ -9,8 +10,6 @@ namespace clustix::daemon {
 namespace {
 
 constexpr uint64_t kNsPerMs = 1'000'000;
-// Longer than that is no limit; and the sum with the clock stays a time.
-constexpr uint64_t kTimeoutMsMax = 1000ull * 3600 * 24 * 365;
 
 }  // namespace
 
@@ -28,7 +27,8 @@ Driver::Driver(io::Loop& loop, Messenger& messenger, kddm::Store& store, const O
                    channel_.Forget(peer);
                    std::erase_if(early_, [peer](const auto& said) { return said.first == peer; });
                  },
-             .installed = [this](const member::View& view) { Install(view); }}) {}
+             .installed = [this](const member::View& view) { Install(view); }}),
+      deadlines_(loop, [this](kddm::OpId op) { PassDeadline(op); }) {}
 
 void Driver::Start() { view_.Start(); }
 
@@ -92,16 +92,15 @@ void Driver::Receive(NodeId from, const kddm::Message& message) {
 
 kddm::OpId Driver::Enter(Op op, uint64_t timeout_ms) {
   const kddm::OpId id = next_op_++;
-  if (timeout_ms != 0) {
-    const io::TimeNs at = loop_.Now() + std::min(timeout_ms, kTimeoutMsMax) * kNsPerMs;
-    op.timer = loop_.RunAt(at, [this, id, alive = alive_] {
-      if (!*alive) return;
-      if (const auto found = ops_.find(id); found != ops_.end()) found->second.timer = 0;
-      Cancel(id);
-    });
-  }
+  if (timeout_ms != 0) op.deadline = deadlines_.Add(id, timeout_ms);
   ops_.emplace(id, std::move(op));
   return id;
+}
+
+void Driver::PassDeadline(kddm::OpId id) {
+  const auto found = ops_.find(id);
+  if (found == ops_.end() || std::exchange(found->second.deadline, 0) == 0) return;
+  Cancel(id);
 }
 
 kddm::OpId Driver::BeginAs(kddm::Operation operation, uint64_t timeout_ms, Op op) {
@@ -260,7 +259,7 @@ void Driver::Complete(const kddm::Completion& completion) {
   const auto found = ops_.find(completion.op);
   if (found == ops_.end()) return;
   Op& op = found->second;
-  if (op.timer != 0) loop_.Cancel(std::exchange(op.timer, 0));
+  if (op.deadline != 0) deadlines_.Remove(std::exchange(op.deadline, 0));
   ObjectUser* user = op.user;
   const uint64_t token = op.token;
   const Done done = std::move(op.done);

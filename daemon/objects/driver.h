@@ -20,6 +20,7 @@
 #include "clustix/messenger.h"
 #include "daemon/objects/channel.h"
 #include "daemon/objects/contention.h"
+#include "daemon/objects/deadlines.h"
 #include "daemon/objects/view_keeper.h"
 #include "lib/io/io.h"
 #include "lib/kddm/engine.h"
@@ -111,13 +112,14 @@ class Driver {
     ObjectUser* user = nullptr;  // nullptr: `done`, or nobody
     uint64_t token = 0;
     Done done = nullptr;
-    io::TimerId timer = 0;
+    uint64_t deadline = 0;  // of Deadlines; 0: none
     bool watches = false;
     bool may_hold = false;
     bool holds = false;
   };
 
   kddm::OpId Enter(Op op, uint64_t timeout_ms);
+  void PassDeadline(kddm::OpId id);
   kddm::OpId BeginAs(kddm::Operation operation, uint64_t timeout_ms, Op op);
   kddm::OpId PutAs(kddm::OpId hold, kddm::Data data, uint64_t timeout_ms, Op op);
   void Install(const member::View& view);
@@ -136,6 +138,7 @@ class Driver {
   LinkerHook linker_;
   HoldHooks hold_hooks_;
   std::function<void()> on_view_change_;
+  Deadlines deadlines_;
   absl::flat_hash_map<kddm::OpId, Op> ops_;              // that have not ended, and holds
   std::vector<std::pair<NodeId, kddm::Message>> early_;  // before the first view
   // Timers run after this is gone, if the loop still turns: they look here first.
