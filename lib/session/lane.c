@@ -11,6 +11,7 @@ void kccm_lane_init(struct kccm_peer *peer, struct kccm_lane *lane)
 	lane->queue.replies_max = config->window_messages;
 	lane->queue.reply_bytes_max = config->window_bytes;
 	lane->starved = false;
+	lane->reply_starved = false;
 	lane->next_expected = 1;
 	lane->received_bytes = 0;
 	lane->consumed_messages = 0;
@@ -99,6 +100,13 @@ void kccm_lane_unpin(struct kccm_conn *conn)
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
+static void tell_writable(struct kccm_peer *peer, struct kccm_lane *lane)
+{
+	lane->starved = false;
+	lane->reply_starved = false;
+	peer->endpoint->ops->writable(peer->endpoint->ctx, peer, (unsigned)(lane - peer->lanes));
+}
+
 void kccm_lane_reap(struct kccm_peer *peer, struct kccm_lane *lane)
 {
 	struct kccm_queue *queue = &lane->queue;
@@ -108,11 +116,8 @@ void kccm_lane_reap(struct kccm_peer *peer, struct kccm_lane *lane)
 	kccm_queue_reap(queue, lane->conn ? lane->conn->batch_seq : KCCM_NEVER);
 	/* Not at the first free byte, or a sender that waits would be woken for every message. */
 	if (lane->starved && queue->next - queue->base <= queue->messages_max / 2 &&
-	    queue->block_bytes <= queue->bytes_max / 2) {
-		lane->starved = false;
-		peer->endpoint->ops->writable(peer->endpoint->ctx, peer,
-					      (unsigned)(lane - peer->lanes));
-	}
+	    queue->block_bytes <= queue->bytes_max / 2)
+		tell_writable(peer, lane);
 }
 
 bool kccm_lane_accepted(struct kccm_peer *peer, struct kccm_lane *lane, uint64_t accepted)
@@ -157,6 +162,9 @@ bool kccm_lane_acked(struct kccm_conn *conn, const uint8_t *body, uint32_t lengt
 		lane->queue.credit_bytes = ack.credit_bytes;
 	if (kccm_queue_sendable(&lane->queue))
 		kccm_conn_announce(conn);
+	/* It may stay as full as it is until a reply has gone, for which there is room now. */
+	if (lane->reply_starved && !kccm_queue_moves(&lane->queue))
+		tell_writable(conn->peer, lane);
 	return true;
 }
 

@@ -17,8 +17,10 @@ static int push(struct kccm_peer *peer, const struct kccm_message *message, uint
 		return -EMSGSIZE;
 	lane = &peer->lanes[message->lane];
 	error = kccm_queue_push(&lane->queue, message, cookie, config->payload_crc, in_place);
-	if (error == -EAGAIN)
+	if (error == -EAGAIN) {
 		lane->starved = true;
+		lane->reply_starved |= message->type == KCCM_FRAME_REPLY;
+	}
 	if (error)
 		return error;
 	if (lane->conn && kccm_queue_sendable(&lane->queue))

@@ -158,17 +158,11 @@ static void put_frame(struct kccm_queue *queue, const struct kccm_message *messa
 	tail->last_seq = queue->next;
 }
 
-/* Whether the peer's session will make room, without anything that its application has to do. */
-static bool moves_by_itself(const struct kccm_queue *queue)
-{
-	return queue->base < queue->sent_end || kccm_queue_sendable(queue);
-}
-
 static uint64_t bytes_max_of(const struct kccm_queue *queue, bool reply)
 {
 	if (!reply)
 		return queue->bytes_max;
-	return moves_by_itself(queue) ? queue->bytes_max + queue->reply_bytes_max : UINT64_MAX;
+	return kccm_queue_moves(queue) ? queue->bytes_max + queue->reply_bytes_max : UINT64_MAX;
 }
 
 int kccm_queue_push(struct kccm_queue *queue, const struct kccm_message *message, uint64_t cookie,

@@ -104,6 +104,12 @@ static inline bool kccm_queue_sendable(const struct kccm_queue *queue)
 		       queue->credit_bytes;
 }
 
+/* Whether the peer's session will make room, without anything that its application has to do. */
+static inline bool kccm_queue_moves(const struct kccm_queue *queue)
+{
+	return queue->base < queue->sent_end || kccm_queue_sendable(queue);
+}
+
 /*
  * Moves the cursor over what can be written now: whole frames, about `bytes_max` bytes, in at most
  * `max` stretches. Returns the number of stretches.

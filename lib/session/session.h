@@ -272,10 +272,10 @@ int kccm_peer_call(struct kccm_peer *peer, const struct kccm_message *message, u
 /*
  * Answers a request that was delivered. message->request and ->lane are the request's. As
  * kccm_peer_send, but finds room for window_messages replies and window_bytes beyond the queue's
- * limits, and for any number of bytes while the queue waits for credit. So after -EAGAIN there may
- * be room whenever something has come from the peer, before kccm_ops::writable: that is when to try
- * again. A request that was delivered before a KCCM_EVENT_REBOOTED must not be answered: its id may
- * by now be that of another request.
+ * limits, and for any number of bytes while the queue waits for credit; when it begins to, writable
+ * follows on -EAGAIN, too. There may be room before, whenever something has come from the peer. A
+ * request that was delivered before a KCCM_EVENT_REBOOTED must not be answered: its id may by now
+ * be that of another request.
  */
 int kccm_peer_reply(struct kccm_peer *peer, const struct kccm_message *message, uint64_t now_ns);
 

@@ -93,7 +93,8 @@ struct kccm_lane {
 	 */
 	unsigned pins;
 	struct kccm_block *orphans;
-	bool starved; /* a send was answered -EAGAIN */
+	bool starved;	    /* a send was answered -EAGAIN */
+	bool reply_starved; /* a reply was */
 
 	/* Receiving. */
 	uint64_t next_expected;

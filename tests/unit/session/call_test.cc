@@ -211,6 +211,40 @@ TEST(Call, Large_replies_that_the_peer_does_not_take_wait_outside_of_the_queue) 
   for (const Settled& call : pair.one().called) ASSERT_EQ(call.payload.size(), answer.size());
 }
 
+TEST(Call, Who_found_no_room_for_a_reply_hears_when_only_the_peers_credit_is_missing) {
+  constexpr size_t kCalls = 5;
+  const std::string large(KCCM_PAYLOAD_MAX, 'a');
+  Pair pair;
+  pair.Start(1, [](kccm_config& config) { config.window_bytes = KCCM_PAYLOAD_MAX; });
+  pair.Start(2, [](kccm_config& config) {
+    config.queue_bytes = kSmallQueueBytes;
+    config.window_bytes = KCCM_PAYLOAD_MAX;
+  });
+  pair.one().auto_consume = false;
+  pair.two().auto_consume = false;
+  for (uint64_t i = 1; i <= kCalls; ++i) ASSERT_EQ(pair.one().Call("large?", i), 0);
+  pair.Settle();
+  ASSERT_EQ(pair.two().delivered.size(), kCalls);
+
+  pair.hold = [](const Socket& socket) { return socket.node == 1; };
+  ASSERT_EQ(pair.two().Send(large), 0);  // all that the window takes
+  size_t answered = 0;
+  while (AnswerAll(pair.two(), &answered, large) != 0) pair.Settle();
+  ASSERT_LT(answered, kCalls);
+  pair.two().writable.clear();
+
+  pair.hold = nullptr;
+  pair.Advance(10 * kMs);
+  ASSERT_EQ(pair.one().delivered.size(), 1u);
+  EXPECT_TRUE(pair.one().called.empty()) << "what it has not consumed is in the way";
+  EXPECT_THAT(pair.two().writable, ElementsAre(KCCM_LANE_CONTROL));
+  AnswerAll(pair.two(), &answered, large);
+  EXPECT_EQ(answered, kCalls);
+  pair.one().Consume(1, large.size());
+  pair.Advance(100 * kMs);
+  EXPECT_EQ(pair.one().called.size(), kCalls);
+}
+
 // Each side's replies wait for bytes of credit that only the other side's replies give back.
 TEST(Call, Two_nodes_with_large_replies_to_each_other_go_on) {
   constexpr size_t kCalls = 200;
