@@ -182,7 +182,7 @@ size_t AnswerAll(Node& node, size_t* answered, const std::string& answer) {
 }
 
 TEST(Call, Large_replies_that_the_peer_does_not_take_wait_outside_of_the_queue) {
-  constexpr size_t kCalls = 100;
+  constexpr size_t kCalls = 30;
   const std::string answer(KCCM_PAYLOAD_MAX, 'a');
   Pair pair;
   pair.Start(2, [](kccm_config& config) {
@@ -247,7 +247,7 @@ TEST(Call, Who_found_no_room_for_a_reply_hears_when_only_the_peers_credit_is_mis
 
 // Each side's replies wait for bytes of credit that only the other side's replies give back.
 TEST(Call, Two_nodes_with_large_replies_to_each_other_go_on) {
-  constexpr size_t kCalls = 200;
+  constexpr size_t kCalls = 60;
   const std::string request(32 * 1024, 'r');
   const std::string answer(KCCM_PAYLOAD_MAX, 'a');
   Pair pair;
