@@ -19,8 +19,9 @@ using Bytes = std::vector<std::byte>;
 
 template <typename T>
 void Put(const T& value, Bytes* bytes) {
-  const auto* begin = reinterpret_cast<const std::byte*>(&value);
-  bytes->insert(bytes->end(), begin, begin + sizeof(T));
+  const size_t at = bytes->size();
+  bytes->resize(at + sizeof(T));
+  std::memcpy(bytes->data() + at, &value, sizeof(T));
 }
 
 // A netlink message as the kernel makes it: `what`, and the first words of the event's data.
