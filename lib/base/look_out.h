@@ -5,8 +5,6 @@
 #ifndef CLUSTIX_LIB_BASE_LOOK_OUT_H_
 #define CLUSTIX_LIB_BASE_LOOK_OUT_H_
 
-#include <sched.h>
-
 #include <algorithm>
 #include <cstdint>
 
@@ -17,17 +15,11 @@ namespace clustix::base {
 
 // Looks between two looks at the clock, which costs more.
 inline constexpr int kLooksPerClock = 8;
-// How long a thread keeps its core from one that has become ready to run meanwhile. The kernel lets
-// a thread that has just been woken wait for who runs, and what is waited for may be the work of
-// just that thread: a request passes through more processes than a small machine has cores. A core
-// that is looked out from does not go to sleep, from which it would take some 30 us to wake it.
-inline constexpr uint64_t kYieldEveryNs = 2'000;
 
 // Until `found()` is true or `now_ns()` is past `until_ns`, and tells the policy.
 template <typename Found, typename Now>
 void LookOut(SpinPolicy& policy, uint64_t until_ns, Found found, Now now_ns) {
   uint64_t last = now_ns();
-  uint64_t yielded = last;
   uint64_t longest_gap = 0;
   bool is_there = found();
   while (!is_there && last < until_ns) {
@@ -38,9 +30,6 @@ void LookOut(SpinPolicy& policy, uint64_t until_ns, Found found, Now now_ns) {
     const uint64_t now = now_ns();
     longest_gap = std::max(longest_gap, now - last);
     last = now;
-    if (is_there || now - yielded < kYieldEveryNs) continue;
-    sched_yield();
-    yielded = now;
   }
   policy.Report(is_there, longest_gap);
 }
