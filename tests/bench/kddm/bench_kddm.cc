@@ -39,7 +39,6 @@ constexpr uint64_t kNsPerMs = 1'000'000;
 constexpr NodeId kNodes = 4;
 constexpr uint32_t kSpinUs = 50;  // as the daemons' loops
 constexpr size_t kFrameBytes = 64;
-constexpr size_t kPipelined = 64;
 constexpr size_t kManyAtOnce = 256;
 constexpr size_t kReadAtOnce = 64;  // of what is prefetched
 
@@ -169,6 +168,7 @@ absl::Status Bench::AddPeers() {
   }
 #ifdef REDIS_SERVER
   ASSIGN_OR_RETURN(redis_, RedisGet::Start(kFrameBytes));
+  constexpr size_t kPipelined = 64;
   for (const size_t times : {size_t{1}, kPipelined}) {
     const Subject subject = {
         "Redis GET", times == 1 ? "one at a time" : absl::StrCat("pipelined, ", times, " at once"),
