@@ -10,19 +10,13 @@
 #include <utility>
 
 #include "lib/base/status.h"
+#include "lib/base/time_units.h"
 #include "proto/message.h"
 
 namespace clustix::daemon {
 namespace {
 
 constexpr size_t kLengthBytes = sizeof(uint32_t);
-constexpr uint64_t kNsPerMs = 1'000'000;
-
-ReplyBytes ErrorReply(const std::string& text) {
-  capnp::MallocMessageBuilder message;
-  message.initRoot<proto::AdminReply>().setError(text.c_str());
-  return std::make_shared<const std::vector<std::byte>>(proto::WriteMessage(message));
-}
 
 }  // namespace
 

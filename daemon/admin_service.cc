@@ -12,13 +12,13 @@
 #include "daemon/admin_connection.h"
 #include "lib/base/log.h"
 #include "lib/base/status.h"
+#include "lib/base/time_units.h"
 #include "proto/message.h"
 
 namespace clustix::daemon {
 namespace {
 
 constexpr mode_t kSocketMode = 0666;
-constexpr uint64_t kNsPerMs = 1'000'000;
 
 // For whom something is kept free that others cannot take.
 bool IsOwn(uid_t uid) { return uid == 0 || uid == geteuid(); }
@@ -32,13 +32,13 @@ ReplyBytes Encoded(capnp::MessageBuilder& message) {
   return std::make_shared<const std::vector<std::byte>>(proto::WriteMessage(message));
 }
 
+}  // namespace
+
 ReplyBytes ErrorReply(absl::string_view text) {
   capnp::MallocMessageBuilder message;
   message.initRoot<proto::AdminReply>().setError(std::string(text).c_str());
   return Encoded(message);
 }
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<AdminService>> AdminService::Start(io::Io& io,
                                                                   const std::string& socket_path,

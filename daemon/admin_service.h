@@ -23,6 +23,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "daemon/reply_cache.h"
 #include "daemon/worker_pool.h"
 #include "lib/io/io.h"
@@ -33,6 +34,9 @@
 namespace clustix::daemon {
 
 class AdminConnection;
+
+// An answer that says only what is wrong.
+ReplyBytes ErrorReply(absl::string_view text);
 
 class AdminService : private io::ListenHandler {
  public:

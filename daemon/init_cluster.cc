@@ -20,7 +20,7 @@ namespace clustix::daemon {
 namespace {
 
 constexpr mode_t kSecretMode = 0600;
-constexpr mode_t kDirectoryMode = 0755;
+constexpr mode_t kConfigDirMode = 0755;
 
 std::string NewKeyText() {
   base::ClusterKey key;
@@ -28,7 +28,7 @@ std::string NewKeyText() {
   return base::HexEncode(key) + "\n";
 }
 
-absl::Status Exists(const std::string& path) {
+absl::Status AlreadyThere(const std::string& path) {
   return absl::AlreadyExistsError(
       absl::StrCat(path, " exists: the nodes that use it would be cut off (--force replaces it)"));
 }
@@ -38,13 +38,13 @@ absl::Status MakeDirectory(const std::string& directory) {
   const std::filesystem::path parent = std::filesystem::path(directory).parent_path();
   if (!parent.empty()) std::filesystem::create_directories(parent, error);
   if (error) return base::ErrnoStatus(error.value(), absl::StrCat("cannot make ", parent.string()));
-  if (mkdir(directory.c_str(), kDirectoryMode) == 0 || errno == EEXIST) return absl::OkStatus();
+  if (mkdir(directory.c_str(), kConfigDirMode) == 0 || errno == EEXIST) return absl::OkStatus();
   return base::ErrnoStatus(errno, absl::StrCat("cannot make ", directory));
 }
 
 absl::Status Commit(NewFile& file, const std::string& path, bool force) {
   absl::Status status = file.Commit(force);
-  return absl::IsAlreadyExists(status) ? Exists(path) : status;
+  return absl::IsAlreadyExists(status) ? AlreadyThere(path) : status;
 }
 
 }  // namespace
@@ -100,7 +100,7 @@ absl::StatusOr<std::string> InitCluster(const InitOptions& options) {
   RETURN_IF_ERROR(MakeDirectory(options.directory));
   if (!options.force) {
     for (const std::string& path : {config_path, key_path}) {
-      if (access(path.c_str(), F_OK) == 0) return Exists(path);
+      if (access(path.c_str(), F_OK) == 0) return AlreadyThere(path);
     }
   }
   // Everything that can run out of space happens before the first name changes.

@@ -30,7 +30,7 @@ ProcInode ProcessOf(const ProcInode& detail) {
 }
 
 // "fd/3", or "" if no file has that number.
-std::string PathOf(const ProcInode& detail) {
+std::string DetailPath(const ProcInode& detail) {
   if (detail.entry < kFd || detail.entry > kNs) return {};
   const std::string name = DetailName(detail.entry, detail.tid);
   return name.empty() ? name : std::string(kProcessEntries[detail.entry - 1].name) + "/" + name;
@@ -38,7 +38,9 @@ std::string PathOf(const ProcInode& detail) {
 
 bool IsLink(const ProcInode& detail) { return detail.entry != kFdinfo; }
 
-mode_t ModeOf(const ProcInode& detail) { return IsLink(detail) ? S_IFLNK | 0777 : S_IFREG | 0444; }
+mode_t DetailMode(const ProcInode& detail) {
+  return IsLink(detail) ? S_IFLNK | 0777 : S_IFREG | 0444;
+}
 
 }  // namespace
 
@@ -67,15 +69,15 @@ ProcTree::Attributes ProcTree::LookupDetail(const Moment& moment, const ProcInod
 }
 
 ProcTree::Attributes ProcTree::DetailAttributes(const Moment& moment, const ProcInode& inode) {
-  if (PathOf(inode).empty()) return {ENOENT, 0, 0, 0, 0};
+  if (DetailPath(inode).empty()) return {ENOENT, 0, 0, 0, 0};
   const Process process = FindProcess(moment, ProcessOf(inode));
   if (process.error != 0) return {process.error, 0, 0, 0, 0};
-  return {0, inode.Encode(), ModeOf(inode), process.uid, process.gid};
+  return {0, inode.Encode(), DetailMode(inode), process.uid, process.gid};
 }
 
 FileResult ProcTree::ReadDetail(const Moment& moment, const ProcInode& inode, bool link,
                                 const Asker& asker) {
-  const std::string path = PathOf(inode);
+  const std::string path = DetailPath(inode);
   if (path.empty()) return {ENOENT, {}};
   if (link != IsLink(inode)) return {link ? EINVAL : ELOOP, {}};
   const Process process = FindProcess(moment, ProcessOf(inode));
@@ -97,7 +99,7 @@ int ProcTree::ListDetails(const Moment& moment, const ProcInode& directory, cons
   while (const auto name = procview::NextLine(&rest)) {
     const ProcInode child = DetailOf(directory, DetailNumber(directory.entry, *name));
     if (child.tid == 0) continue;
-    entries->push_back({std::string(*name), child.Encode(), ModeOf(child) & S_IFMT});
+    entries->push_back({std::string(*name), child.Encode(), DetailMode(child) & S_IFMT});
   }
   return 0;
 }

@@ -16,7 +16,7 @@
 namespace clustix::daemon {
 namespace {
 
-constexpr mode_t kDirectoryMode = 0755;
+constexpr mode_t kMountPointMode = 0755;
 
 absl::Status MakeDirectories(const std::string& path) {
   std::error_code error;
@@ -89,13 +89,13 @@ std::string RuntimeDir::exec_socket_path() const { return path_ + "/" + client::
 
 absl::Status RuntimeDir::MakeProc() {
   // On the mount of a killed daemon, mkdir() says EEXIST and anything else ENOTCONN.
-  made_proc_ = mkdir(proc_path().c_str(), kDirectoryMode) == 0;
+  made_proc_ = mkdir(proc_path().c_str(), kMountPointMode) == 0;
   if (made_proc_ || errno == EEXIST) return absl::OkStatus();
   return base::ErrnoStatus(errno, "cannot make the mount point " + proc_path());
 }
 
 absl::Status RuntimeDir::MakeLocalProc() {
-  made_local_proc_ = mkdir(local_proc_path().c_str(), kDirectoryMode) == 0;
+  made_local_proc_ = mkdir(local_proc_path().c_str(), kMountPointMode) == 0;
   if (made_local_proc_ || errno == EEXIST) return absl::OkStatus();
   return base::ErrnoStatus(errno, "cannot make the mount point " + local_proc_path());
 }

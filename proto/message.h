@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -29,6 +30,9 @@ absl::Status ReadMessage(std::span<const std::byte> bytes,
 
 // The message as one stretch of bytes.
 std::vector<std::byte> WriteMessage(capnp::MessageBuilder& message);
+
+// A text as the peer sent it: it may hold bytes 0.
+inline std::string ToString(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
 
 namespace internal {
 

@@ -14,14 +14,14 @@ namespace clustix::bench {
 namespace {
 
 using command::Table;
-using Measure = KddmFloor::Measure;
-constexpr auto kRight = Table::Align::kRight;
+using KddmMeasure = KddmFloor::Measure;
+constexpr auto kToRight = Table::Align::kRight;
 
 constexpr const char* kRaw = "raw TCP, 2 hops";
 constexpr const char* kRawChain = "raw TCP, 3 hops";
 constexpr const char* kBlocking = "blocking";
-constexpr const char* kProgram = "program, remote home";
-constexpr const char* kDaemon = "daemon, remote home";
+constexpr const char* kByProgram = "program, remote home";
+constexpr const char* kByDaemon = "daemon, remote home";
 
 // The cases of single operations: of those there is a figure for each of the places.
 struct Place {
@@ -30,10 +30,10 @@ struct Place {
   const char* title;
 };
 constexpr Place kPlaces[] = {{"program, local home", 4, "4 B, LOCAL HOME us"},
-                             {kProgram, 4, "4 B, REMOTE HOME us"},
-                             {kProgram, 4096, "4 KiB, REMOTE HOME us"},
-                             {kDaemon, 4, "4 B, DAEMON us"},
-                             {kDaemon, 4096, "4 KiB, DAEMON us"}};
+                             {kByProgram, 4, "4 B, REMOTE HOME us"},
+                             {kByProgram, 4096, "4 KiB, REMOTE HOME us"},
+                             {kByDaemon, 4, "4 B, DAEMON us"},
+                             {kByDaemon, 4096, "4 KiB, DAEMON us"}};
 constexpr const char* kCounted = "engines, remote home";
 
 std::string FormatUs(double ns) {
@@ -60,8 +60,11 @@ std::vector<std::string> Operations(const KddmRun& run) {
 }
 
 std::string RenderOthers(const KddmRun& run) {
-  Table table(
-      {{"CASE"}, {"WHERE"}, {"P50 ns", kRight}, {"P99 ns", kRight}, {"OPERATIONS/S", kRight}});
+  Table table({{"CASE"},
+               {"WHERE"},
+               {"P50 ns", kToRight},
+               {"P99 ns", kToRight},
+               {"OPERATIONS/S", kToRight}});
   for (const KddmRow& row : run.rows) {
     if (IsOperation(row) || row.ops_per_s == 0) continue;
     table.Add({row.test, row.where, FormatFigure(row.p50_ns), FormatFigure(row.p99_ns),
@@ -72,7 +75,7 @@ std::string RenderOthers(const KddmRun& run) {
 
 std::string RenderOperations(const KddmRun& run) {
   std::vector<Table::Column> columns = {{"OPERATION, p50"}};
-  for (const Place& place : kPlaces) columns.push_back({place.title, kRight});
+  for (const Place& place : kPlaces) columns.push_back({place.title, kToRight});
   Table table(columns);
   for (const std::string& name : Operations(run)) {
     std::vector<std::string> cells = {name};
@@ -92,7 +95,7 @@ std::string RenderCosts(const KddmRun& run) {
     if (row.where == kCounted) sizes.insert(row.nodes);
   }
   std::vector<Table::Column> columns = {{"OPERATION: hops, messages, bytes"}};
-  for (const uint64_t nodes : sizes) columns.push_back({absl::StrCat(nodes, " NODES"), kRight});
+  for (const uint64_t nodes : sizes) columns.push_back({absl::StrCat(nodes, " NODES"), kToRight});
   Table table(columns);
   for (const std::string& name : Operations(run)) {
     std::vector<std::string> cells = {name};
@@ -108,13 +111,13 @@ std::string RenderCosts(const KddmRun& run) {
   return table.Render();
 }
 
-double FigureOf(const KddmRow& row, Measure measure) {
+double FigureOf(const KddmRow& row, KddmMeasure measure) {
   switch (measure) {
-    case Measure::kP50:
+    case KddmMeasure::kP50:
       return row.p50_ns;
-    case Measure::kOpsPerSecond:
+    case KddmMeasure::kOpsPerSecond:
       return row.ops_per_s;
-    case Measure::kBytes:
+    case KddmMeasure::kBytes:
       return row.bytes;
   }
   return 0;
@@ -123,18 +126,18 @@ double FigureOf(const KddmRow& row, Measure measure) {
 std::string FigureTitle(const KddmFloor& floor, double figure) {
   if (floor.against != nullptr) return absl::StrFormat("%.2fx", figure);
   switch (floor.measure) {
-    case Measure::kP50:
+    case KddmMeasure::kP50:
       return absl::StrCat(FormatFigure(figure), " ns");
-    case Measure::kOpsPerSecond:
+    case KddmMeasure::kOpsPerSecond:
       return absl::StrCat(FormatFigure(figure), "/s");
-    case Measure::kBytes:
+    case KddmMeasure::kBytes:
       return absl::StrCat(FormatFigure(figure), " B");
   }
   return "";
 }
 
 std::string RenderKddmFloors(const KddmRun& run) {
-  Table table({{"FLOOR"}, {"WHERE"}, {"AGAINST"}, {"BOUND"}, {"MEASURED", kRight}, {"RESULT"}});
+  Table table({{"FLOOR"}, {"WHERE"}, {"AGAINST"}, {"BOUND"}, {"MEASURED", kToRight}, {"RESULT"}});
   for (const KddmFloorResult& result : CheckKddmFloors(run)) {
     const KddmFloor& floor = *result.floor;
     const char* verdict = result.verdict == Verdict::kReached  ? "reached"
@@ -143,7 +146,7 @@ std::string RenderKddmFloors(const KddmRun& run) {
     table.Add(
         {floor.goal, floor.where,
          floor.against == nullptr ? "-" : absl::StrCat(floor.against, ", ", floor.against_where),
-         absl::StrCat(floor.measure == Measure::kOpsPerSecond ? "at least " : "at most ",
+         absl::StrCat(floor.measure == KddmMeasure::kOpsPerSecond ? "at least " : "at most ",
                       FigureTitle(floor, floor.bound)),
          result.measured ? FigureTitle(floor, *result.measured) : "-", verdict});
   }
@@ -160,26 +163,28 @@ const std::vector<KddmFloor>& KddmFloors() {
   constexpr const char* kGrabThird = "grab, a third node has it alone";
   constexpr const char* kPut = "put, 2 replicas";
   static const auto* floors = new std::vector<KddmFloor>{
-      {"get and put, cached, hot", kCached, "of one object", 0, Measure::kP50, nullptr, nullptr,
+      {"get and put, cached, hot", kCached, "of one object", 0, KddmMeasure::kP50, nullptr, nullptr,
        40},
-      {"get and put, cached, uniform over 64 Ki", kCached, "of 65536 objects", 0, Measure::kP50,
+      {"get and put, cached, uniform over 64 Ki", kCached, "of 65536 objects", 0, KddmMeasure::kP50,
        nullptr, nullptr, 100},
-      {"local reads on a core", kCached, "of one object", 0, Measure::kOpsPerSecond, nullptr,
+      {"local reads on a core", kCached, "of one object", 0, KddmMeasure::kOpsPerSecond, nullptr,
        nullptr, 15e6},
       {"grab and put, exclusive here, volatile", "grab and put of what is exclusive here",
-       "program", 0, Measure::kP50, nullptr, nullptr, 150},
-      {"remote get, 2 hops", kGetHome, kDaemon, 4, Measure::kP50, kRaw, kBlocking, 1.5},
-      {"remote get, 2 hops", kGetHome, kProgram, 4, Measure::kP50, kRaw, kBlocking, 2.5},
-      {"grab from a third node", kGrabThird, kDaemon, 4, Measure::kP50, kRawChain, kBlocking, 1.4},
-      {"grab from a third node", kGrabThird, kProgram, 4, Measure::kP50, kRawChain, kBlocking, 1.4},
-      {"put with 2 replicas", kPut, kDaemon, 4, Measure::kP50, kRaw, kBlocking, 1.5},
-      {"put with 2 replicas", kPut, kProgram, 4, Measure::kP50, kRaw, kBlocking, 1.5},
+       "program", 0, KddmMeasure::kP50, nullptr, nullptr, 150},
+      {"remote get, 2 hops", kGetHome, kByDaemon, 4, KddmMeasure::kP50, kRaw, kBlocking, 1.5},
+      {"remote get, 2 hops", kGetHome, kByProgram, 4, KddmMeasure::kP50, kRaw, kBlocking, 2.5},
+      {"grab from a third node", kGrabThird, kByDaemon, 4, KddmMeasure::kP50, kRawChain, kBlocking,
+       1.4},
+      {"grab from a third node", kGrabThird, kByProgram, 4, KddmMeasure::kP50, kRawChain, kBlocking,
+       1.4},
+      {"put with 2 replicas", kPut, kByDaemon, 4, KddmMeasure::kP50, kRaw, kBlocking, 1.5},
+      {"put with 2 replicas", kPut, kByProgram, 4, KddmMeasure::kP50, kRaw, kBlocking, 1.5},
       {"batched remote gets", "many gets, the home has them", "program, 256 at once", 4,
-       Measure::kOpsPerSecond, nullptr, nullptr, 300e3},
+       KddmMeasure::kOpsPerSecond, nullptr, nullptr, 300e3},
       {"prefetched remote gets", "prefetch and get, the home has them", "program, 256 ahead", 4,
-       Measure::kOpsPerSecond, nullptr, nullptr, 300e3},
+       KddmMeasure::kOpsPerSecond, nullptr, nullptr, 300e3},
       {"directory memory of an object", "memory of an object at its home", "directory of 1000000",
-       0, Measure::kBytes, nullptr, nullptr, 64},
+       0, KddmMeasure::kBytes, nullptr, nullptr, 64},
   };
   return *floors;
 }
@@ -198,8 +203,9 @@ std::vector<KddmFloorResult> CheckKddmFloors(const KddmRun& run) {
                                          : Ratio(*result.measured, FigureOf(*other, floor.measure));
       if (!result.measured) continue;
     }
-    const bool reached = floor.measure == Measure::kOpsPerSecond ? *result.measured >= floor.bound
-                                                                 : *result.measured <= floor.bound;
+    const bool reached = floor.measure == KddmMeasure::kOpsPerSecond
+                             ? *result.measured >= floor.bound
+                             : *result.measured <= floor.bound;
     result.verdict = reached ? Verdict::kReached : Verdict::kMissed;
   }
   return results;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "daemon/bench/json_text.h"
 #include "daemon/file.h"
 #include "lib/base/status.h"
 
@@ -16,19 +17,14 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-struct Figure {
+struct KddmFigure {
   const char* key;
   double KddmRow::*value;
 };
-constexpr Figure kTimes[] = {
+constexpr KddmFigure kTimes[] = {
     {"p50_ns", &KddmRow::p50_ns}, {"p99_ns", &KddmRow::p99_ns}, {"ops_per_s", &KddmRow::ops_per_s}};
-constexpr Figure kCosts[] = {
+constexpr KddmFigure kCosts[] = {
     {"messages", &KddmRow::messages}, {"hops", &KddmRow::hops}, {"bytes", &KddmRow::bytes}};
-
-// A command line may hold any bytes; JSON only UTF-8.
-std::string Dump(const ordered_json& value) {
-  return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-}
 
 // What is missing or of the wrong type is thrown by the JSON library, and caught below.
 KddmLine LineOf(const json& object) {
@@ -49,8 +45,8 @@ KddmLine LineOf(const json& object) {
                  .size_bytes = from.at("size").get<uint64_t>(),
                  .nodes = from.at("nodes").get<uint64_t>()};
   row.has_cost = from.contains("bytes");
-  for (const Figure& figure : kTimes) row.*figure.value = from.value(figure.key, 0.0);
-  for (const Figure& figure : kCosts) row.*figure.value = from.value(figure.key, 0.0);
+  for (const KddmFigure& figure : kTimes) row.*figure.value = from.value(figure.key, 0.0);
+  for (const KddmFigure& figure : kCosts) row.*figure.value = from.value(figure.key, 0.0);
   line.row = std::move(row);
   return line;
 }
@@ -60,11 +56,11 @@ bool IsFigure(double value) { return std::isfinite(value) && value >= 0; }
 ordered_json RowToJson(const KddmRow& row) {
   ordered_json object = {
       {"case", row.test}, {"where", row.where}, {"size", row.size_bytes}, {"nodes", row.nodes}};
-  for (const Figure& figure : kTimes) {
+  for (const KddmFigure& figure : kTimes) {
     object[figure.key] =
         row.*figure.value > 0 ? ordered_json(row.*figure.value) : ordered_json(nullptr);
   }
-  for (const Figure& figure : kCosts) {
+  for (const KddmFigure& figure : kCosts) {
     object[figure.key] = row.has_cost ? ordered_json(row.*figure.value) : ordered_json(nullptr);
   }
   return object;
@@ -115,7 +111,7 @@ std::vector<KddmRow> CombineKddm(const std::vector<KddmRow>& rows) {
     }
   }
   for (size_t i = 0; i < combined.size(); ++i) {
-    for (const Figure& figure : kTimes) {
+    for (const KddmFigure& figure : kTimes) {
       std::vector<double> values;
       for (const KddmRow* row : rounds[i]) values.push_back(row->*figure.value);
       combined[i].*figure.value = Median(std::move(values));
@@ -130,13 +126,13 @@ std::string KddmRunToJson(const KddmRun& run) {
                                 {"kernel", run.machine.kernel},
                                 {"memory_bytes", run.machine.memory_bytes},
                                 {"congestion_control", run.machine.congestion_control}};
-  std::string text =
-      absl::StrCat("{\"machine\": ", Dump(machine), ",\n\"date\": ", Dump(run.date),
-                   ",\n\"command_line\": ", Dump(run.command_line), ",\n\"rounds\": ", run.rounds,
-                   ",\n\"loadavg\": ", Dump(run.loadavg), ",\n\"rows\": [");
+  std::string text = absl::StrCat(
+      "{\"machine\": ", JsonText(machine), ",\n\"date\": ", JsonText(run.date),
+      ",\n\"command_line\": ", JsonText(run.command_line), ",\n\"rounds\": ", run.rounds,
+      ",\n\"loadavg\": ", JsonText(run.loadavg), ",\n\"rows\": [");
   const char* separator = "\n";
   for (const KddmRow& row : run.rows) {
-    absl::StrAppend(&text, separator, Dump(RowToJson(row)));
+    absl::StrAppend(&text, separator, JsonText(RowToJson(row)));
     separator = ",\n";
   }
   return text + "\n]}\n";

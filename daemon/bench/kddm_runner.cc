@@ -18,14 +18,14 @@
 namespace clustix::bench {
 namespace {
 
-constexpr const char* kProgram = "bench-kddm";
+constexpr const char* kBenchKddm = "bench-kddm";
 constexpr int kNodes = 4;
 // Between two lines of the program.
-constexpr std::chrono::seconds kPatience{60};
+constexpr std::chrono::seconds kLinePatience{60};
 
 std::vector<std::string> CommandLine(const KddmPlan& plan,
                                      const std::vector<std::string>& sockets) {
-  std::vector<std::string> argv = {ProgramBeside(kProgram), "--sockets",
+  std::vector<std::string> argv = {ProgramBeside(kBenchKddm), "--sockets",
                                    absl::StrJoin(sockets, ","), "--rounds",
                                    std::to_string(plan.rounds)};
   if (plan.quick) {
@@ -39,14 +39,14 @@ std::vector<std::string> CommandLine(const KddmPlan& plan,
 absl::Status Collect(Child& program, const std::function<void(const KddmNext&)>& next,
                      std::vector<KddmRow>& rows, std::vector<double>& loads) {
   while (true) {
-    const absl::StatusOr<std::string> text = program.ReadLine(cluster::After(kPatience));
+    const absl::StatusOr<std::string> text = program.ReadLine(cluster::After(kLinePatience));
     RETURN_IF_ERROR(text.status());
     ASSIGN_OR_RETURN(KddmLine line, ParseKddmLine(*text));
     if (line.next) {
       loads.push_back(LoadAverage());
       next(*line.next);
     }
-    if (line.end) return program.Finish(cluster::After(kPatience));
+    if (line.end) return program.Finish(cluster::After(kLinePatience));
     if (line.row) rows.push_back(*std::move(line.row));
   }
 }
@@ -55,9 +55,9 @@ absl::Status Collect(Child& program, const std::function<void(const KddmNext&)>&
 
 KddmResult RunKddm(const KddmPlan& plan, const std::function<void(const KddmNext&)>& next) {
   KddmResult result;
-  if (access(ProgramBeside(kProgram).c_str(), X_OK) != 0) {
+  if (access(ProgramBeside(kBenchKddm).c_str(), X_OK) != 0) {
     result.status = absl::FailedPreconditionError(
-        absl::StrCat(kProgram, " is not built (run: ./up --bench-peers)"));
+        absl::StrCat(kBenchKddm, " is not built (run: ./up --bench-peers)"));
     return result;
   }
   next({.what = "starting a cluster", .done = 0, .total = 1});

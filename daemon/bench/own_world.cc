@@ -42,7 +42,7 @@ absl::StatusOr<std::string> EnterAndRun(const std::function<absl::StatusOr<std::
 }
 
 // In the child. Never returns.
-[[noreturn]] void Run(int out, const std::function<absl::StatusOr<std::string>()>& work) {
+[[noreturn]] void RunWork(int out, const std::function<absl::StatusOr<std::string>()>& work) {
   const absl::StatusOr<std::string> result = EnterAndRun(work);
   std::string text(1, result.ok() ? kText : kFailure);
   text.append(result.ok() ? *result : std::string(base::ToStd(result.status().message())));
@@ -86,7 +86,7 @@ absl::StatusOr<std::string> RunInOwnWorld(
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != 0 && getppid() != parent) _exit(1);
     in.Reset();
-    Run(out.get(), work);
+    RunWork(out.get(), work);
   }
   out.Reset();
   std::string text = ReadAll(in.get());

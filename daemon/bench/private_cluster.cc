@@ -15,7 +15,7 @@
 namespace clustix::bench {
 namespace {
 
-constexpr std::chrono::seconds kPatience{30};
+constexpr std::chrono::seconds kClusterPatience{30};
 
 // Where that is not allowed, the machine's own loopback has to do.
 absl::Status EnterOwnNetwork() {
@@ -49,7 +49,7 @@ absl::StatusOr<std::unique_ptr<PrivateCluster>> PrivateCluster::Start(int nodes,
                    Child::Start({cluster::OwnProgram(), "up", "--loopback", "--quiet", "--nodes",
                                  std::to_string(nodes), "--base-dir", own->layout_.base()},
                                 {.dies_with_parent = true, .interrupt_fd = interrupt_fd}));
-  RETURN_IF_ERROR(base::WithContext(up->AwaitEnd(cluster::After(kPatience)),
+  RETURN_IF_ERROR(base::WithContext(up->AwaitEnd(cluster::After(kClusterPatience)),
                                     "cannot start a cluster to measure"));
   return own;
 }
@@ -59,7 +59,7 @@ PrivateCluster::~PrivateCluster() { End().IgnoreError(); }
 absl::Status PrivateCluster::End() {
   if (guard_ == nullptr) return absl::OkStatus();
   const std::unique_ptr<Child> guard = std::move(guard_);
-  return base::WithContext(guard->Finish(cluster::After(kPatience)),
+  return base::WithContext(guard->Finish(cluster::After(kClusterPatience)),
                            absl::StrCat("cannot end the cluster in ", layout_.base()));
 }
 

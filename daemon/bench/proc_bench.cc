@@ -39,7 +39,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr seconds kPatience{60};
+constexpr seconds kStationPatience{60};
 // A daemon that was asked goes on telling others of births for a while: docs/PROC.md.
 constexpr seconds kUntilIdle{4};
 constexpr char kPassthrough[] = "/run/passthrough";
@@ -180,7 +180,7 @@ class ProcBench {
 
   absl::StatusOr<Station::Result> Do(Station* station, char order) {
     RETURN_IF_ERROR(station->Tell(order));
-    return station->Await(cluster::After(kPatience));
+    return station->Await(cluster::After(kStationPatience));
   }
 
   absl::Status StartCrowds() {
@@ -247,7 +247,8 @@ class ProcBench {
     for (Station* station : way.stations) RETURN_IF_ERROR(station->Tell(kBear));
     int64_t began_ns = 0, ended_ns = 0, lines = 0;
     for (Station* station : way.stations) {
-      ASSIGN_OR_RETURN(const Station::Result result, station->Await(cluster::After(kPatience)));
+      ASSIGN_OR_RETURN(const Station::Result result,
+                       station->Await(cluster::After(kStationPatience)));
       began_ns = began_ns == 0 ? result.began_ns : std::min(began_ns, result.began_ns);
       ended_ns = std::max(ended_ns, result.ended_ns);
       lines += result.value;
@@ -264,7 +265,7 @@ class ProcBench {
 
   // Until it shows all processes that were started just before.
   absl::Status WarmUp(Way& way) {
-    const cluster::Deadline deadline = cluster::After(kPatience);
+    const cluster::Deadline deadline = cluster::After(kStationPatience);
     absl::Status status;
     do {
       status = MeasureOnce(way);
@@ -288,7 +289,7 @@ class ProcBench {
 
   // Until the view shows a name, or does not any more.
   absl::StatusOr<int64_t> AwaitListed(const std::string& name, bool listed) {
-    const cluster::Deadline deadline = cluster::After(kPatience);
+    const cluster::Deadline deadline = cluster::After(kStationPatience);
     for (;;) {
       ASSIGN_OR_RETURN(const bool found, Lists(layout_.ProcMount(kWatcher), name));
       if (found == listed) return MonotonicNs();

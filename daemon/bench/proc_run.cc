@@ -17,7 +17,7 @@ using command::Table;
 using nlohmann::ordered_json;
 
 // Raised when what reads it must be changed.
-constexpr int kFormat = 1;
+constexpr int kProcFormat = 1;
 
 double Least(const std::vector<double>& values) {
   return values.empty() ? 0 : *std::min_element(values.begin(), values.end());
@@ -44,7 +44,7 @@ std::string Describe(std::string_view way) {
   return std::string(way);
 }
 
-ordered_json Spread(const std::vector<double>& times_ms) {
+ordered_json SpreadToJson(const std::vector<double>& times_ms) {
   return {{"median_ms", Median(times_ms)},
           {"min_ms", Least(times_ms)},
           {"max_ms", Most(times_ms)},
@@ -132,7 +132,7 @@ std::string ProcRunToJson(const ProcRun& run) {
   ordered_json ways = ordered_json::array(), idle = ways, lags = ways, floors = ways;
   for (const ListingWay& way : run.ways) {
     ordered_json entry = {{"name", way.name}, {"lines", way.lines}};
-    entry.update(Spread(way.times_ms));
+    entry.update(SpreadToJson(way.times_ms));
     ways.push_back(std::move(entry));
   }
   for (const IdleNode& node : run.idle) {
@@ -140,7 +140,7 @@ std::string ProcRunToJson(const ProcRun& run) {
   }
   for (const Lag& lag : run.lags) {
     ordered_json entry = {{"name", lag.name}, {"count", lag.times_ms.size()}};
-    entry.update(Spread(lag.times_ms));
+    entry.update(SpreadToJson(lag.times_ms));
     lags.push_back(std::move(entry));
   }
   for (const ProcFloor& floor : CheckProcFloors(run)) {
@@ -149,7 +149,7 @@ std::string ProcRunToJson(const ProcRun& run) {
     entry["reached"] = floor.reached();
     floors.push_back(std::move(entry));
   }
-  const ordered_json all = {{"format", kFormat},
+  const ordered_json all = {{"format", kProcFormat},
                             {"machine",
                              {{"cpu_model", run.machine.cpu_model},
                               {"cores", run.machine.cores},

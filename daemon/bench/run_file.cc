@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "daemon/bench/json_text.h"
 #include "daemon/file.h"
 #include "lib/base/status.h"
 
@@ -39,11 +40,6 @@ constexpr Figure kFigures[] = {
 
 // Stands only in rows of peers that count them.
 constexpr const char* kSyscallsPerMessage = "syscalls_per_msg";
-
-// A command line may hold any bytes; JSON only UTF-8.
-std::string Dump(const ordered_json& value) {
-  return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-}
 
 ordered_json RowToJson(const Row& row) {
   ordered_json object = {{"peer", row.peer},
@@ -153,12 +149,12 @@ std::string RunToJson(const Run& run) {
                               {"memory_bytes", machine.memory_bytes},
                               {"congestion_control", machine.congestion_control}};
   std::string text =
-      absl::StrCat("{\"format\": ", kFormat, ",\n\"machine\": ", Dump(description),
-                   ",\n\"date\": ", Dump(run.date), ",\n\"command_line\": ", Dump(run.command_line),
-                   ",\n\"rows\": [");
+      absl::StrCat("{\"format\": ", kFormat, ",\n\"machine\": ", JsonText(description),
+                   ",\n\"date\": ", JsonText(run.date),
+                   ",\n\"command_line\": ", JsonText(run.command_line), ",\n\"rows\": [");
   const char* separator = "\n";
   for (const Row& row : run.rows) {
-    absl::StrAppend(&text, separator, Dump(RowToJson(row)));
+    absl::StrAppend(&text, separator, JsonText(RowToJson(row)));
     separator = ",\n";
   }
   return text + "\n]}\n";

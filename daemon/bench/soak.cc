@@ -18,11 +18,11 @@ namespace {
 using nlohmann::json;
 using std::chrono::milliseconds;
 
-constexpr const char* kProgram = "soak";
-constexpr std::chrono::seconds kStartPatience{15};
-constexpr std::chrono::seconds kStopPatience{5};
+constexpr const char* kSoak = "soak";
+constexpr std::chrono::seconds kSoakStartPatience{15};
+constexpr std::chrono::seconds kSoakStopPatience{5};
 // To connect, to settle, and to ask what arrived.
-constexpr std::chrono::seconds kRunPatience{90};
+constexpr std::chrono::seconds kSoakPatience{90};
 
 std::vector<std::string> SharedOptions(const SoakPlan& plan) {
   std::vector<std::string> options = {"--spin-us", std::to_string(plan.spin_us)};
@@ -45,7 +45,7 @@ class Servers {
   absl::Status Start(const SoakPlan& plan, const Setup& setup, const ChildOptions& options) {
     uint32_t first_node = 2;  // the client is node 1
     for (uint32_t nodes : setup.nodes) {
-      std::vector<std::string> argv = {ProgramOfPeer(kProgram),
+      std::vector<std::string> argv = {ProgramOfPeer(kSoak),
                                        "serve",
                                        "--address",
                                        "127.0.0.1:0",
@@ -58,7 +58,7 @@ class Servers {
       argv.insert(argv.end(), shared.begin(), shared.end());
       ASSIGN_OR_RETURN(children_.emplace_back(), Child::Start(argv, options));
       const absl::StatusOr<std::string> hello =
-          children_.back()->ReadLine(cluster::After(kStartPatience));
+          children_.back()->ReadLine(cluster::After(kSoakStartPatience));
       if (!hello.ok()) return base::WithContext(hello.status(), "the server");
       ASSIGN_OR_RETURN(const std::string addresses, ParseListening(*hello));
       absl::StrAppend(&addresses_, addresses_.empty() ? "" : ",", addresses);
@@ -67,7 +67,7 @@ class Servers {
   }
   absl::Status Finish() {
     for (const std::unique_ptr<Child>& child : children_) {
-      RETURN_IF_ERROR(child->Finish(cluster::After(kStopPatience)));
+      RETURN_IF_ERROR(child->Finish(cluster::After(kSoakStopPatience)));
     }
     return absl::OkStatus();
   }
@@ -81,7 +81,7 @@ class Servers {
 
 // The line that the client prints.
 absl::StatusOr<std::string> RunSoak(const SoakPlan& plan, const Setup& setup) {
-  const KnownPeer itself{.name = kProgram, .title = "", .by_default = true, .packages = ""};
+  const KnownPeer itself{.name = kSoak, .title = "", .by_default = true, .packages = ""};
   if (!IsBuilt(itself)) return absl::FailedPreconditionError(HowToBuild(itself));
   const std::vector<int> cores = UsableCores();
   // A server that is stopped would not see its stdin end.
@@ -94,7 +94,7 @@ absl::StatusOr<std::string> RunSoak(const SoakPlan& plan, const Setup& setup) {
   }
   Servers servers;
   RETURN_IF_ERROR(servers.Start(plan, setup, server_options));
-  std::vector<std::string> argv = {ProgramOfPeer(kProgram)};
+  std::vector<std::string> argv = {ProgramOfPeer(kSoak)};
   argv.insert(argv.end(), setup.client.begin(), setup.client.end());
   argv.insert(argv.end(), {"--addresses", servers.addresses()});
   if (setup.tell_pid) {
@@ -103,7 +103,7 @@ absl::StatusOr<std::string> RunSoak(const SoakPlan& plan, const Setup& setup) {
   const std::vector<std::string> shared = SharedOptions(plan);
   argv.insert(argv.end(), shared.begin(), shared.end());
   ASSIGN_OR_RETURN(std::unique_ptr<Child> client, Child::Start(argv, client_options));
-  const Deadline deadline = cluster::After(setup.time + kRunPatience);
+  const Deadline deadline = cluster::After(setup.time + kSoakPatience);
   absl::StatusOr<std::string> line = client->ReadLine(deadline);
   if (!line.ok()) return base::WithContext(line.status(), "the client");
   RETURN_IF_ERROR(base::WithContext(client->Finish(deadline), "the client, at its end"));

@@ -22,7 +22,6 @@
 namespace clustix::cluster {
 namespace {
 
-constexpr std::chrono::seconds kLockWait{30};
 // More than a node's first process gives its processes.
 constexpr std::chrono::seconds kTermWait{6};
 // After SIGKILL only the kernel is at work.
@@ -119,7 +118,7 @@ absl::StatusOr<DownResult> DownLocked(const Layout& layout) {
 absl::StatusOr<DownResult> Down(const Layout& layout) {
   RETURN_IF_ERROR(layout.Check());
   RETURN_IF_ERROR(RefuseIfServed(layout));
-  ASSIGN_OR_RETURN(BaseLock lock, BaseLock::Take(layout, After(kLockWait)));
+  ASSIGN_OR_RETURN(BaseLock lock, BaseLock::Take(layout, After(BaseLock::kWait)));
   ASSIGN_OR_RETURN(DownResult result, DownLocked(layout));
   // The lock file last, and under the lock: who waits for it notices that it is gone.
   RETURN_IF_ERROR(RemoveTree(layout.base()));

@@ -25,8 +25,8 @@ namespace clustix::cluster {
 namespace {
 
 // Machines that are switched off in order take a second or two, also on a busy host.
-constexpr std::chrono::seconds kTermWait{20};
-constexpr std::chrono::seconds kKillWait{10};
+constexpr std::chrono::seconds kMachineTermWait{20};
+constexpr std::chrono::seconds kMachineKillWait{10};
 
 // Who listens at the socket; nothing if nobody does.
 absl::StatusOr<std::optional<ProcessId>> FindKeeper(const std::string& path) {
@@ -75,7 +75,7 @@ absl::Status End(const ProcessId& keeper) {
   }
   if (processes.empty()) return absl::OkStatus();
   for (const auto& [signal, wait] :
-       {std::pair(SIGTERM, kTermWait), std::pair(SIGKILL, kKillWait)}) {
+       {std::pair(SIGTERM, kMachineTermWait), std::pair(SIGKILL, kMachineKillWait)}) {
     absl::Status sent = SendSignal(processes[0], signal);
     if (!sent.ok() && !absl::IsNotFound(sent)) return sent;
     if (AwaitExit(processes, After(wait))) return absl::OkStatus();

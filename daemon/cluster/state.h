@@ -34,6 +34,8 @@ inline constexpr char kLockName[] = "lock";
 // all in it is ours. kFailedPrecondition, and nothing has been touched: it holds something else.
 class BaseLock {
  public:
+  static constexpr std::chrono::seconds kWait{30};  // for a command that holds it
+
   // kUnavailable if another command holds it at `deadline`.
   static absl::StatusOr<BaseLock> Take(const Layout& layout, Deadline deadline);
 

@@ -26,7 +26,6 @@
 namespace clustix::cluster {
 namespace {
 
-constexpr std::chrono::seconds kLockWait{30};
 constexpr std::chrono::seconds kNodeStart{10};
 
 constexpr int kNamespaces = CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC;
@@ -209,7 +208,7 @@ absl::StatusOr<int> AwaitNodesUp(const std::string& socket, const UpHooks& hooks
 
 absl::StatusOr<UpResult> Up(const Layout& layout, const UpOptions& options, const UpHooks& hooks) {
   RETURN_IF_ERROR(layout.Check());
-  ASSIGN_OR_RETURN(BaseLock lock, BaseLock::Take(layout, After(kLockWait)));
+  ASSIGN_OR_RETURN(BaseLock lock, BaseLock::Take(layout, After(BaseLock::kWait)));
   ASSIGN_OR_RETURN(Findings findings, ScanSettled(layout));
   if (const std::string other = OtherBuild(findings); options.same_build && !other.empty()) {
     hooks.progress(absl::StrCat("restarting a cluster of another build: ", other));

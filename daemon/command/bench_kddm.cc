@@ -17,13 +17,13 @@
 namespace clustix::command {
 namespace {
 
-struct Arguments {
+struct KddmArguments {
   uint32_t rounds = 5;
   bool quick = false;
   std::string json;
 };
 
-int RunBenchKddm(const Arguments& arguments, const std::string& command_line) {
+int RunBenchKddm(const KddmArguments& arguments, const std::string& command_line) {
   ProgressLine progress;
   bench::KddmRun run = {.machine = bench::DescribeMachine(""),
                         .date = bench::DateNow(),
@@ -56,7 +56,7 @@ int RunBenchKddm(const Arguments& arguments, const std::string& command_line) {
 
 void AddBenchKddmCommand(CLI::App& bench, Context& context) {
   constexpr uint32_t kMostRounds = 1000;
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<KddmArguments>();
   CLI::App* command = bench.add_subcommand("kddm", "Object sets of a cluster of four nodes");
   command->footer(
       "Starts a cluster of its own on this machine, measures it in rounds beside raw TCP, a map of "

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // `clustix bench msg`: messaging beside other ways of sending messages; needs no daemon.
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -38,9 +37,10 @@ namespace {
 
 using bench::Mode;
 
-constexpr uint32_t kBesideBulkMs = 500;  // of each half of a round
+constexpr size_t kWithoutTerminal = 120;  // columns
+constexpr uint32_t kBesideBulkMs = 500;   // of each half of a round
 
-struct Arguments {
+struct MsgArguments {
   std::string peers = "default";
   bench::CaseChoice cases{.modes = {Mode::kSync, Mode::kAsync, Mode::kOneway},
                           .sizes_bytes = {64, 4096, 65536, 1048576},
@@ -66,14 +66,14 @@ struct Arguments {
 
 // A look at everything rather than a measurement: about 20 s with the peers of the build. What was
 // asked for stays.
-void MakeQuick(const CLI::App& command, Arguments& arguments) {
+void MakeQuick(const CLI::App& command, MsgArguments& arguments) {
   if (command.count("--rounds") == 0) arguments.rounds = 1;
   if (command.count("--sizes") == 0) arguments.cases.sizes_bytes = {64, 65536};
 }
 
 // Machines without KVM take their time; where instructions are counted, one round is as good as
 // ten.
-void MakeForMachines(const CLI::App& command, Arguments& arguments) {
+void MakeForMachines(const CLI::App& command, MsgArguments& arguments) {
   if (command.count("--sizes") == 0) arguments.cases.sizes_bytes = {64};
   if (command.count("--windows") == 0) arguments.cases.windows = {64};
   if (command.count("--duration-ms") == 0) {
@@ -97,13 +97,6 @@ class Progress {
   ProgressLine line_;
 };
 
-size_t OutputColumns() {
-  constexpr size_t kWithoutTerminal = 120;
-  winsize size = {};
-  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col
-                                                                         : kWithoutTerminal;
-}
-
 int ListPeers() {
   Table table({{"PEER"}, {"WHAT"}, {"BUILT"}, {"NEEDS"}});
   for (const bench::KnownPeer& peer : bench::KnownPeers()) {
@@ -121,13 +114,13 @@ std::vector<std::string> NamesOf(const std::vector<const bench::KnownPeer*>& pee
   return names;
 }
 
-absl::Status Write(const Arguments& arguments, const bench::Run& run) {
+absl::Status Write(const MsgArguments& arguments, const bench::Run& run) {
   if (!arguments.json.empty()) RETURN_IF_ERROR(bench::SaveRun(run, arguments.json));
   if (!arguments.plot.empty()) RETURN_IF_ERROR(bench::WritePlots(run, arguments.plot));
   return absl::OkStatus();
 }
 
-int RunSoak(const Arguments& arguments) {
+int RunSoak(const MsgArguments& arguments) {
   constexpr uint32_t kCutSeconds = 60, kManySeconds = 5;
   constexpr uint32_t kManyWindow = 16;
   const int interrupt_fd = CatchInterrupts();
@@ -148,14 +141,14 @@ int RunSoak(const Arguments& arguments) {
 }
 
 // Switches the machines off, and says what they were.
-absl::Status Finish(const Arguments& arguments, bench::Machines& machines, bench::Run& run) {
+absl::Status Finish(const MsgArguments& arguments, bench::Machines& machines, bench::Run& run) {
   run.machine.kernel = absl::StrCat(
       machines.release(), arguments.count_instructions ? " in a machine" : " in two machines",
       " of QEMU without KVM, on Linux ", run.machine.kernel);
   return machines.Finish();
 }
 
-int RunBenchMsg(const Arguments& arguments, const std::string& command_line) {
+int RunBenchMsg(const MsgArguments& arguments, const std::string& command_line) {
   if (arguments.list_peers) return ListPeers();
   if (absl::Status status = bench::CheckCongestion(arguments.congestion); !status.ok()) {
     return Fail(status);
@@ -206,7 +199,7 @@ int RunBenchMsg(const Arguments& arguments, const std::string& command_line) {
   run.rows = result.rows;
   const absl::Status off =
       machines == nullptr ? absl::OkStatus() : Finish(arguments, *machines, run);
-  std::fputs(bench::RenderText(run, OutputColumns()).c_str(), stdout);
+  std::fputs(bench::RenderText(run, TerminalColumns(kWithoutTerminal)).c_str(), stdout);
   if (arguments.count_instructions) {
     std::printf("\nTime is counted in instructions: a microsecond is a thousand of them.\n");
   }
@@ -220,7 +213,7 @@ int RunBenchMsg(const Arguments& arguments, const std::string& command_line) {
   return Fail(absl::StrCat(result.failures.size(), " measurements failed (see above)"));
 }
 
-void AddCaseOptions(CLI::App* command, Arguments& arguments) {
+void AddCaseOptions(CLI::App* command, MsgArguments& arguments) {
   constexpr size_t kLargestBytes = 1024 * 1024;
   constexpr size_t kLargestWindow = 16384;
   // To the number that CLI11 reads; its own transformer would show the numbers to the user.
@@ -253,7 +246,7 @@ void AddCaseOptions(CLI::App* command, Arguments& arguments) {
       ->check(CLI::Range(size_t{1}, kLargestWindow));
 }
 
-void AddRunOptions(CLI::App* command, Arguments& arguments) {
+void AddRunOptions(CLI::App* command, MsgArguments& arguments) {
   constexpr uint32_t kMostRounds = 1000;
   constexpr uint32_t kLongestMs = 600'000;
   constexpr uint32_t kLongestSpinUs = 10'000;
@@ -292,7 +285,7 @@ void AddRunOptions(CLI::App* command, Arguments& arguments) {
   command->add_flag("--list-peers", arguments.list_peers, "List the peers, and what each needs");
 }
 
-void AddSoakOptions(CLI::App* command, Arguments& arguments) {
+void AddSoakOptions(CLI::App* command, MsgArguments& arguments) {
   constexpr uint32_t kMostPeers = 500;
   constexpr uint32_t kLongestSeconds = 86'400;
   CLI::Option* cut =
@@ -339,7 +332,7 @@ void AddSoakOptions(CLI::App* command, Arguments& arguments) {
 }
 
 void AddBenchMsgCommand(CLI::App& bench, Context& context) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<MsgArguments>();
   CLI::App* command = bench.add_subcommand("msg", "Messages between two processes");
   command->footer(
       "Every peer is measured by the same code, in rounds in which all take turns; the server runs "

@@ -4,7 +4,6 @@
 // pictures and as tables; need no daemon.
 #include "daemon/command/bench_plot.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -32,12 +31,6 @@ struct ShowArguments {
   bool markdown = false;
 };
 
-// Nothing is left out of what goes into a file.
-size_t OutputColumns() {
-  winsize size = {};
-  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : SIZE_MAX;
-}
-
 int RunBenchPlot(const PlotArguments& arguments) {
   absl::StatusOr<bench::Run> run = bench::LoadRun(arguments.file);
   if (!run.ok()) return Fail(run.status());
@@ -57,7 +50,8 @@ int RunBenchShow(const ShowArguments& arguments) {
   } else if (arguments.markdown) {
     text = bench::RenderMarkdown(*run, /*heading_level=*/3);
   } else {
-    text = bench::RenderText(*run, OutputColumns());
+    // Nothing is left out of what goes into a file.
+    text = bench::RenderText(*run, TerminalColumns(SIZE_MAX));
   }
   std::fputs(text.c_str(), stdout);
   return kExitOk;

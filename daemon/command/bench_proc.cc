@@ -19,7 +19,7 @@
 namespace clustix::command {
 namespace {
 
-struct Arguments {
+struct ProcArguments {
   bench::ProcBenchOptions options;
   std::string json;
 };
@@ -37,7 +37,7 @@ absl::Status Save(const std::string& text, const std::string& path) {
   return file.Commit(/*replace=*/true);
 }
 
-int RunBenchProc(const Arguments& arguments) {
+int RunBenchProc(const ProcArguments& arguments) {
   const absl::StatusOr<std::string> json =
       bench::RunInOwnWorld([&arguments] { return MeasureAndShow(arguments.options); });
   if (!json.ok()) return Fail(json.status());
@@ -50,7 +50,7 @@ int RunBenchProc(const Arguments& arguments) {
 
 void AddBenchProcCommand(CLI::App& bench, Context& context) {
   constexpr int kMostProcesses = 10'000, kMostRounds = 1000, kMostBirths = 100'000, kLongestS = 600;
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<ProcArguments>();
   bench::ProcBenchOptions& options = arguments->options;
   CLI::App* command = bench.add_subcommand("proc", "The cluster's /proc, beside plain ones");
   command->footer(

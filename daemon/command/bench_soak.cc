@@ -19,7 +19,6 @@ namespace clustix::command {
 namespace {
 
 using bench::FormatFigure;
-using bench::NodeFigures;
 
 void ShowMachine(const bench::SoakPlan& plan) {
   std::printf("%s; load %.2f\n", MachineTitle(bench::DescribeMachine(plan.congestion)).c_str(),
@@ -31,9 +30,9 @@ struct Spread {
   double least, middle, most;
 };
 
-Spread SpreadOf(const std::vector<NodeFigures>& nodes, double NodeFigures::*figure) {
+Spread SpreadOf(const std::vector<bench::NodeFigures>& nodes, double bench::NodeFigures::*figure) {
   std::vector<double> values;
-  for (const NodeFigures& node : nodes) values.push_back(node.*figure);
+  for (const bench::NodeFigures& node : nodes) values.push_back(node.*figure);
   const auto [least, most] = std::minmax_element(values.begin(), values.end());
   return {*least, bench::Median(values), *most};
 }
@@ -109,23 +108,23 @@ int RunCutCommand(const bench::SoakPlan& plan, uint32_t cut_ms, uint32_t seconds
 
 int RunManyCommand(const bench::SoakPlan& plan, uint32_t nodes, uint32_t window,
                    uint32_t duration_ms) {
-  const absl::StatusOr<std::vector<NodeFigures>> figures =
+  const absl::StatusOr<std::vector<bench::NodeFigures>> figures =
       bench::RunManySoak(plan, nodes, window, duration_ms);
   if (!figures.ok()) return Fail(figures.status());
   ShowMachine(plan);
   constexpr auto kRight = Table::Align::kRight;
   Table by_node({{"NODE", kRight}, {"CALLS/S", kRight}, {"P50 US", kRight}, {"P99 US", kRight}});
-  for (const NodeFigures& node : *figures) {
+  for (const bench::NodeFigures& node : *figures) {
     by_node.Add({std::to_string(node.node), FormatFigure(node.msgs_per_s),
                  FormatFigure(node.p50_us), FormatFigure(node.p99_us)});
   }
   std::fputs(by_node.Render().c_str(), stdout);
   Table spread({{""}, {"LEAST", kRight}, {"MEDIAN", kRight}, {"MOST", kRight}});
-  AddSpread(spread, "calls/s of a node", SpreadOf(*figures, &NodeFigures::msgs_per_s));
-  AddSpread(spread, "p99 of a node, us", SpreadOf(*figures, &NodeFigures::p99_us));
+  AddSpread(spread, "calls/s of a node", SpreadOf(*figures, &bench::NodeFigures::msgs_per_s));
+  AddSpread(spread, "p99 of a node, us", SpreadOf(*figures, &bench::NodeFigures::p99_us));
   std::printf("\n%u nodes, %u calls of 64 bytes outstanding to each\n%s", nodes, window,
               spread.Render().c_str());
-  for (const NodeFigures& node : *figures) {
+  for (const bench::NodeFigures& node : *figures) {
     if (node.msgs_per_s == 0)
       return Fail(absl::StrCat("node ", node.node, " got no answer at all"));
   }

@@ -7,6 +7,7 @@
 #ifndef CLUSTIX_DAEMON_COMMAND_COMMAND_H_
 #define CLUSTIX_DAEMON_COMMAND_COMMAND_H_
 
+#include <cstddef>
 #include <functional>
 #include <string>
 
@@ -35,6 +36,11 @@ struct Context {
 // (what to do)".
 int Fail(const std::string& message);
 int Fail(const absl::Status& status);
+// The same, for what is wrong with the command line; returns kExitUsage.
+int Misuse(const std::string& message);
+
+// The width of the terminal that stdout is, else `otherwise`.
+size_t TerminalColumns(size_t otherwise);
 
 // "clustix 1.2.3 (wire protocol 1)"
 std::string VersionLine();

@@ -21,11 +21,6 @@ struct KillArguments {
   std::vector<std::string> words;  // global pids; with `list`, signals
 };
 
-int Misuse(const std::string& message) {
-  Fail(message);
-  return kExitUsage;
-}
-
 int NoSuchSignal(const std::string& text) {
   return Misuse(absl::StrCat("no such signal: ", text, " (clustix kill -l lists them)"));
 }

@@ -40,12 +40,7 @@ struct PgrepArguments {
   bool echo = false;  // -e
 };
 
-int Misuse(const std::string& message) {
-  Fail(message);
-  return kExitUsage;
-}
-
-std::string Message(const absl::Status& status) {
+std::string MessageOf(const absl::Status& status) {
   return {status.message().data(), status.message().size()};
 }
 
@@ -87,7 +82,7 @@ int Find(const Context& context, PgrepArguments& arguments, std::vector<PsRow>* 
   if (!cluster.ok()) return Fail(cluster.status());
   options.caller_gpid = OwnGlobalPid(*cluster);
   absl::StatusOr<std::vector<PsRow>> rows = procview::Pgrep(*cluster, options);
-  if (!rows.ok()) return Misuse(Message(rows.status()));
+  if (!rows.ok()) return Misuse(MessageOf(rows.status()));
   *found = *std::move(rows);
   procview::PsOptions shown;
   shown.nodes = options.nodes;

@@ -3,7 +3,6 @@
 // `clustix ps`: the processes of all nodes in one list.
 #include "lib/procview/ps.h"
 
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -55,12 +54,6 @@ std::string ReadSelection(const PsArguments& arguments, procview::PsOptions* opt
   return {};
 }
 
-// 0: not a terminal, nothing is cut.
-size_t TerminalColumns() {
-  winsize size{};
-  return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
-}
-
 int RunPs(const Context& context, PsArguments arguments) {
   if (const std::string wrong = ReadSelection(arguments, &arguments.options); !wrong.empty()) {
     Fail(wrong);
@@ -75,7 +68,7 @@ int RunPs(const Context& context, PsArguments arguments) {
   options.user_name = daemon::UserName;
   options.group_name = daemon::GroupName;
   options.now_s = time(nullptr);
-  if (!arguments.wide) options.max_line_chars = TerminalColumns();
+  if (!arguments.wide) options.max_line_chars = TerminalColumns(0);
   absl::StatusOr<std::string> text = arguments.json ? procview::RenderPsJson(*cluster, options)
                                                     : procview::RenderPsTable(*cluster, options);
   if (!text.ok()) {

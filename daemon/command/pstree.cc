@@ -6,7 +6,6 @@
 #include <langinfo.h>
 #include <locale.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -32,13 +31,6 @@ bool LocaleHasLines() {
   return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 }
 
-// 0: not a terminal, nothing is cut.
-size_t TerminalColumns() {
-  winsize size{};
-  return isatty(STDOUT_FILENO) != 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col
-                                                                                    : 0;
-}
-
 int RunPstree(const Context& context, PstreeArguments arguments) {
   absl::StatusOr<Connection> connection = ConnectToDaemon(context);
   if (!connection.ok()) return Fail(connection.status());
@@ -46,7 +38,7 @@ int RunPstree(const Context& context, PstreeArguments arguments) {
   if (!cluster.ok()) return Fail(cluster.status());
   procview::PstreeOptions& options = arguments.options;
   options.ascii = arguments.ascii || (!arguments.utf8 && !LocaleHasLines());
-  if (!arguments.wide) options.max_line_chars = TerminalColumns();
+  if (!arguments.wide) options.max_line_chars = TerminalColumns(0);
   absl::StatusOr<std::string> text = procview::RenderPstree(*cluster, options);
   if (!text.ok()) {
     Fail(text.status());

@@ -119,7 +119,7 @@ int RunDestroy(const Context& context, const std::string& name) {
 
 // --- top -------------------------------------------------------------------------------------
 
-struct TopArguments {
+struct SetTopArguments {
   std::string prefix;
   bool json = false, once = false;
   uint32_t interval_ms = 2000;
@@ -138,7 +138,7 @@ void PrintHot(const std::vector<HotObject>& hot) {
   if (hot.empty()) std::puts("no object moves between writers");
 }
 
-int RunTop(const Context& context, const TopArguments& arguments) {
+int RunSetTop(const Context& context, const SetTopArguments& arguments) {
   Result<Client> client = ConnectToSets(context);
   if (!client) return Fail(client.error().message);
   const bool again = !arguments.once && !arguments.json && isatty(STDOUT_FILENO) == 1;
@@ -239,13 +239,13 @@ void AddCreateCommand(CLI::App& set, Context& context) {
 }
 
 void AddTopOfSetsCommand(CLI::App& set, Context& context) {
-  auto arguments = std::make_shared<TopArguments>();
+  auto arguments = std::make_shared<SetTopArguments>();
   CLI::App* top = set.add_subcommand("top", "Show the objects for which nodes contend");
   top->add_option("prefix", arguments->prefix, "Only of sets whose names begin so");
   top->add_flag("--json", arguments->json, "Print a list of objects, once");
   top->add_flag("--once", arguments->once, "Print once also on a terminal");
   top->callback([&context, arguments] {
-    context.run = [&context, arguments] { return RunTop(context, *arguments); };
+    context.run = [&context, arguments] { return RunSetTop(context, *arguments); };
   });
 }
 

@@ -16,7 +16,7 @@
 namespace clustix::command {
 namespace {
 
-struct Arguments {
+struct ObjectsArguments {
   std::string set, object, value;
   std::vector<std::string> objects;
   bool hex = false, json = false, has_value = false;
@@ -43,7 +43,7 @@ int OnSet(const Context& context, const std::string& name, bool write, Body body
 
 // --- get -------------------------------------------------------------------------------------
 
-void Print(ObjectId object, const ReadGuard& guard, const Arguments& arguments) {
+void Print(ObjectId object, const ReadGuard& guard, const ObjectsArguments& arguments) {
   const std::span<const std::byte> data = guard.data();
   if (arguments.json) {
     const nlohmann::ordered_json json = {{"object", object},
@@ -58,7 +58,7 @@ void Print(ObjectId object, const ReadGuard& guard, const Arguments& arguments) 
   }
 }
 
-int RunGet(const Context& context, const Arguments& arguments) {
+int RunGet(const Context& context, const ObjectsArguments& arguments) {
   const std::optional<ObjectId> object = ParseObject(arguments.object);
   if (!object) return NoObject(arguments.object);
   return OnSet(context, arguments.set, false, [&](const ObjectSet& set) {
@@ -72,7 +72,7 @@ int RunGet(const Context& context, const Arguments& arguments) {
 // --- put and touch ---------------------------------------------------------------------------
 
 // From the command line, else all of stdin. Nothing: why has been said.
-std::optional<std::string> ReadValue(const Arguments& arguments) {
+std::optional<std::string> ReadValue(const ObjectsArguments& arguments) {
   std::string value = arguments.value;
   if (!arguments.has_value) {
     char buffer[65536];
@@ -94,7 +94,7 @@ std::optional<std::string> ReadValue(const Arguments& arguments) {
   return bytes;
 }
 
-int RunWrite(const Context& context, const Arguments& arguments, bool touch) {
+int RunWrite(const Context& context, const ObjectsArguments& arguments, bool touch) {
   const std::optional<ObjectId> object = ParseObject(arguments.object);
   if (!object) return NoObject(arguments.object);
   const std::optional<std::string> value = ReadValue(arguments);
@@ -110,7 +110,7 @@ int RunWrite(const Context& context, const Arguments& arguments, bool touch) {
 
 // --- rm --------------------------------------------------------------------------------------
 
-int RunRemove(const Context& context, const Arguments& arguments) {
+int RunRemove(const Context& context, const ObjectsArguments& arguments) {
   std::vector<ObjectId> objects;
   for (const std::string& text : arguments.objects) {
     const std::optional<ObjectId> object = ParseObject(text);
@@ -129,7 +129,7 @@ int RunRemove(const Context& context, const Arguments& arguments) {
 
 // --- watch -----------------------------------------------------------------------------------
 
-int RunWatch(const Context& context, const Arguments& arguments) {
+int RunWatch(const Context& context, const ObjectsArguments& arguments) {
   std::optional<ObjectRange> range = ObjectRange();
   if (!arguments.object.empty()) range = ParseObjectRange(arguments.object);
   if (!range) {
@@ -166,10 +166,10 @@ int RunWatch(const Context& context, const Arguments& arguments) {
 
 // --- The command line ------------------------------------------------------------------------
 
-using Run = int (*)(const Context&, const Arguments&);
+using Verb = int (*)(const Context&, const ObjectsArguments&);
 
 CLI::App* Add(CLI::App& set, Context& context, const char* name, const char* title,
-              const std::shared_ptr<Arguments>& arguments, Run run) {
+              const std::shared_ptr<ObjectsArguments>& arguments, Verb run) {
   CLI::App* command = set.add_subcommand(name, title);
   command->add_option("set", arguments->set, "The set's name")->required();
   command->callback([&context, arguments, run] {
@@ -178,7 +178,7 @@ CLI::App* Add(CLI::App& set, Context& context, const char* name, const char* tit
   return command;
 }
 
-void AddTimeout(CLI::App* command, Arguments& arguments) {
+void AddTimeout(CLI::App* command, ObjectsArguments& arguments) {
   command
       ->add_option("--timeout-ms", arguments.timeout_ms,
                    "How long to wait for the object (default: 5000; 0: for as long as it takes)")
@@ -187,12 +187,13 @@ void AddTimeout(CLI::App* command, Arguments& arguments) {
 
 void AddWriteCommand(CLI::App& set, Context& context, const char* name, const char* title,
                      bool touch) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<ObjectsArguments>();
   CLI::App* command =
-      touch ? Add(set, context, name, title, arguments,
-                  [](const Context& c, const Arguments& a) { return RunWrite(c, a, true); })
-            : Add(set, context, name, title, arguments,
-                  [](const Context& c, const Arguments& a) { return RunWrite(c, a, false); });
+      touch
+          ? Add(set, context, name, title, arguments,
+                [](const Context& c, const ObjectsArguments& a) { return RunWrite(c, a, true); })
+          : Add(set, context, name, title, arguments,
+                [](const Context& c, const ObjectsArguments& a) { return RunWrite(c, a, false); });
   command->add_option("object", arguments->object, "Its number")->required();
   command->add_option_function<std::string>(
       "value",
@@ -208,7 +209,7 @@ void AddWriteCommand(CLI::App& set, Context& context, const char* name, const ch
 }  // namespace
 
 void AddObjectCommands(CLI::App& set, Context& context) {
-  auto get_arguments = std::make_shared<Arguments>();
+  auto get_arguments = std::make_shared<ObjectsArguments>();
   CLI::App* get = Add(set, context, "get", "Print an object's value", get_arguments, RunGet);
   get->add_option("object", get_arguments->object, "Its number")->required();
   get->add_flag("--hex", get_arguments->hex, "Print it in hex");
@@ -218,12 +219,12 @@ void AddObjectCommands(CLI::App& set, Context& context) {
   AddWriteCommand(set, context, "put", "Write an object", false);
   AddWriteCommand(set, context, "touch", "Make an object, unless there is one", true);
 
-  auto rm_arguments = std::make_shared<Arguments>();
+  auto rm_arguments = std::make_shared<ObjectsArguments>();
   CLI::App* rm = Add(set, context, "rm", "Remove objects", rm_arguments, RunRemove);
   rm->add_option("object", rm_arguments->objects, "Their numbers")->required();
   AddTimeout(rm, *rm_arguments);
 
-  auto watch_arguments = std::make_shared<Arguments>();
+  auto watch_arguments = std::make_shared<ObjectsArguments>();
   CLI::App* watch =
       Add(set, context, "watch", "Tell of each change of objects", watch_arguments, RunWatch);
   watch->add_option("object", watch_arguments->object, "One, or FIRST-LAST (default: all)");

@@ -61,8 +61,8 @@ absl::StatusOr<cluster::Place> FindPlace(const Context& context, const std::stri
 }
 
 // `base`: empty if none was named.
-absl::StatusOr<int> Run(const Context& context, const std::string& base, const std::string& node,
-                        cluster::ShellOptions& options) {
+absl::StatusOr<int> RunShell(const Context& context, const std::string& base,
+                             const std::string& node, cluster::ShellOptions& options) {
   const cluster::Layout layout(base.empty() ? cluster::DefaultBaseDir() : base);
   if (!base.empty() || (context.socket.empty() && cluster::HasNodes(layout))) {
     ASSIGN_OR_RETURN(options.node, FindNode(node));
@@ -96,7 +96,7 @@ void AddShellCommand(CLI::App& app, Context& context) {
                       "What to run instead of $SHELL: -- ps -ef. The exit status is the program's");
   command->callback([base, node, options, &context] {
     context.run = [base, node, options, &context] {
-      absl::StatusOr<int> code = Run(context, *base, *node, *options);
+      absl::StatusOr<int> code = RunShell(context, *base, *node, *options);
       return code.ok() ? *code : Fail(code.status());
     };
   });

@@ -26,7 +26,7 @@ namespace {
 
 constexpr std::chrono::seconds kPatience{15};
 
-struct Arguments {
+struct UpArguments {
   std::string base = cluster::DefaultBaseDir();
   cluster::UpOptions options;
   bool quiet = false;
@@ -137,7 +137,7 @@ absl::Status ShowMachine(const cluster::Layout& layout) {
   return absl::OkStatus();
 }
 
-int RunUp(const Arguments& arguments) {
+int RunUp(const UpArguments& arguments) {
   const cluster::Layout layout(arguments.base);
   const cluster::UpHooks hooks = {
       .write_config = WriteConfig, .nodes_up = NodesUp, .progress = Progress};
@@ -158,7 +158,7 @@ int RunUp(const Arguments& arguments) {
 }  // namespace
 
 void AddUpCommand(CLI::App& app, Context& context) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<UpArguments>();
   CLI::App* command = app.add_subcommand(
       "up", "Start a cluster of several nodes on this machine, or complete one that runs");
   command->add_option("--nodes", arguments->options.nodes, "How many nodes (default: 3)")

@@ -4,10 +4,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "lib/base/time_units.h"
+
 namespace clustix::daemon {
 namespace {
 
-constexpr uint64_t kNsPerMs = 1'000'000;
 // Longer than that is no limit; and the sum with the clock stays a time.
 constexpr uint64_t kTimeoutMsMax = 1000ull * 3600 * 24 * 365;
 

@@ -4,14 +4,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "lib/base/time_units.h"
 #include "lib/msg/ports.h"
 
 namespace clustix::daemon {
-namespace {
-
-constexpr uint64_t kNsPerMs = 1'000'000;
-
-}  // namespace
+namespace {}  // namespace
 
 Driver::Driver(io::Loop& loop, Messenger& messenger, kddm::Store& store, const Options& options)
     : loop_(loop),

@@ -9,12 +9,12 @@
 #include <span>
 #include <utility>
 
+#include "lib/base/time_units.h"
 #include "lib/msg/ports.h"
 
 namespace clustix::daemon {
 namespace {
 
-constexpr uint64_t kNsPerMs = 1'000'000;
 constexpr size_t kWordsOfObject = 6;
 
 void Add64(std::vector<uint32_t>* words, uint64_t value) {

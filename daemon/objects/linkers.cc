@@ -7,6 +7,7 @@
 #include "daemon/objects/file_window.h"
 #include "lib/base/log.h"
 #include "lib/base/status.h"
+#include "lib/base/time_units.h"
 
 namespace clustix::daemon {
 namespace {
@@ -18,7 +19,6 @@ using What = kddm::LinkerWork::What;
 constexpr const char* kMemory = "memory";
 constexpr const char* kFile = "file:";
 constexpr const char* kProcesses = "procfs";
-constexpr uint64_t kNsPerMs = 1'000'000;
 
 }  // namespace
 

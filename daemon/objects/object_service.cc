@@ -8,12 +8,12 @@
 
 #include "lib/base/log.h"
 #include "lib/base/status.h"
+#include "lib/base/time_units.h"
 #include "lib/msg/ports.h"
 
 namespace clustix::daemon {
 namespace {
 
-constexpr uint64_t kNsPerMs = 1'000'000;
 // Of files behind sets; one may be slow.
 constexpr size_t kFileWorkers = 2;
 constexpr size_t kFileWorkMax = 4096;

@@ -18,8 +18,6 @@ bool IsNameCharacter(char c) {
          c == '-' || c == '_';
 }
 
-std::string Text(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
-
 }  // namespace
 
 bool MayUse(const SetUser& user, const SetDefinition& set, SetRight right) {
@@ -76,9 +74,9 @@ absl::StatusOr<std::vector<SetDefinition>> DecodeSets(std::span<const std::byte>
   RETURN_IF_ERROR(proto::ReadMessage<proto::SetTableBucket>(
       bytes, [&sets](proto::SetTableBucket::Reader bucket) {
         for (const auto entry : bucket.getSets()) {
-          SetDefinition set{.name = Text(entry.getName()),
+          SetDefinition set{.name = proto::ToString(entry.getName()),
                             .id = entry.getSet(),
-                            .linker = Text(entry.getLinker()),
+                            .linker = proto::ToString(entry.getLinker()),
                             .mode = entry.getMode(),
                             .quota_bytes = entry.getQuotaBytes(),
                             .uid = entry.getUid(),

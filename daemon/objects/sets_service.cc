@@ -25,8 +25,6 @@ constexpr mode_t kSocketMode = 0666;
 // For whom room is kept that others cannot take.
 bool IsOwn(uid_t uid) { return uid == 0 || uid == geteuid(); }
 
-std::string Text(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
-
 proto::SetsError::Kind KindOf(absl::StatusCode code) {
   switch (code) {
     case absl::StatusCode::kNotFound:
@@ -164,16 +162,16 @@ absl::Status SetsService::Dispatch(SetsConnection& connection, std::span<const s
             CloseSet(connection, question.getClose());
             return absl::OkStatus();
           case proto::SetsRequest::LIST:
-            List(connection, Text(question.getList()));
+            List(connection, proto::ToString(question.getList()));
             return absl::OkStatus();
           case proto::SetsRequest::STAT:
-            Stat(connection, Text(question.getStat()));
+            Stat(connection, proto::ToString(question.getStat()));
             return absl::OkStatus();
           case proto::SetsRequest::REMOVE:
-            Remove(connection, Text(question.getRemove()));
+            Remove(connection, proto::ToString(question.getRemove()));
             return absl::OkStatus();
           case proto::SetsRequest::HOT:
-            Hot(connection, Text(question.getHot()));
+            Hot(connection, proto::ToString(question.getHot()));
             return absl::OkStatus();
         }
         return absl::InvalidArgumentError("unknown request: the program is newer than the daemon");
@@ -244,7 +242,7 @@ void SetsService::Open(SetsConnection& connection, proto::OpenSet::Reader wanted
   if (connection.session() == nullptr) {
     return connection.Reply(Error(absl::InvalidArgumentError("attach first")));
   }
-  const std::string name = Text(wanted.getName());
+  const std::string name = proto::ToString(wanted.getName());
   if (absl::Status status = CheckSetName(name); !status.ok()) {
     return connection.Reply(Error(status));
   }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lib/base/log.h"
+#include "lib/base/time_units.h"
 #include "lib/msg/ports.h"
 
 namespace clustix::daemon {
@@ -12,7 +13,6 @@ namespace {
 using base::Log;
 using base::LogLevel;
 
-constexpr uint64_t kNsPerMs = 1'000'000;
 // Messages are lost only when a node ends, and with the messenger that is soon known: this is for
 // what it could not know.
 constexpr uint64_t kRepeatMs = 500;

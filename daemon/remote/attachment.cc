@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "daemon/remote/frame.h"
 #include "lib/base/status.h"
 #include "lib/client/socket_path.h"
 #include "lib/client/unix_socket.h"

@@ -18,11 +18,6 @@
 
 namespace clustix::remote {
 
-// Exit codes that are not the program's; 126 and 127 as a shell has them.
-inline constexpr int kExitOutcomeUnknown = 125;
-inline constexpr int kExitNotStarted = 126;
-inline constexpr int kExitNotFound = 127;
-
 struct RemoteCommand {
   std::string node;  // id or name
   std::vector<std::string> argv;

@@ -19,7 +19,7 @@ namespace {
 // As long as a program has to put its things in order, once nobody is there any more.
 constexpr std::chrono::seconds kGrace{5};
 // For the last frames, when the daemon reads no more.
-constexpr std::chrono::seconds kFlush{30};
+constexpr std::chrono::seconds kFlushOutput{30};
 constexpr char kEndOfInput = 4;  // what Ctrl-D types
 
 TerminalSize ReadSize(proto::TerminalSize::Reader size) {
@@ -212,7 +212,7 @@ void CommandSession::TellEnd() {
       exited.setCode(WEXITSTATUS(status));
     }
   });
-  socket_.Flush(kFlush);
+  socket_.Flush(kFlushOutput);
 }
 
 }  // namespace clustix::remote

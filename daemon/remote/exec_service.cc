@@ -10,9 +10,11 @@
 #include <cerrno>
 #include <utility>
 
+#include "daemon/remote/frame.h"
 #include "lib/base/log.h"
 #include "lib/base/status.h"
 #include "lib/base/system_random.h"
+#include "lib/base/time_units.h"
 #include "lib/msg/ports.h"
 #include "proto/message.h"
 
@@ -24,8 +26,6 @@ using base::LogLevel;
 using daemon::ExecAllow;
 
 constexpr mode_t kSocketMode = 0666;
-constexpr int kExitCannotRun = 126;
-constexpr uint64_t kNsPerMs = 1'000'000;
 
 // For whom something is kept free that others cannot take.
 bool IsOwn(uid_t uid) { return uid == 0 || uid == geteuid(); }
@@ -259,7 +259,7 @@ void ExecService::OnOpen(const TunnelKey& key, proto::Open::Reader open) {
   if (!why.empty()) {
     Log(LogLevel::kInfo, "exec", "starts nothing",
         {{"peer", key.peer}, {"uid", uid}, {"why", why}});
-    SendFrames(key, FailedFrame(kExitCannotRun, why));
+    SendFrames(key, FailedFrame(kExitNotStarted, why));
     return SendClose(key);
   }
   Log(LogLevel::kInfo, "exec", "session", {{"peer", key.peer}, {"uid", uid}});
@@ -282,8 +282,8 @@ void ExecService::OnNoSession(Tunnel& tunnel, int error) {
   Log(LogLevel::kError, "exec", "no session", {{"error", strerror(error)}});
   if (!tunnel.is_open()) return;
   SendFrames(tunnel.key(),
-             FailedFrame(kExitCannotRun, absl::StrCat(NameOf(nodes_.self()),
-                                                      " can start nothing: ", strerror(error))));
+             FailedFrame(kExitNotStarted, absl::StrCat(NameOf(nodes_.self()),
+                                                       " can start nothing: ", strerror(error))));
 }
 
 // --- either end ---------------------------------------------------------------------------------
@@ -306,7 +306,7 @@ void ExecService::OnClosed(Tunnel& tunnel) {
 }
 
 void ExecService::Fail(Tunnel& tunnel, const std::string& why) {
-  tunnel.Write(FailedFrame(kExitCannotRun, why));
+  tunnel.Write(FailedFrame(kExitNotStarted, why));
   Unkey(tunnel);
   tunnel.End();
 }

@@ -18,6 +18,11 @@ namespace clustix::remote {
 
 using Frame = std::vector<std::byte>;  // one or more, each with its length in front
 
+// Exit codes that are not the program's; 126 and 127 as a shell has them.
+inline constexpr int kExitOutcomeUnknown = 125;
+inline constexpr int kExitNotStarted = 126;
+inline constexpr int kExitNotFound = 127;
+
 // At most EXEC_FRAME_BYTES_MAX, which is for the caller to see to.
 Frame MakeFrame(const std::function<void(proto::ExecFrame::Builder)>& fill);
 Frame FailedFrame(int exit_code, const std::string& text);

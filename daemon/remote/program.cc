@@ -27,15 +27,13 @@ extern "C" {  // which glibc 2.36 forgot
 #include "absl/strings/str_split.h"
 #include "daemon/cluster/files.h"
 #include "daemon/cluster/process.h"
+#include "daemon/remote/frame.h"
 #include "lib/base/status.h"
 
 namespace clustix::remote {
 namespace {
 
 using std::chrono::milliseconds;
-
-constexpr int kExitNotFound = 127;
-constexpr int kExitCannotRun = 126;
 
 enum class Stage : int { kDirectory, kTerminal, kProgram, kRuns };
 
@@ -50,7 +48,7 @@ winsize ToWinsize(TerminalSize size) {
   return {.ws_row = size.rows, .ws_col = size.columns, .ws_xpixel = 0, .ws_ypixel = 0};
 }
 
-Program::Failure Cannot(const std::string& what, int error, int exit_code = kExitCannotRun) {
+Program::Failure Cannot(const std::string& what, int error, int exit_code = kExitNotStarted) {
   return {exit_code, absl::StrCat(what, ": ", strerror(error))};
 }
 
@@ -168,7 +166,7 @@ std::optional<Program::Failure> Program::Start(const ProgramOptions& options) {
       return Cannot("cannot use the terminal", report.error);
     default:
       return Cannot(options.argv[0], report.error,
-                    report.error == ENOENT ? kExitNotFound : kExitCannotRun);
+                    report.error == ENOENT ? kExitNotFound : kExitNotStarted);
   }
 }
 
@@ -179,7 +177,7 @@ void Program::Become(const ProgramOptions& options, const Ends& ends, int report
     report.stage = stage;
     report.error = errno;
     (void)!write(report_fd, &report, sizeof(report));
-    _exit(kExitCannotRun);
+    _exit(kExitNotStarted);
   };
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // somebody has killed the session itself
   setsid();

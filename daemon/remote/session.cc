@@ -11,6 +11,7 @@
 
 #include "daemon/remote/account.h"
 #include "daemon/remote/command_session.h"
+#include "daemon/remote/frame.h"
 #include "daemon/remote/frame_socket.h"
 #include "daemon/remote/job_recorder.h"
 #include "daemon/remote/process_session.h"
@@ -23,8 +24,7 @@ using std::chrono::seconds;
 
 // The daemon sends both at once.
 constexpr seconds kBegin{10};
-constexpr seconds kFlush{10};
-constexpr int kExitCannotRun = 126;
+constexpr seconds kFlushEnd{10};
 
 // Whoever reaches this process decides whose rights it takes.
 bool MayCommand(int socket) {
@@ -102,9 +102,9 @@ int RunSession(int socket_fd) {
   FrameSocket socket{base::UniqueFd(socket_fd)};
   const absl::Status status = Serve(socket);
   if (!status.ok()) {
-    socket.Send(FailedFrame(kExitCannotRun, std::string(base::ToStd(status.message()))));
+    socket.Send(FailedFrame(kExitNotStarted, std::string(base::ToStd(status.message()))));
   }
-  socket.Flush(kFlush);
+  socket.Flush(kFlushEnd);
   return status.ok() ? 0 : 1;
 }
 

@@ -29,7 +29,7 @@ namespace clustix::remote {
 namespace {
 
 constexpr int kBacklog = 128;
-constexpr mode_t kSocketMode = 0600;
+constexpr mode_t kStarterSocketMode = 0600;
 // Where the process finds them.
 constexpr int kListenerFd = 3;
 constexpr int kLifelineFd = 4;
@@ -47,7 +47,7 @@ absl::StatusOr<base::UniqueFd> Listen(const std::string& path) {
     return base::ErrnoStatus(errno, path);
   }
   // Nobody can connect before listen().
-  if (chmod(path.c_str(), kSocketMode) != 0 || listen(fd.get(), kBacklog) != 0) {
+  if (chmod(path.c_str(), kStarterSocketMode) != 0 || listen(fd.get(), kBacklog) != 0) {
     return base::ErrnoStatus(errno, path);
   }
   return fd;

@@ -10,12 +10,12 @@
 
 #include "clustix/sets.h"
 #include "lib/base/mutex.h"
+#include "lib/base/time_units.h"
 #include "lib/cache/lease.h"
 
 namespace clustix::client {
 
 inline constexpr uint64_t kNever = UINT64_MAX;
-inline constexpr uint64_t kNsPerMs = 1'000'000;
 
 struct Patience {
   explicit Patience(const Wait& wait);

@@ -37,7 +37,7 @@ using base::UniqueFd;
 // What one read past the ring takes at most.
 constexpr size_t kDirectBytes = 8 * 1024;
 // How long a worker of the kernel gets to stop before it is told again.
-constexpr TimeNs kCancelAgainNs = 10'000'000;
+constexpr TimeNs kWorkerAgainNs = 10'000'000;
 
 struct Stream {
   StreamId id;
@@ -206,7 +206,7 @@ void UringIoImpl::CancelAgain(const MissedCancel& missed) {
     ring_.QueueCancel(missed.op, missed.id);
     return;
   }
-  loop_->RunAt(loop_->Now() + kCancelAgainNs, [this, missed] {
+  loop_->RunAt(loop_->Now() + kWorkerAgainNs, [this, missed] {
     if (IsToEnd(missed.op, missed.id)) ring_.QueueCancel(missed.op, missed.id);
   });
 }

@@ -14,13 +14,13 @@
 #include "lib/base/log.h"
 #include "lib/base/look_out.h"
 #include "lib/base/status.h"
+#include "lib/base/time_units.h"
 
 namespace clustix::io {
 namespace {
 
-constexpr TimeNs kSecondNs = 1'000'000'000;
 // Cancelling takes microseconds; a kernel that takes longer than this is stuck, and we are leaving.
-constexpr TimeNs kDrainNs = 5 * kSecondNs;
+constexpr TimeNs kDrainNs = 5 * kNsPerSecond;
 constexpr TimeNs kCancelAgainNs = 10'000'000;
 // Turns with tasks of the loop's own, or completions at hand, before others are looked for.
 constexpr int kTurnsPerEntry = 4;
@@ -31,7 +31,7 @@ constexpr size_t kTurnBytes = 32 * 1024;
 TimeNs ReadClock(clockid_t clock) {
   timespec now;
   clock_gettime(clock, &now);
-  return static_cast<TimeNs>(now.tv_sec) * kSecondNs + static_cast<TimeNs>(now.tv_nsec);
+  return static_cast<TimeNs>(now.tv_sec) * kNsPerSecond + static_cast<TimeNs>(now.tv_nsec);
 }
 
 // Runs what is in `tasks`, but not what is added meanwhile. `running` is empty, and lends its

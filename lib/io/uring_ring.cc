@@ -14,6 +14,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/status.h"
+#include "lib/base/time_units.h"
 
 namespace clustix::io {
 namespace {
@@ -53,7 +54,6 @@ size_t OffsetOf(unsigned buffer) {
   return group.offset + (buffer - group.first) * group.buffer_bytes;
 }
 
-constexpr TimeNs kSecondNs = 1'000'000'000;
 // How long to leave the kernel alone when it has no memory for operations.
 constexpr TimeNs kNoMemoryNs = 10'000'000;
 
@@ -213,8 +213,8 @@ int UringRing::Enter(TimeNs now, TimeNs until) {
     return io_uring_submit_and_wait_timeout(&ring_, &first, 1, nullptr, nullptr);
   }
   const TimeNs left = until - now;
-  __kernel_timespec timeout = {.tv_sec = static_cast<int64_t>(left / kSecondNs),
-                               .tv_nsec = static_cast<long long>(left % kSecondNs)};
+  __kernel_timespec timeout = {.tv_sec = static_cast<int64_t>(left / kNsPerSecond),
+                               .tv_nsec = static_cast<long long>(left % kNsPerSecond)};
   return io_uring_submit_and_wait_timeout(&ring_, &first, 1, &timeout, nullptr);
 }
 

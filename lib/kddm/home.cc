@@ -10,13 +10,6 @@
 #include "lib/kddm/limits.h"
 
 namespace clustix::kddm {
-namespace {
-
-bool Contains(const std::vector<NodeId>& nodes, NodeId node) {
-  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
-}
-
-}  // namespace
 
 Stamp Home::NextStamp() {
   last_stamp_ =

@@ -9,13 +9,6 @@
 #include "lib/kddm/limits.h"
 
 namespace clustix::kddm {
-namespace {
-
-bool Contains(const std::vector<NodeId>& nodes, NodeId node) {
-  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
-}
-
-}  // namespace
 
 size_t Home::BackersWanted(const ObjectKey& key, size_t members) {
   return std::min(CopiesOf(key.set), members) - 1;

@@ -8,14 +8,6 @@
 #include "lib/kddm/limits.h"
 
 namespace clustix::kddm {
-namespace {
-
-bool Contains(const std::vector<NodeId>& nodes, NodeId node) {
-  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
-}
-
-}  // namespace
-
 // Whether the home may do without its own copy while nothing goes on: the value is brought back
 // before anything else is done with the object.
 bool Home::IsSpare(Slot slot) const {

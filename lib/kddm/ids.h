@@ -5,6 +5,7 @@
 #ifndef CLUSTIX_LIB_KDDM_IDS_H_
 #define CLUSTIX_LIB_KDDM_IDS_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -79,6 +80,10 @@ constexpr size_t CopiesOf(SetId set) {
     default:
       return 1;
   }
+}
+
+inline bool Contains(const std::vector<NodeId>& nodes, NodeId node) {
+  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
 }
 
 // splitmix64's finalizer: every bit of the input moves every bit of the output.

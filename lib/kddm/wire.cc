@@ -30,7 +30,7 @@ constexpr uint8_t kAllChangeFlags = kAny | kRemoved;
 
 // Plain stores and loads on the machines that we know; right on any.
 template <typename T>
-void Store(std::byte* at, T value) {
+void Write(std::byte* at, T value) {
   static_assert(std::is_unsigned_v<T>);
   for (size_t i = 0; i < sizeof(T); ++i) at[i] = static_cast<std::byte>(value >> (8 * i));
 }
@@ -49,18 +49,18 @@ absl::Status Bad(const char* what, uint64_t value) {
 }
 
 void EncodeReport(const Report& report, std::byte* at) {
-  Store(at, static_cast<uint32_t>(report.entries.size()));
-  Store(at + 4, static_cast<uint32_t>(report.doubts.size()));
-  Store(at + 8, static_cast<uint16_t>(report.failures));
-  Store(at + 10, static_cast<uint16_t>(report.settled_members));
+  Write(at, static_cast<uint32_t>(report.entries.size()));
+  Write(at + 4, static_cast<uint32_t>(report.doubts.size()));
+  Write(at + 8, static_cast<uint16_t>(report.failures));
+  Write(at + 10, static_cast<uint16_t>(report.settled_members));
   at[12] = static_cast<std::byte>(report.fresh);
   at += kWireReportBytes;
   for (const ReportEntry& entry : report.entries) {
-    Store(at, entry.key.object);
-    Store(at + 8, entry.version);
-    Store(at + 16, entry.demoted);
-    Store(at + 24, entry.key.set);
-    Store(at + 28, entry.grantee);
+    Write(at, entry.key.object);
+    Write(at + 8, entry.version);
+    Write(at + 16, entry.demoted);
+    Write(at + 24, entry.key.set);
+    Write(at + 28, entry.grantee);
     at[30] = static_cast<std::byte>(entry.role);
     at[31] = static_cast<std::byte>(entry.content);
     at[32] = static_cast<std::byte>((entry.grantee_lives ? kGranteeLives : 0) |
@@ -68,7 +68,7 @@ void EncodeReport(const Report& report, std::byte* at) {
     at += kWireEntryBytes;
   }
   for (const Doubt& doubt : report.doubts) {
-    Store(at, doubt.bucket);
+    Write(at, doubt.bucket);
     at[2] = static_cast<std::byte>(doubt.mask);
     at += kWireDoubtBytes;
   }
@@ -133,9 +133,9 @@ absl::StatusOr<std::shared_ptr<const Report>> DecodeReport(Bytes bytes) {
 
 void EncodeChanges(const Changes& changes, std::byte* at) {
   for (const Change& change : changes) {
-    Store(at, change.watch);
-    Store(at + 8, change.object);
-    Store(at + 16, change.version);
+    Write(at, change.watch);
+    Write(at + 8, change.object);
+    Write(at + 16, change.version);
     at[24] = static_cast<std::byte>((change.any ? kAny : 0) | (change.removed ? kRemoved : 0));
     at += kWireChangeBytes;
   }
@@ -248,14 +248,14 @@ void EncodeMessage(const Message& message, std::vector<std::byte>* to) {
   at[5] = std::byte{message.mode};
   at[6] = std::byte{flags};
   at[7] = std::byte{message.room};
-  Store(at + 8, message.epoch);
-  Store(at + 12, message.key.set);
-  Store(at + 16, message.key.object);
-  Store(at + 24, message.request);
-  Store(at + 32, message.stamp);
-  Store(at + 40, message.version);
-  Store(at + 48, message.peer);
-  Store(at + 52, static_cast<uint32_t>(announced));
+  Write(at + 8, message.epoch);
+  Write(at + 12, message.key.set);
+  Write(at + 16, message.key.object);
+  Write(at + 24, message.request);
+  Write(at + 32, message.stamp);
+  Write(at + 40, message.version);
+  Write(at + 48, message.peer);
+  Write(at + 52, static_cast<uint32_t>(announced));
   if (message.report != nullptr) {
     to->resize(kWireHeaderBytes + announced);
     EncodeReport(*message.report, to->data() + kWireHeaderBytes);

@@ -12,6 +12,8 @@
 #include "lib/base/crc32c.h"
 #include "lib/base/log.h"
 #include "lib/base/status.h"
+#include "lib/base/time_units.h"
+#include "lib/msg/callbacks.h"
 #include "lib/msg/link.h"
 
 namespace clustix::msg {
@@ -53,18 +55,10 @@ kccm_message MakeMessage(uint8_t type, Lane lane, Port port, uint64_t request, B
 // From now on, not from when the turn began, which a caller may have made a long one. The coarse
 // clock is good enough for all but short ones. Far beyond the end of time is no deadline, as 0 is.
 io::TimeNs DeadlineAfter(const io::Clock& clock, uint64_t timeout_ms) {
-  constexpr uint64_t kNsPerMs = 1'000'000;
   constexpr uint64_t kShortMs = 10 * io::Clock::kCoarseNs / kNsPerMs;
   if (timeout_ms == 0) return io::kNever;
   const io::TimeNs now = timeout_ms < kShortMs ? clock.Now() : clock.CoarseNow();
   return timeout_ms < (io::kNever - now) / kNsPerMs ? now + timeout_ms * kNsPerMs : io::kNever;
-}
-
-// A callback may add another one, which is not called this time.
-template <typename Callbacks, typename... Args>
-void CallAll(const Callbacks& callbacks, Args... args) {
-  const size_t count = callbacks.size();
-  for (size_t i = 0; i < count; ++i) callbacks[i](args...);
 }
 
 }  // namespace

@@ -9,13 +9,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/base/log.h"
+#include "lib/base/time_units.h"
 #include "lib/msg/core.h"
 #include "lib/msg/kccm_core.h"
 
 namespace clustix::msg {
 namespace {
 
-constexpr io::TimeNs kNsPerMs = 1'000'000;
 // When to try again what the kernel had no memory for: nothing tells when it has some.
 constexpr io::TimeNs kRetryNs = 10 * kNsPerMs;
 // Commands that are free keep what they have for payloads, so that the next ones allocate nothing.

@@ -14,6 +14,7 @@
 #include "lib/base/status.h"
 #include "lib/base/uuid.h"
 #include "lib/io/uring_command.h"
+#include "lib/msg/callbacks.h"
 #include "lib/session/wire.h"
 
 namespace clustix::msg {
@@ -23,13 +24,6 @@ constexpr uint32_t kPumpTag = UINT32_MAX;
 // A port whose file was closed a moment ago is free again when the kernel has let go of the file.
 constexpr io::TimeNs kBindAgainNs = 10'000'000;
 constexpr int kBindAttempts = 200;
-
-// A callback may add another one, which is not called this time.
-template <typename Callbacks, typename... Args>
-void CallAll(const Callbacks& callbacks, Args... args) {
-  const size_t count = callbacks.size();
-  for (size_t i = 0; i < count; ++i) callbacks[i](args...);
-}
 
 PeerState StateAfter(PeerEvent event) {
   switch (event) {

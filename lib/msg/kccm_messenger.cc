@@ -15,14 +15,14 @@ namespace {
 
 // A process that was killed lets go of its ports when the kernel has taken its io_uring apart, soon
 // after its end, and of which nothing tells.
-constexpr int kBindAttempts = 300;
-constexpr int kBindAgainMs = 10;
+constexpr int kFreePortAttempts = 300;
+constexpr int kFreePortAgainMs = 10;
 
 absl::StatusOr<std::unique_ptr<KccmPort>> BindFreePort(Port number) {
-  for (int attempts = kBindAttempts;; --attempts) {
+  for (int attempts = kFreePortAttempts;; --attempts) {
     absl::StatusOr<std::unique_ptr<KccmPort>> port = KccmPort::Bind(number);
     if (port.ok() || !absl::IsFailedPrecondition(port.status()) || attempts == 0) return port;
-    poll(nullptr, 0, kBindAgainMs);
+    poll(nullptr, 0, kFreePortAgainMs);
   }
 }
 

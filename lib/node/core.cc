@@ -6,6 +6,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/status.h"
+#include "lib/base/time_units.h"
 
 namespace clustix {
 namespace {
@@ -13,7 +14,6 @@ namespace {
 // Closing takes a turn or two of the loop. A kernel that does not let go of a socket must not keep
 // a program that ends.
 constexpr io::TimeNs kCloseNs = 2'000'000'000;
-constexpr uint64_t kNsPerMs = 1'000'000;
 
 [[noreturn]] void Misused(const char* function, const char* how) {
   base::Log(base::LogLevel::kError, "node", "misused", {{"function", function}, {"how", how}});

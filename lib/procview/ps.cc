@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "lib/procview/characters.h"
 #include "lib/procview/ps_columns.h"
 #include "lib/procview/ps_row.h"
 #include "lib/procview/scan.h"
@@ -166,19 +167,6 @@ absl::StatusOr<std::vector<PsRow>> ChooseRows(const proc::ClusterSnapshot& clust
     rows = std::move(sorted);
   }
   return rows;
-}
-
-// Columns on the screen that `text` takes: its characters, not its bytes.
-size_t Characters(std::string_view text) {
-  return size_t(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
-}
-
-std::string_view CutCharacters(std::string_view text, size_t limit) {
-  size_t seen = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if ((text[i] & 0xc0) != 0x80 && seen++ == limit) return text.substr(0, i);
-  }
-  return text;
 }
 
 std::string Layout(const std::vector<ShownColumn>& shown,

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <utility>
 
+#include "lib/procview/characters.h"
+
 namespace clustix::procview {
 namespace {
 
@@ -95,24 +97,8 @@ constexpr std::array<Column, 10> kColumns = {
      {"TIME+", 9, true, 9, [](const TopProcess& p) { return CpuTime(p.row.cpu_time_ms); }}}};
 constexpr size_t kCommandColumnsMin = 14;
 
-bool IsContinuation(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
-
-size_t Characters(std::string_view text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return !IsContinuation(c); }));
-}
-
-// The first characters of a text.
-std::string Cut(std::string_view text, size_t characters) {
-  size_t end = 0;
-  for (; end < text.size(); ++end) {
-    if (!IsContinuation(text[end]) && characters-- == 0) break;
-  }
-  return std::string(text.substr(0, end));
-}
-
 std::string Pad(std::string text, size_t width, bool right) {
-  text = Cut(text, width);
+  text = std::string(CutCharacters(text, width));
   const std::string blanks(width - Characters(text), ' ');
   return right ? blanks + text : text + blanks;
 }
@@ -156,7 +142,7 @@ std::string Bar(double share, size_t width) {
   return "[" + std::string(full, '|') + std::string(width - full, ' ') + "]";
 }
 
-std::string NodeText(const TopNode& node, size_t columns) {
+std::string NodeLine(const TopNode& node, size_t columns) {
   std::string line = Pad(std::to_string(node.id), 3, true) + (node.stale ? "!" : " ") +
                      Pad(node.name, 8, false) + " ";
   if (!node.known) return line + "never heard (" + node.state + ")";
@@ -440,7 +426,7 @@ std::vector<TopLine> TopModel::NodeLines(size_t most, size_t columns) const {
   std::vector<TopLine> lines;
   for (const TopNode& node : table_.nodes) {
     if (lines.size() == most) break;
-    lines.push_back({NodeText(node, columns), node.stale ? Style::kStale : Style::kPlain});
+    lines.push_back({NodeLine(node, columns), node.stale ? Style::kStale : Style::kPlain});
   }
   if (lines.size() < table_.nodes.size() && !lines.empty()) {
     const size_t left = table_.nodes.size() - lines.size() + 1;
@@ -505,17 +491,17 @@ std::vector<TopLine> TopModel::Lines(size_t rows, size_t columns) {
   }
   lines.resize(std::max<size_t>(rows, 1) - 1);  // the last line is always the bottom one
   lines.push_back({BottomLine(), Style::kPrompt});
-  for (TopLine& line : lines) line.text = Cut(line.text, columns);
+  for (TopLine& line : lines) line.text = std::string(CutCharacters(line.text, columns));
   return lines;
 }
 
 std::string TopModel::Text(size_t columns) const {
   std::string text;
   auto add = [&](const std::string& line) {
-    text += (columns == 0 ? line : Cut(line, columns)) + "\n";
+    text += (columns == 0 ? line : std::string(CutCharacters(line, columns))) + "\n";
   };
   add(Title());
-  for (const TopNode& node : table_.nodes) add(NodeText(node, columns));
+  for (const TopNode& node : table_.nodes) add(NodeLine(node, columns));
   const std::vector<const Column*> fitting = FittingColumns(columns);
   add(HeaderText(fitting));
   for (const TopProcess* process : shown_) add(ProcessText(*process, fitting));

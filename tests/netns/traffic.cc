@@ -20,6 +20,7 @@
 #include "clustix/messenger.h"
 #include "lib/base/prng.h"
 #include "lib/base/system_random.h"
+#include "lib/base/time_units.h"
 #include "lib/io/uring_io.h"
 #include "lib/msg/session_messenger.h"
 #include "tests/netns/traffic_stream.h"
@@ -31,9 +32,8 @@ constexpr Port kSendPort = 100;
 constexpr Port kCallPort = 101;
 constexpr size_t kSendsInFlight = 200;
 constexpr size_t kCallsInFlight = 20;
-constexpr uint64_t kSecondNs = 1'000'000'000;
 // After the sending stops, everything must have arrived within this time.
-constexpr uint64_t kSettleNs = 30 * kSecondNs;
+constexpr uint64_t kSettleNs = 30 * kNsPerSecond;
 
 struct Options {
   int node = 0;
@@ -110,7 +110,7 @@ class Traffic {
   Traffic(io::UringIo& io, std::unique_ptr<Messenger> messenger, const Options& options)
       : io_(io),
         messenger_(std::move(messenger)),
-        stop_at_(io.loop().Now() + options.seconds * kSecondNs) {
+        stop_at_(io.loop().Now() + options.seconds * kNsPerSecond) {
     for (const PeerInfo& peer : messenger_->Peers()) {
       for (Lane lane : {Lane::kControl, Lane::kBulk}) {
         for (bool calls : {false, true}) {

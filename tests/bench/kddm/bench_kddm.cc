@@ -19,6 +19,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/base/status.h"
+#include "lib/base/time_units.h"
 #include "lib/kddm/directory.h"
 #include "tests/bench/kddm/counted.h"
 #include "tests/bench/kddm/hits.h"
@@ -35,7 +36,6 @@
 namespace clustix::bench {
 namespace {
 
-constexpr uint64_t kNsPerMs = 1'000'000;
 constexpr NodeId kNodes = 4;
 constexpr uint32_t kSpinUs = 50;  // as the daemons' loops
 constexpr size_t kFrameBytes = 64;

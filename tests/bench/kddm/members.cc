@@ -22,6 +22,8 @@ constexpr const char* kAnyPort = "127.0.0.1:0";
 // Of peers that dial: the discard port.
 constexpr const char* kNoAddress = "127.0.0.1:9";
 
+}  // namespace
+
 // One operation after the other, on the loop's thread.
 class Chain {
  public:
@@ -78,8 +80,6 @@ class Chain {
   uint64_t begin_ = 0;
   std::promise<absl::Status> ended_;
 };
-
-}  // namespace
 
 // Made and ended on its own thread.
 class Members::Node {

@@ -12,7 +12,7 @@ namespace {
 
 absl::Status AsStatus(const Error& error) { return absl::UnavailableError(error.message); }
 
-absl::StatusOr<ObjectSet> Open(Client& client, const char* name, Durability durability) {
+absl::StatusOr<ObjectSet> Open(clustix::Client& client, const char* name, Durability durability) {
   Result<ObjectSet> set = client.OpenSet(
       name,
       {.create = true, .policy = {.durability = durability, .placement = Placement::kIdBits}});
@@ -63,7 +63,7 @@ absl::StatusOr<std::unique_ptr<Programs>> Programs::Connect(
     const std::vector<std::string>& sockets) {
   auto programs = std::make_unique<Programs>();
   for (const std::string& socket : sockets) {
-    Result<Client> client = Client::Connect({.socket = socket});
+    Result<clustix::Client> client = clustix::Client::Connect({.socket = socket});
     if (!client.ok()) return AsStatus(client.error());
     ASSIGN_OR_RETURN(ObjectSet replicated,
                      Open(*client, "bench/replicated", Durability::kReplicas2));

@@ -29,7 +29,7 @@ class Programs : public World {
 
  private:
   struct Node {
-    Client client;
+    clustix::Client client;
     ObjectSet replicated, solitary;
   };
   std::vector<Node> nodes_;

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "lib/base/status.h"
+#include "lib/base/time_units.h"
 #include "lib/base/unique_fd.h"
 
 namespace clustix::bench {
@@ -22,7 +23,6 @@ using nlohmann::json;
 
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
-constexpr uint64_t kMillisecondNs = 1'000'000;
 // Of calls that are outstanding together. No divisor of the usual windows, so that the sample is
 // not always the same place of a batch.
 constexpr uint32_t kAsyncSampleEvery = 17;
@@ -149,12 +149,12 @@ absl::Status Measure(const Peer& peer, const PeerOptions& options, const RunOpti
     ASSIGN_OR_RETURN(cpu, CpuClock::Of(server_pid));
   }
   const uint32_t sample_every = SampleEvery(run.what.mode);
-  auto warmup = std::make_unique<Meter>(run.warmup_ms * kMillisecondNs, sample_every);
+  auto warmup = std::make_unique<Meter>(run.warmup_ms * kNsPerMs, sample_every);
   RETURN_IF_ERROR(client->Run(run.what, *warmup));
   ASSIGN_OR_RETURN(std::optional<uint64_t> syscalls_before, client->SystemCalls());
   const uint64_t cpu_before_ns = cpu ? cpu->Ns() : 0;
   const uint64_t begin_ns = NowNs();
-  auto meter = std::make_unique<Meter>(run.duration_ms * kMillisecondNs, sample_every);
+  auto meter = std::make_unique<Meter>(run.duration_ms * kNsPerMs, sample_every);
   RETURN_IF_ERROR(client->Run(run.what, *meter));
   const double seconds = static_cast<double>(NowNs() - begin_ns) / 1e9;
   const uint64_t cpu_ns = cpu ? cpu->Ns() - cpu_before_ns : 0;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "lib/base/time_units.h"
 #include "tests/bench/msg/raw_echo.h"
 #include "tests/bench/msg/raw_request.h"
 
@@ -34,8 +35,6 @@ void RunToEnd(RequestSide& client, EchoSide& server, size_t most) {
   }
 }
 
-constexpr uint64_t kMillisecondNs = 1'000'000;
-
 struct Shape {
   Mode mode;
   size_t size_bytes, window, most;
@@ -47,7 +46,7 @@ TEST_P(RawSides, Agree_on_what_was_sent_run_after_run) {
   const Shape shape = GetParam();
   EchoSide server;
   for (int run = 0; run < 3; ++run) {
-    Meter meter(2 * kMillisecondNs, 1);
+    Meter meter(2 * kNsPerMs, 1);
     RequestSide client({shape.mode, shape.size_bytes, shape.window}, meter, SIZE_MAX);
     RunToEnd(client, server, shape.most);
     EXPECT_GT(meter.messages(), 0u);

@@ -20,7 +20,6 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kStreamBytes = size_t{1} << 20;
-constexpr size_t kCallBytes = 64;
 // After the stream has begun or ended, until the loops' ways to wait have followed.
 constexpr double kSettleSeconds = 0.1;
 constexpr double kEndSeconds = 30;
@@ -91,8 +90,8 @@ class BulkSoak {
       : client_(client),
         stream_(client, client.servers()[0]),
         caller_(client, {.to = client.servers()[0],
-                         .least_bytes = kCallBytes,
-                         .most_bytes = kCallBytes,
+                         .least_bytes = kSoakCallBytes,
+                         .most_bytes = kSoakCallBytes,
                          .window = 1}) {
     client.messenger().OnWritable([this](NodeId, Lane lane) {
       if (lane == Lane::kBulk) {

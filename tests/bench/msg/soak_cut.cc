@@ -21,6 +21,7 @@
 #include "lib/base/prng.h"
 #include "lib/base/status.h"
 #include "lib/base/system_random.h"
+#include "lib/base/time_units.h"
 #include "lib/io/address.h"
 #include "lib/io/socket.h"
 #include "tests/bench/msg/soak_client.h"
@@ -29,11 +30,9 @@
 namespace clustix::bench {
 namespace {
 
-constexpr uint64_t kMillisecondNs = 1'000'000;
-constexpr double kSettleSeconds = 30;
+constexpr double kCutSettleSeconds = 30;
 constexpr size_t kSendsInFlight = 1024;
 constexpr size_t kCallsInFlight = 64;
-constexpr size_t kControlBytes = 512, kBulkBytes = size_t{32} * 1024;
 
 // Resets one of this process's connections to a server: connecting to nowhere makes TCP forget the
 // connection and what is queued on it, and send a RST.
@@ -71,12 +70,13 @@ class CutSoak {
     for (Lane lane : {Lane::kControl, Lane::kBulk}) {
       for (bool calls : {false, true}) {
         senders_.push_back(std::make_unique<SoakSender>(
-            client, SoakTraffic{.to = client.servers()[0],
-                                .lane = lane,
-                                .calls = calls,
-                                .least_bytes = 0,
-                                .most_bytes = lane == Lane::kControl ? kControlBytes : kBulkBytes,
-                                .window = calls ? kCallsInFlight : kSendsInFlight}));
+            client,
+            SoakTraffic{.to = client.servers()[0],
+                        .lane = lane,
+                        .calls = calls,
+                        .least_bytes = 0,
+                        .most_bytes = lane == Lane::kControl ? kSoakControlBytes : kSoakBulkBytes,
+                        .window = calls ? kCallsInFlight : kSendsInFlight}));
       }
     }
     client.messenger().OnWritable([this](NodeId, Lane lane) {
@@ -100,7 +100,7 @@ class CutSoak {
       loop_.Cancel(next_cut_);
     }
     for (auto& sender : senders_) sender->Stop();
-    client_.RunUntil([this] { return AllIdle(); }, kSettleSeconds);
+    client_.RunUntil([this] { return AllIdle(); }, kCutSettleSeconds);
     ASSIGN_OR_RETURN(counts_, client_.AskCounts(client_.servers()[0]));
     return absl::OkStatus();
   }
@@ -128,7 +128,7 @@ class CutSoak {
   // Exponentially distributed, so that every moment is as likely as any other.
   void PlanCut() {
     const double share = static_cast<double>(random_.Below(1'000'000) + 1) / 1e6;
-    const double wait_ns = -std::log(share) * cut_ms_ * static_cast<double>(kMillisecondNs);
+    const double wait_ns = -std::log(share) * cut_ms_ * static_cast<double>(kNsPerMs);
     next_cut_ = loop_.RunAt(loop_.Now() + static_cast<uint64_t>(wait_ns), [this] {
       cuts_ += cutter_.CutOne(random_);
       PlanCut();

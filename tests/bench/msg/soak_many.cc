@@ -13,7 +13,7 @@ namespace clustix::bench {
 namespace {
 
 constexpr double kWarmupSeconds = 0.3;
-constexpr double kSettleSeconds = 30;
+constexpr double kManySettleSeconds = 30;
 
 using Callers = std::vector<std::unique_ptr<SoakSender>>;
 
@@ -63,7 +63,7 @@ absl::StatusOr<nlohmann::json> Measure(SoakClient& client, const Callers& caller
       [&callers] {
         return std::all_of(callers.begin(), callers.end(), [](auto& c) { return c->idle(); });
       },
-      kSettleSeconds);
+      kManySettleSeconds);
   for (auto& caller : callers) RETURN_IF_ERROR(CheckAnswers(*caller));
   return nlohmann::json({{"seconds", measured_seconds}, {"nodes", nodes}});
 }

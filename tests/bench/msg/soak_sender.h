@@ -15,6 +15,8 @@
 namespace clustix::bench {
 
 inline constexpr size_t kUntilBusy = SIZE_MAX;
+inline constexpr size_t kSoakCallBytes = 64, kSoakControlBytes = 512;
+inline constexpr size_t kSoakBulkBytes = size_t{32} * 1024;
 
 // To one node there is at most one of each lane and kind: the receiver tells them apart by these.
 struct SoakTraffic {

@@ -32,10 +32,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr double kSettleSeconds = 60;
+constexpr double kStallSettleSeconds = 60;
 constexpr double kSliceSeconds = 1;  // of which the slowest is told
 constexpr uint64_t kSampleNs = 50'000'000;
-constexpr size_t kCallBytes = 64, kControlBytes = 512, kBulkBytes = size_t{32} * 1024;
 constexpr size_t kCallWindow = 16;
 // What a lane that carries a few small calls may hold: some blocks of the queue.
 constexpr uint64_t kQuietLaneBytes = 256 * 1024;
@@ -88,18 +87,18 @@ class StallSoak {
          .lane = Lane::kBulk,
          .calls = false,
          .least_bytes = 0,
-         .most_bytes = kBulkBytes});
+         .most_bytes = kSoakBulkBytes});
     Add({.to = stalled_,
          .lane = Lane::kBulk,
          .calls = true,
          .least_bytes = 0,
-         .most_bytes = kBulkBytes});
+         .most_bytes = kSoakBulkBytes});
     if (kind == StallKind::kStop) {
-      Add({.to = stalled_, .calls = false, .least_bytes = 0, .most_bytes = kControlBytes});
+      Add({.to = stalled_, .calls = false, .least_bytes = 0, .most_bytes = kSoakControlBytes});
       Add({.to = stalled_,
            .calls = true,
            .least_bytes = 0,
-           .most_bytes = kControlBytes,
+           .most_bytes = kSoakControlBytes,
            .window = kCallWindow});
     } else {
       Watch(stalled_);
@@ -132,7 +131,7 @@ class StallSoak {
     absl::Status resumed = absl::OkStatus();
     const double resumed_seconds = Elapsed([&] {
       resumed = Resume();
-      client_.RunUntil([this] { return AllIdle(); }, resumed.ok() ? kSettleSeconds : 0);
+      client_.RunUntil([this] { return AllIdle(); }, resumed.ok() ? kStallSettleSeconds : 0);
     });
     client_.io().loop().Cancel(next_sample_);
     RETURN_IF_ERROR(resumed);
@@ -145,8 +144,10 @@ class StallSoak {
     return senders_.emplace_back(std::make_unique<SoakSender>(client_, traffic)).get();
   }
   void Watch(NodeId node) {
-    watched_.emplace_back().sender = Add(
-        {.to = node, .least_bytes = kCallBytes, .most_bytes = kCallBytes, .window = kCallWindow});
+    watched_.emplace_back().sender = Add({.to = node,
+                                          .least_bytes = kSoakCallBytes,
+                                          .most_bytes = kSoakCallBytes,
+                                          .window = kCallWindow});
   }
   bool AllIdle() const {
     return std::all_of(senders_.begin(), senders_.end(),

@@ -6,7 +6,7 @@
 namespace clustix::base {
 namespace {
 
-constexpr uint64_t kLimit = 500'000;
+constexpr uint64_t kSpinNs = 500'000;
 
 class LookOutTest : public testing::Test {
  protected:
@@ -21,7 +21,7 @@ class LookOutTest : public testing::Test {
 
   uint64_t now_ = 0;
   int looks_ = 0;
-  SpinPolicy policy_{kLimit, [] { return true; }};
+  SpinPolicy policy_{kSpinNs, [] { return true; }};
 };
 
 TEST_F(LookOutTest, Ends_when_it_has_found_what_it_looks_for) {
@@ -29,13 +29,13 @@ TEST_F(LookOutTest, Ends_when_it_has_found_what_it_looks_for) {
   EXPECT_EQ(looks_, 1);
   Look(20, 100);
   EXPECT_EQ(looks_, 20);
-  EXPECT_LT(now_, kLimit);
+  EXPECT_LT(now_, kSpinNs);
 }
 
 TEST_F(LookOutTest, Ends_when_the_time_is_over) {
   Look(1'000'000, 100);
-  EXPECT_GE(now_, kLimit);
-  EXPECT_LT(now_, kLimit + 1000);
+  EXPECT_GE(now_, kSpinNs);
+  EXPECT_LT(now_, kSpinNs + 1000);
 }
 
 TEST_F(LookOutTest, Tells_the_policy_when_somebody_else_had_the_core) {

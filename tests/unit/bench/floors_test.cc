@@ -13,8 +13,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr Case kSync64{Mode::kSync, 64, 1};
-
 // The result of the one floor that has this first peer in this case.
 FloorResult ResultOf(const std::vector<Row>& rows, std::string_view peer, const Case& test) {
   std::vector<FloorResult> results = CheckFloors(rows);

@@ -8,7 +8,7 @@
 namespace clustix::bench {
 namespace {
 
-ProcRun SampleRun() {
+ProcRun SampleProcRun() {
   ProcRun run;
   run.machine = {"AMD", 2, "6.1.0", uint64_t{8} << 30, "bbr"};
   run.nodes = 3;
@@ -23,7 +23,7 @@ ProcRun SampleRun() {
 }
 
 TEST(ProcRun, Is_held_against_its_floors_by_medians_and_by_the_worst) {
-  const std::vector<ProcFloor> floors = CheckProcFloors(SampleRun());
+  const std::vector<ProcFloor> floors = CheckProcFloors(SampleProcRun());
   ASSERT_EQ(floors.size(), 5u);
   EXPECT_DOUBLE_EQ(floors[0].measured.value_or(0), 2.1);
   EXPECT_TRUE(floors[0].reached());
@@ -43,7 +43,7 @@ TEST(ProcRun, Reaches_no_floor_that_was_not_measured) {
 }
 
 TEST(ProcRun, Becomes_json_with_every_time) {
-  ProcRun run = SampleRun();
+  ProcRun run = SampleProcRun();
   run.command_line = "clustix bench proc \xff";
   const nlohmann::json all = nlohmann::json::parse(ProcRunToJson(run));
   EXPECT_EQ(all["nodes"], 3);
@@ -60,7 +60,7 @@ TEST(ProcRun, Becomes_json_with_every_time) {
 }
 
 TEST(ProcRun, Is_shown_with_what_it_missed) {
-  const std::string text = RenderProcRun(SampleRun());
+  const std::string text = RenderProcRun(SampleProcRun());
   EXPECT_NE(text.find("ps -ef on the cluster's /proc"), std::string::npos) << text;
   EXPECT_NE(text.find("2.10x"), std::string::npos) << text;
   EXPECT_NE(text.find("MISSED       clustix ps"), std::string::npos) << text;

@@ -6,8 +6,6 @@
 namespace clustix::bench {
 namespace {
 
-constexpr Case kSync64{Mode::kSync, 64, 1};
-
 TEST(Median, Is_the_middle_value_or_the_mean_of_the_middle_two) {
   EXPECT_EQ(Median({}), 0);
   EXPECT_EQ(Median({7}), 7);

@@ -11,6 +11,8 @@
 
 namespace clustix::bench {
 
+inline constexpr Case kSync64{Mode::kSync, 64, 1};
+
 // Latencies that fit the two percentiles: half the samples at p50, the rest up to p99 and beyond.
 inline Row SampleRow(std::string peer, Case test, double msgs_per_s, double p50_us = 0) {
   Row row{.peer = std::move(peer), .test = test, .msgs_per_s = msgs_per_s};

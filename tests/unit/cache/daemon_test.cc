@@ -102,7 +102,7 @@ constexpr uint64_t kId = uint64_t{1} << 50;
 
 // Reads until the result is `wanted`; another one than that and `meanwhile` is a failure.
 void AwaitLookup(DaemonProcess& daemon, Lookup wanted, Lookup meanwhile) {
-  const uint64_t deadline = MonotonicNs() + 60 * kSecondNs;
+  const uint64_t deadline = MonotonicNs() + 60 * kNsPerSecond;
   for (;;) {
     Pinned pinned;
     const Lookup result = daemon.reader->Get(*daemon.view, kId, &pinned);
@@ -159,7 +159,7 @@ TEST(KilledDaemon, Leaves_every_object_in_its_old_or_new_version) {
       if (daemon.reader->Read(*daemon.view, id, to, &info) != Lookup::kHit) continue;
       ASSERT_TRUE(IsWhole(id, info.object_version, std::span(to.data(), info.bytes)));
     }
-    const absl::Status gone = daemon.region->AwaitReply(MonotonicNs() + 60 * kSecondNs).status();
+    const absl::Status gone = daemon.region->AwaitReply(MonotonicNs() + 60 * kNsPerSecond).status();
     ASSERT_TRUE(absl::IsUnavailable(gone)) << gone;
   }
 }

@@ -22,7 +22,7 @@ class LeaseTest : public testing::TestWithParam<LeaseClockKind> {
 TEST_P(LeaseTest, Does_not_hold_before_it_is_granted_nor_once_it_is_revoked) {
   Lease lease(&page_, GetParam());
   EXPECT_FALSE(LeaseHolds(page_));
-  lease.ExtendUntil(MonotonicNs() + 3600 * kSecondNs);
+  lease.ExtendUntil(MonotonicNs() + 3600 * kNsPerSecond);
   EXPECT_TRUE(LeaseHolds(page_));
   lease.Revoke();
   EXPECT_FALSE(LeaseHolds(page_));
@@ -43,7 +43,7 @@ TEST_P(LeaseTest, Holds_no_longer_than_its_deadline) {
 
 TEST_P(LeaseTest, Can_be_cut_short) {
   Lease lease(&page_, GetParam());
-  lease.ExtendUntil(MonotonicNs() + 3600 * kSecondNs);
+  lease.ExtendUntil(MonotonicNs() + 3600 * kNsPerSecond);
   lease.ExtendUntil(MonotonicNs());
   EXPECT_FALSE(LeaseHolds(page_));
 }

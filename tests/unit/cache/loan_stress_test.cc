@@ -19,7 +19,7 @@ namespace clustix::cache {
 namespace {
 
 constexpr uint32_t kSet = 1;
-constexpr uint64_t kId = 2;
+constexpr uint64_t kLentId = 2;
 constexpr size_t kLoanBytes = 200;
 
 // Bytes that follow from the version, of kLoanBytes always.
@@ -65,16 +65,17 @@ TEST(Loans, Lose_no_commit_while_two_clients_pull_at_one_object) {
     Borrower borrower(client.node.get(), client.region.get());
     for (uint64_t commits = 0; commits < kCommits && wrong == 0;) {
       Grabbed grabbed;
-      if (borrower.Grab(kSet, kId, &grabbed) == GrabResult::kGrabbed) {
+      if (borrower.Grab(kSet, kLentId, &grabbed) == GrabResult::kGrabbed) {
         PutResult result;
         if (!Advance(grabbed, &result) || result != PutResult::kCommitted) ++wrong;
         ++commits;
         continue;
       }
-      client.region->Ask({.object = kId});
-      const absl::StatusOr<Reply> reply = client.region->AwaitReply(MonotonicNs() + 60 * kSecondNs);
+      client.region->Ask({.object = kLentId});
+      const absl::StatusOr<Reply> reply =
+          client.region->AwaitReply(MonotonicNs() + 60 * kNsPerSecond);
       if (!reply.ok()) ++wrong;
-      if (reply.ok()) borrower.Accept(kSet, kId, LoanTicket::FromWord(reply->argument));
+      if (reply.ok()) borrower.Accept(kSet, kLentId, LoanTicket::FromWord(reply->argument));
     }
     --at_work;
   };
@@ -126,12 +127,13 @@ TEST(Loans, Come_back_whole_from_clients_that_are_killed) {
     const ClientProcess client = ClientProcess::Start(
         daemon, [committed](const NodeView* node, ClientRegion* region, const SetView*) {
           Borrower borrower(node, region);
-          borrower.Accept(kSet, kId, {.number = 2, .slot = 0});
+          borrower.Accept(kSet, kLentId, {.number = 2, .slot = 0});
           for (;;) {
             Grabbed grabbed;
-            const GrabResult grab = borrower.Grab(kSet, kId, &grabbed);
+            const GrabResult grab = borrower.Grab(kSet, kLentId, &grabbed);
             // Not before it is lent; and then not again.
-            if (grab == GrabResult::kNotLent) borrower.Accept(kSet, kId, {.number = 2, .slot = 0});
+            if (grab == GrabResult::kNotLent)
+              borrower.Accept(kSet, kLentId, {.number = 2, .slot = 0});
             if (grab == GrabResult::kNotLent) continue;
             PutResult result;
             if (grab != GrabResult::kGrabbed || !Advance(grabbed, &result) ||

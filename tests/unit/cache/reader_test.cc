@@ -132,7 +132,7 @@ TEST_P(ReaderTest, Serves_nothing_without_a_lease) {
   EXPECT_EQ(client_->reader->Read(*view_, 1, to, &info), Lookup::kNoLease);
   EXPECT_EQ(Get(1, &pinned), Lookup::kNoLease);
   EXPECT_FALSE(pinned);
-  node_.host->lease().ExtendUntil(MonotonicNs() + 3600 * kSecondNs);
+  node_.host->lease().ExtendUntil(MonotonicNs() + 3600 * kNsPerSecond);
   EXPECT_EQ(Get(1, &pinned), Lookup::kHit);
 }
 

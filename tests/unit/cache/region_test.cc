@@ -22,7 +22,7 @@ struct RegionTest : testing::Test {
     pollfd entry = {bell.fd().get(), POLLIN, 0};
     return poll(&entry, 1, 0) == 1;
   }
-  static uint64_t Soon() { return MonotonicNs() + 60 * kSecondNs; }
+  static uint64_t Soon() { return MonotonicNs() + 60 * kNsPerSecond; }
 };
 
 TEST_F(RegionTest, Carries_questions_and_answers) {

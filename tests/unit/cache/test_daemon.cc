@@ -150,7 +150,7 @@ bool TestWorker::PutOne(uint64_t id) {
                            .staged_offset = *offset,
                            .staged_bytes = bytes};
   if (region_->Ask(request) != RingResult::kDone) return false;
-  const absl::StatusOr<Reply> reply = region_->AwaitReply(MonotonicNs() + 60 * kSecondNs);
+  const absl::StatusOr<Reply> reply = region_->AwaitReply(MonotonicNs() + 60 * kNsPerSecond);
   region_->staging_use().Give(*offset, bytes);
   return reply.ok() && reply->cookie == version && reply->status == 0;
 }

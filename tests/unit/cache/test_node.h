@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/base/time_units.h"
 #include "lib/cache/client_region.h"
 #include "lib/cache/host.h"
 #include "lib/cache/node_view.h"
@@ -21,8 +22,6 @@
 #include "lib/cache/set_view.h"
 
 namespace clustix::cache {
-
-inline constexpr uint64_t kSecondNs = 1'000'000'000;
 
 // The value of an absl::StatusOr that the test needs.
 template <typename Value>
@@ -59,7 +58,7 @@ struct TestClient {
 struct TestNode {
   explicit TestNode(const Host::Options& options = Host::Options())
       : host(Must(Host::Create(options))) {
-    host->lease().ExtendUntil(MonotonicNs() + 3600 * kSecondNs);
+    host->lease().ExtendUntil(MonotonicNs() + 3600 * kNsPerSecond);
   }
   std::unique_ptr<ObjectStore> CreateSet(uint64_t bytes = 16 << 20) {
     return Must(host->CreateSet("test", bytes));

@@ -21,8 +21,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kNever = std::chrono::hours(1);
-
 std::vector<std::byte> FileReply(int error, const std::string& text) {
   capnp::MallocMessageBuilder message;
   auto file = message.initRoot<proto::ProcReply>().initFile();

@@ -22,6 +22,8 @@
 
 namespace clustix::daemon {
 
+inline constexpr std::chrono::milliseconds kNever = std::chrono::hours(1);
+
 class ProcServiceTest : public ::testing::Test {
  protected:
   using ClusterPtr = std::shared_ptr<const proc::ClusterSnapshot>;

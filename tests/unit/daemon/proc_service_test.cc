@@ -24,7 +24,6 @@ using std::chrono::hours;
 using std::chrono::milliseconds;
 using SnapshotPtr = std::shared_ptr<const proc::ClusterSnapshot>;
 
-constexpr milliseconds kNever = hours(1);
 // Between questions, by the clock of Pass(); a moment is much longer than the test runs for.
 constexpr milliseconds kInterval = std::chrono::minutes(10), kMoment = std::chrono::minutes(1);
 

@@ -18,6 +18,8 @@
 
 namespace clustix::io {
 
+inline constexpr size_t kMiB = 1 << 20;
+
 // Records the calls of one stream and checks the contract: nothing after OnClosed(), one
 // OnConnected(), no data before it.
 class Recorder : public StreamHandler {

@@ -19,7 +19,6 @@ namespace clustix::io {
 namespace {
 
 using base::UniqueFd;
-constexpr size_t kMiB = 1 << 20;
 
 class UringIoFaultsTest : public UringFixture {
  protected:

@@ -19,8 +19,6 @@
 namespace clustix::io {
 namespace {
 
-constexpr size_t kMiB = 1 << 20;
-
 class UringIoTest : public UringFixture {};
 
 // ---- Over each kind of address ----

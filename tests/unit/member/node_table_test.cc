@@ -6,7 +6,7 @@
 namespace clustix::member {
 namespace {
 
-NodeTable ThreeNodes() {
+NodeTable TableOfThree() {
   absl::StatusOr<NodeTable> table = NodeTable::Create(
       2, {{3, "c", "10.0.0.3:1"}, {1, "a", "10.0.0.1:1"}, {2, "b", "10.0.0.2:1"}});
   EXPECT_TRUE(table.ok()) << table.status();
@@ -14,13 +14,13 @@ NodeTable ThreeNodes() {
 }
 
 PeerState StateAfter(std::initializer_list<PeerEvent> events) {
-  NodeTable table = ThreeNodes();
+  NodeTable table = TableOfThree();
   for (PeerEvent event : events) table.OnEvent(1, event);
   return table.Find(1)->state;
 }
 
 TEST(NodeTable, Lists_all_configured_nodes_by_id) {
-  NodeTable table = ThreeNodes();
+  NodeTable table = TableOfThree();
   EXPECT_EQ(table.self(), 2);
   EXPECT_EQ(table.ids(), (std::vector<NodeId>{1, 2, 3}));
   EXPECT_TRUE(table.Find(2)->self);
@@ -57,7 +57,7 @@ TEST(NodeTable, Takes_a_lost_connection_for_no_sign_of_life) {
 }
 
 TEST(NodeTable, Counts_reboots_and_waits_for_up) {
-  NodeTable table = ThreeNodes();
+  NodeTable table = TableOfThree();
   table.OnEvent(1, PeerEvent::kDead);
   EXPECT_TRUE(table.OnEvent(1, PeerEvent::kRebooted));
   EXPECT_EQ(table.Find(1)->state, PeerState::kDead);
@@ -65,7 +65,7 @@ TEST(NodeTable, Counts_reboots_and_waits_for_up) {
 }
 
 TEST(NodeTable, Ignores_events_of_itself_and_of_strangers) {
-  NodeTable table = ThreeNodes();
+  NodeTable table = TableOfThree();
   EXPECT_FALSE(table.OnEvent(2, PeerEvent::kDead));
   EXPECT_FALSE(table.OnEvent(9, PeerEvent::kUp));
   EXPECT_TRUE(table.OnEvent(1, PeerEvent::kUp));

@@ -19,7 +19,7 @@ using Status = RawProgram::Status;
 using Wanted = RawProgram::Wanted;
 using Numbers = TypedSet<uint64_t>;
 
-constexpr char kName[] = "test/lent";
+constexpr char kLentName[] = "test/lent";
 
 class Loans : public LoopbackCluster {
  protected:
@@ -28,7 +28,7 @@ class Loans : public LoopbackCluster {
     Result<Client> client = Client::Connect({.socket = this->node(node).socket_path()});
     if (!client) return Failed(client.error());
     Result<ObjectSet> set =
-        client->OpenSet(kName, {.create = true, .policy = {.durability = durability}});
+        client->OpenSet(kLentName, {.create = true, .policy = {.durability = durability}});
     if (!set) return Failed(set.error());
     return *std::move(set);
   }
@@ -74,7 +74,7 @@ struct ByHand {
   explicit ByHand(std::unique_ptr<RawProgram> its_program) : program(std::move(its_program)) {
     Wanted wanted;
     wanted.durability = RawProgram::Durability::VOLATILE;
-    set = program->Open(kName, wanted);
+    set = program->Open(kLentName, wanted);
     EXPECT_EQ(set.error, "");
   }
   // Writes until it is lent the object.
@@ -135,7 +135,7 @@ TEST_F(Loans, Cost_the_daemon_no_request) {
   Result<Client> client = Client::Connect({.socket = node(1).socket_path()});
   ASSERT_TRUE(client);
   const auto counter = [&](const std::string& wanted) -> uint64_t {
-    Result<SetInfo> info = client->StatSet(kName);
+    Result<SetInfo> info = client->StatSet(kLentName);
     for (const auto& [name, value] : info->counters) {
       if (name == wanted) return value;
     }
@@ -244,7 +244,7 @@ TEST_F(Loans, Of_a_removed_set_end) {
   StartNodes(1);
   ByHand program(Program(1));
   program.BeLent(1, "lent");
-  EXPECT_EQ(program.program->Remove(kName), "");
+  EXPECT_EQ(program.program->Remove(kLentName), "");
   AwaitCounter(1, "sets_loans_recalled", 1);
   EXPECT_EQ(node(1).Counter("sets_lent"), 0u);
   cache::Grabbed grabbed;

@@ -13,7 +13,6 @@ namespace {
 using Kind = RawProgram::Kind;
 using Status = RawProgram::Status;
 using Wanted = RawProgram::Wanted;
-using Durability = RawProgram::Durability;
 
 class Programs : public LoopbackCluster {};
 
@@ -217,7 +216,7 @@ TEST_F(Programs, May_not_exceed_the_quota_of_a_set) {
 // A node is ended and started again, as by a crash.
 class RestartedNode : public Programs, public testing::WithParamInterface<NodeId> {
  protected:
-  static Wanted Of(Durability durability) {
+  static Wanted Of(RawProgram::Durability durability) {
     Wanted wanted;
     wanted.durability = durability;
     return wanted;
@@ -269,10 +268,10 @@ TEST_P(RestartedNode, Takes_along_what_only_it_had) {
   StartNodes(3);
   const NodeId other = Survivor(GetParam());
   const auto survivor = Program(other);
-  const auto set = survivor->Open("test/volatile", Of(Durability::VOLATILE));
+  const auto set = survivor->Open("test/volatile", Of(RawProgram::Durability::VOLATILE));
   {
     const auto victim = Program(GetParam());
-    const auto there = victim->Open("test/volatile", Of(Durability::VOLATILE));
+    const auto there = victim->Open("test/volatile", Of(RawProgram::Durability::VOLATILE));
     ASSERT_EQ(victim->Set(there.handle, 1, "only here").status, Status::kOk);
     ASSERT_EQ(survivor->Set(set.handle, 2, "here").status, Status::kOk);
   }
@@ -282,7 +281,7 @@ TEST_P(RestartedNode, Takes_along_what_only_it_had) {
   EXPECT_EQ(survivor->Get(set.handle, 2).value, "here");
   EXPECT_EQ(survivor->Set(set.handle, 1, "new").status, Status::kOk) << "who sets it has it";
   const auto again = Program(GetParam());
-  const auto there = again->Open("test/volatile", Of(Durability::VOLATILE));
+  const auto there = again->Open("test/volatile", Of(RawProgram::Durability::VOLATILE));
   EXPECT_EQ(again->Get(there.handle, 1).value, "new");
 }
 

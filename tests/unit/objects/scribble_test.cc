@@ -23,8 +23,8 @@
 namespace clustix {
 namespace {
 
-constexpr uint64_t kAtOnce = 4;
-constexpr uint64_t kBatch = 100;
+constexpr uint64_t kScribblersAtOnce = 4;
+constexpr uint64_t kScribblersInBatch = 100;
 // Of an honest program.
 constexpr int kTurns = 40;
 constexpr Wait kMoment = {.timeout_ms = 2};
@@ -178,7 +178,8 @@ TEST_F(ScribblingPrograms, Harm_only_themselves) {
   });
   const uint64_t batches = 2 + ProgramsToKill() / 2000;
   for (uint64_t batch = 0; batch < batches && !HasFailure(); ++batch) {
-    for (const auto& [seed, status] : nursery_->Raise(batch * kBatch, kBatch, kAtOnce)) {
+    for (const auto& [seed, status] :
+         nursery_->Raise(batch * kScribblersInBatch, kScribblersInBatch, kScribblersAtOnce)) {
       if (seed % 2 == 0) {
         EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0)
             << "honest program " << seed << ": status " << status;

@@ -15,7 +15,7 @@ namespace {
 using Kind = RawProgram::Kind;
 using Status = RawProgram::Status;
 
-constexpr char kName[] = "test/watched";
+constexpr char kWatchedName[] = "test/watched";
 constexpr Wait kLong = {.timeout_ms = 30'000};
 
 class Watches : public LoopbackCluster {
@@ -24,7 +24,7 @@ class Watches : public LoopbackCluster {
     Result<Client> client = Client::Connect({.socket = this->node(node).socket_path()});
     EXPECT_TRUE(client);
     Result<ObjectSet> set =
-        client->OpenSet(kName, {.create = true, .policy = {.durability = durability}});
+        client->OpenSet(kWatchedName, {.create = true, .policy = {.durability = durability}});
     EXPECT_TRUE(set);
     return *std::move(set);
   }
@@ -76,7 +76,7 @@ TEST_F(Watches, Tell_of_every_change_wherever_it_is_made) {
       EXPECT_EQ(Next(watcher).version, 0u);
     }
     Result<Client> client = Client::Connect({.socket = node(1).socket_path()});
-    EXPECT_FALSE(client->RemoveSet(kName).has_value());
+    EXPECT_FALSE(client->RemoveSet(kWatchedName).has_value());
   }
   AwaitNoWatch(3);
 }
@@ -166,7 +166,7 @@ TEST_F(Watches, End_when_the_set_is_removed) {
   const ObjectSet here = Open(1);
   Watcher watcher = Watch(here, 0, 100);
   Result<Client> client = Client::Connect({.socket = node(2).socket_path()});
-  ASSERT_FALSE(client->RemoveSet(kName).has_value());
+  ASSERT_FALSE(client->RemoveSet(kWatchedName).has_value());
   WatchEvent event;
   SetOutcome outcome;
   do {
@@ -187,7 +187,7 @@ TEST_F(Watches, End_when_the_node_is_out) {
 TEST_F(Watches, Are_told_to_one_request_of_a_range_and_to_a_limited_number) {
   StartNodes(1);
   const auto program = Program(1);
-  const auto set = program->Open(kName);
+  const auto set = program->Open(kWatchedName);
   const auto ask = [&](uint64_t cookie, uint64_t first, uint64_t last) {
     return program->Begin({.cookie = cookie,
                            .kind = static_cast<uint32_t>(Kind::kWatch),
