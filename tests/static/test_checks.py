@@ -58,6 +58,8 @@ int kccm_sum(int a, int b)
 
 
 class Checks(unittest.TestCase):
+    tidy_extent = ""
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -80,7 +82,7 @@ class Checks(unittest.TestCase):
         return subprocess.run(
             [sys.executable, os.path.join(HERE, check + ".py"), "--root", self.root, *arguments],
             capture_output=True, text=True,
-            env={**os.environ, "XDG_CACHE_HOME": self.root + "/build/cache", "CLUSTIX_TIDY": ""})
+            env={**os.environ, "XDG_CACHE_HOME": self.root + "/build/cache", "CLUSTIX_TIDY": self.tidy_extent})
 
     def assert_clean(self, check, *arguments):
         run = self.run_check(check, *arguments)
@@ -190,19 +192,54 @@ class Checks(unittest.TestCase):
         self.assert_reports("lib/base/id.h:3", "format")
 
     # --- tidy
+    def write_compile_command(self, source):
+        self.write("build/compile_commands.json", json.dumps([{
+            "directory": self.root, "file": source,
+            "command": f"ccache c++ -std=c++20 -I{self.root} -o x.o -c {source}"}]))
+        return "--build", os.path.join(self.root, "build")
+
     @unittest.skipUnless(shutil.which("clang-tidy"), "clang-tidy is not installed")
     def test_tidy_looks_again_when_a_header_of_a_header_changes(self):
         shutil.copy(os.path.join(HERE, "..", "..", ".clang-tidy"), os.path.join(self.root, ".clang-tidy"))
         self.write("lib/base/sum.h", C_LICENCE + '#include "lib/base/one.h"\n')
         self.write("lib/base/one.h", C_LICENCE + "inline int One() { return 1; }\n")
         self.write("lib/base/sum.cc", C_LICENCE + '#include "lib/base/sum.h"\n\nint Two() { return One() + One(); }\n')
-        source = os.path.join(self.root, "lib/base/sum.cc")
-        self.write("build/compile_commands.json", json.dumps([{
-            "directory": self.root, "file": source, "command": f"c++ -std=c++20 -I{self.root} -c {source}"}]))
-        build = ("--build", os.path.join(self.root, "build"))
+        build = self.write_compile_command(os.path.join(self.root, "lib/base/sum.cc"))
         self.assert_clean("tidy", *build)
         self.append("lib/base/one.h", "inline bool Same(int a) { return a == a; }\n")
         self.assert_reports("misc-redundant-expression", "tidy", *build)
+
+    @unittest.skipUnless(shutil.which("clang-tidy"), "clang-tidy is not installed")
+    def test_tidy_looks_into_files_that_are_compiled_as_one(self):
+        shutil.copy(os.path.join(HERE, "..", "..", ".clang-tidy"), os.path.join(self.root, ".clang-tidy"))
+        self.write("lib/base/head.cc", C_LICENCE + "inline int Head() { return 1; }\n")
+        self.write("lib/base/tail.cc", C_LICENCE + "int Tail() { return Head(); }\n")
+        unity = os.path.join(self.root, "build/CMakeFiles/x.dir/Unity/unity_0_cxx.cxx")
+        self.write(os.path.relpath(unity, self.root),
+                   "".join(f'#include "{self.root}/lib/base/{name}.cc"\n' for name in ("head", "tail")))
+        build = self.write_compile_command(unity)
+        self.assert_clean("tidy", *build)
+        self.append("lib/base/tail.cc", "bool Same(int a) { return a == a; }\n")
+        self.assert_reports("misc-redundant-expression", "tidy", *build)
+
+    @unittest.skipUnless(shutil.which("clang-tidy"), "clang-tidy is not installed")
+    def test_tidy_looks_at_each_by_itself_when_it_is_told_so(self):
+        shutil.copy(os.path.join(HERE, "..", "..", ".clang-tidy"), os.path.join(self.root, ".clang-tidy"))
+        null = "int {}(int a) {{\n  int* none = nullptr;\n  return a == 7 ? *none : 0;\n}}\n"
+        self.write("tests/.clang-tidy", "---\nInheritParentConfig: true\nChecks: '-clang-analyzer-*'\n")
+        self.write("tests/null.cc", C_LICENCE + null.format("Tested"))
+        self.write("lib/base/head.cc", C_LICENCE + "inline int Head() { return 1; }\n")
+        unity = os.path.join(self.root, "build/CMakeFiles/x.dir/Unity/unity_0_cxx.cxx")
+        self.write(os.path.relpath(unity, self.root),
+                   "".join(f'#include "{self.root}/{name}"\n' for name in ("lib/base/head.cc", "tests/null.cc")))
+        build = self.write_compile_command(unity)
+        self.tidy_extent = "each"
+        self.assert_clean("tidy", *build)
+        self.append("tests/null.cc", "int Tail() { return Head(); }\n")
+        self.assert_reports("undeclared identifier 'Head'", "tidy", *build)
+        self.write("tests/null.cc", C_LICENCE)
+        self.append("lib/base/head.cc", null.format("Null"))
+        self.assert_reports("clang-analyzer-core.NullDereference", "tidy", *build)
 
     # --- freestanding
     def test_freestanding_reports_a_warning_of_the_kernel(self):
