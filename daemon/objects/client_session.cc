@@ -245,13 +245,22 @@ ClientSession::Status ClientSession::Begin(const cache::Request& request, std::b
 ClientSession::Status ClientSession::Put(const cache::Request& request, std::byte* staged) {
   const auto held = holds_.find(request.argument);
   if (held == holds_.end()) return Status::kRevoked;
-  const auto [number, object] = held->second;
+  const Hold hold = held->second;
+  holds_.erase(held);
+  const Status status = PutHeld(hold, request, staged);
+  // The program has nothing left to end it by.
+  if (status != Status::kOk) driver_.Release(request.argument);
+  return status;
+}
+
+ClientSession::Status ClientSession::PutHeld(const Hold& hold, const cache::Request& request,
+                                             std::byte* staged) {
+  const auto [number, object] = hold;
   if (request.staged_bytes == 0) return Status::kBadRequest;
   if (const Status status = CheckHandle(number, true); status != Status::kOk) return status;
   OpenSet& set = *handles_[number - 1].set;
   if (!HasQuotaFor(set, request.staged_bytes)) return Status::kNoSpace;
   ++set.writes;
-  holds_.erase(held);
   const kddm::Data data = TakeStaged(staged, request.staged_bytes);
   const kddm::ObjectKey key = {.object = object, .set = set.definition.id};
   if (kddm::IsVolatile(key.set)) {

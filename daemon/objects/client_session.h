@@ -89,7 +89,10 @@ class ClientSession final : public ObjectUser {
   void Take(const cache::Request& request);
   // kOk: it is answered, or goes on and will be.
   Status Begin(const cache::Request& request, std::byte* staged);
+  // Ends the hold, whatever is returned.
   Status Put(const cache::Request& request, std::byte* staged);
+  // kOk: the hold is the driver's, or a loan's.
+  Status PutHeld(const Hold& hold, const cache::Request& request, std::byte* staged);
   Status Watch(const cache::Request& request);
   Status Migrate(const cache::Request& request);
   // Done at once.

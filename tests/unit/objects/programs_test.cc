@@ -213,6 +213,29 @@ TEST_F(Programs, May_not_exceed_the_quota_of_a_set) {
   EXPECT_EQ(program->Set(set.handle, 2, std::string(200, 'x')).status, Status::kNoSpace);
 }
 
+TEST_F(Programs, Hold_nothing_after_a_put_that_was_refused) {
+  StartNodes(1, {.max_hold_ms = 3'600'000});
+  const auto one = Program(1), two = Program(1);
+  Wanted small;
+  small.quota_bytes = 1000;
+  const auto first = one->Open("test/small", small), second = two->Open("test/small");
+  for (const std::string& value : {std::string(1001, 'x'), std::string()}) {
+    const auto held = one->Ask(Kind::kGrab, first.handle, 1);
+    ASSERT_EQ(held.status, Status::kNotFound);
+    const auto refused = one->Ask(Kind::kPut, first.handle, 1, value, held.argument, 0);
+    EXPECT_EQ(refused.status, value.empty() ? Status::kBadRequest : Status::kNoSpace);
+    EXPECT_EQ(one->Ask(Kind::kPut, first.handle, 1, "small", held.argument).status,
+              Status::kRevoked);
+    const auto next = two->Ask(Kind::kGrab, second.handle, 1);
+    ASSERT_EQ(next.status, Status::kNotFound);
+    EXPECT_EQ(two->Ask(Kind::kRelease, second.handle, 1, "", next.argument).status, Status::kOk);
+  }
+  const auto held = one->Ask(Kind::kGrab, first.handle, 1);
+  EXPECT_EQ(two->Remove("test/small"), "");
+  EXPECT_EQ(one->Ask(Kind::kPut, first.handle, 1, "late", held.argument).status, Status::kRemoved);
+  EXPECT_EQ(one->Ask(Kind::kPut, first.handle, 1, "late", held.argument).status, Status::kRevoked);
+}
+
 // A node is ended and started again, as by a crash.
 class RestartedNode : public Programs, public testing::WithParamInterface<NodeId> {
  protected:
