@@ -101,6 +101,10 @@ OpenSet* ClientSession::Close(uint32_t number) {
   for (Pending& pending : pending_) {
     if (pending.used && pending.handle == number && pending.op != 0) driver_.Cancel(pending.op);
   }
+  // What goes on nevertheless may end when the set is not open any more.
+  for (Pending& pending : pending_) {
+    if (pending.used && pending.handle == number) EndGrowth(pending);
+  }
   std::vector<kddm::OpId> held;
   for (const auto& [hold, what] : holds_) {
     if (what.handle == number) held.push_back(hold);
@@ -187,9 +191,28 @@ ClientSession::Status ClientSession::CheckHandle(uint32_t number, bool write) co
   return write && !handle.write ? Status::kDenied : Status::kOk;
 }
 
-bool ClientSession::HasQuotaFor(const OpenSet& set, uint32_t bytes) const {
+uint32_t ClientSession::GrowthBy(const kddm::ObjectKey& key, uint32_t bytes) const {
+  const kddm::Data replaced = store_.Find(key);
+  const size_t has = replaced == nullptr ? 0 : replaced->size();
+  return bytes > has ? static_cast<uint32_t>(bytes - has) : 0;
+}
+
+// What does not grow is taken even by a set that has too much: others' copies may have filled it.
+bool ClientSession::HasQuotaFor(const OpenSet& set, uint32_t growth) const {
   const uint64_t quota = set.definition.quota_bytes;
-  return quota == 0 || store_.StatsOf(set.definition.id).bytes + bytes <= quota;
+  return quota == 0 || growth == 0 ||
+         store_.StatsOf(set.definition.id).bytes + set.growing_bytes + growth <= quota;
+}
+
+// The value is not in the store yet: until it is, or will not be, others find this less room.
+void ClientSession::BeginGrowth(Pending& pending, uint32_t growth) {
+  pending.growth = growth;
+  handles_[pending.handle - 1].set->growing_bytes += growth;
+}
+
+void ClientSession::EndGrowth(Pending& pending) {
+  if (pending.growth == 0) return;
+  handles_[pending.handle - 1].set->growing_bytes -= std::exchange(pending.growth, 0);
 }
 
 uint32_t ClientSession::TakeSlot(const cache::Request& request, std::byte* staged) {
@@ -216,26 +239,34 @@ ClientSession::Status ClientSession::Begin(const cache::Request& request, std::b
   }
   OpenSet& set = *handles_[request.set - 1].set;
   if (kind == Kind::kSync && !kddm::IsLinked(set.definition.id)) return Status::kBadRequest;
+  const kddm::ObjectKey key = {.object = request.object, .set = set.definition.id};
   kddm::Data data;
+  uint32_t growth = 0;
   if (BringsValue(kind)) {
     if (request.staged_bytes == 0) return Status::kBadRequest;
-    if (!HasQuotaFor(set, request.staged_bytes)) return Status::kNoSpace;
-    data = TakeStaged(staged, request.staged_bytes);
-    ++set.writes;
+    growth = GrowthBy(key, request.staged_bytes);
+    if (HasQuotaFor(set, growth)) {
+      data = TakeStaged(staged, request.staged_bytes);
+      ++set.writes;
+    } else if (kind == Kind::kTouch) {
+      // It may be there, on another node: OnDone() tells.
+      operation = kddm::OpKind::kGet;
+      growth = 0;
+      ++set.gets;
+    } else {
+      return Status::kNoSpace;
+    }
   } else if (kind == Kind::kGrab) {
     ++set.grabs;
-    if (kddm::IsVolatile(set.definition.id)) {
-      loans_.OnGrab(borrower_, {.object = request.object, .set = set.definition.id});
-    }
+    if (kddm::IsVolatile(key.set)) loans_.OnGrab(borrower_, key);
   } else if (kind == Kind::kRemove) {
     ++set.removals;
   } else {
     ++set.gets;
   }
   const uint32_t slot = TakeSlot(request, staged);
-  const kddm::OpId op = driver_.Begin({.kind = operation,
-                                       .key = {.object = request.object, .set = set.definition.id},
-                                       .data = std::move(data)},
+  BeginGrowth(pending_[slot], growth);
+  const kddm::OpId op = driver_.Begin({.kind = operation, .key = key, .data = std::move(data)},
                                       request.argument, this, slot);
   // Most operations have ended by now, and another may have the slot.
   if (pending_[slot].used && pending_[slot].op == 0) pending_[slot].op = op;
@@ -259,10 +290,11 @@ ClientSession::Status ClientSession::PutHeld(const Hold& hold, const cache::Requ
   if (request.staged_bytes == 0) return Status::kBadRequest;
   if (const Status status = CheckHandle(number, true); status != Status::kOk) return status;
   OpenSet& set = *handles_[number - 1].set;
-  if (!HasQuotaFor(set, request.staged_bytes)) return Status::kNoSpace;
+  const kddm::ObjectKey key = {.object = object, .set = set.definition.id};
+  const uint32_t growth = GrowthBy(key, request.staged_bytes);
+  if (!HasQuotaFor(set, growth)) return Status::kNoSpace;
   ++set.writes;
   const kddm::Data data = TakeStaged(staged, request.staged_bytes);
-  const kddm::ObjectKey key = {.object = object, .set = set.definition.id};
   if (kddm::IsVolatile(key.set)) {
     const uint64_t ticket =
         loans_.Lend(borrower_, {.set = &set, .handle = number}, key, request.argument, data);
@@ -273,6 +305,7 @@ ClientSession::Status ClientSession::PutHeld(const Hold& hold, const cache::Requ
   }
   const uint32_t slot = TakeSlot(request, staged);
   pending_[slot].handle = number;
+  BeginGrowth(pending_[slot], growth);
   const kddm::OpId op = driver_.Put(request.argument, data, 0, this, slot);
   if (pending_[slot].used && pending_[slot].op == 0) pending_[slot].op = op;
   return Status::kOk;
@@ -314,6 +347,7 @@ ClientSession::Status ClientSession::Cancel(const cache::Request& request) {
 
 void ClientSession::OnDone(uint64_t token, const kddm::Completion& completion) {
   const auto slot = static_cast<uint32_t>(token);
+  EndGrowth(pending_[slot]);
   const Pending pending = std::exchange(pending_[slot], Pending());
   free_slots_.push_back(slot);
   cache::Reply reply = {.cookie = pending.cookie,
@@ -336,6 +370,10 @@ void ClientSession::OnDone(uint64_t token, const kddm::Completion& completion) {
       reply.status = static_cast<uint32_t>(
           completion.content == kddm::Content::kLost ? Status::kLost : Status::kNotFound);
     }
+  }
+  // There is none, and the quota has no room for one.
+  if (pending.kind == Kind::kTouch && reply.status == static_cast<uint32_t>(Status::kNotFound)) {
+    reply.status = static_cast<uint32_t>(Status::kNoSpace);
   }
   if (ok && pending.kind == Kind::kGrab) {
     if (handles_[pending.handle - 1].set == nullptr) {  // closed meanwhile

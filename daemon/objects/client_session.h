@@ -77,6 +77,7 @@ class ClientSession final : public ObjectUser {
     kddm::OpId op = 0;  // 0: not begun, or ended
     std::byte* staged = nullptr;
     uint32_t room = 0;
+    uint32_t growth = 0;  // of its set's growing_bytes
     bool used = false;
   };
 
@@ -100,7 +101,11 @@ class ClientSession final : public ObjectUser {
   Status Cancel(const cache::Request& request);
   // kOk: the handle may be used so.
   Status CheckHandle(uint32_t number, bool write) const;
-  bool HasQuotaFor(const OpenSet& set, uint32_t bytes) const;
+  // How much more the set takes on this node with so large a value, as far as is known by now.
+  uint32_t GrowthBy(const kddm::ObjectKey& key, uint32_t bytes) const;
+  bool HasQuotaFor(const OpenSet& set, uint32_t growth) const;
+  void BeginGrowth(Pending& pending, uint32_t growth);
+  void EndGrowth(Pending& pending);
   uint32_t TakeSlot(const cache::Request& request, std::byte* staged);
   void Answer(const cache::Reply& reply);
 

@@ -15,6 +15,7 @@ struct OpenSet {
   SetDefinition definition;
   uint32_t clients = 0;
   bool removed = false;
+  uint64_t growing_bytes = 0;  // that writes under way may add to what this node has of it
   // What programs have asked the daemon for; what they find in the arena, nobody counts.
   uint64_t gets = 0, grabs = 0, writes = 0, removals = 0, failures = 0;
   // Objects that were lent, and what was written to them while they were.

@@ -241,9 +241,12 @@ enum class Placement : uint8_t {
 struct SetPolicy {
   Durability durability = Durability::kReplicas2;
   Placement placement = Placement::kHash;
-  std::string linker = {};   // of a linked set: "memory", "file:PATH" or "procfs" (not to write)
-  uint16_t mode = 0600;      // who may, as of chmod(2): r reads objects, w writes and removes them
-  uint64_t quota_bytes = 0;  // of all its objects on one node; 0: the node's own limit
+  std::string linker = {};  // of a linked set: "memory", "file:PATH" or "procfs" (not to write)
+  uint16_t mode = 0600;     // who may, as of chmod(2): r reads objects, w writes and removes them
+  // Of all its objects on one node; 0: the node's own limit. A program's writes that would take its
+  // node beyond it end with kNoSpace; but copies that other nodes need there are made, and what a
+  // program has written over and over may grow to 256 bytes.
+  uint64_t quota_bytes = 0;
 };
 
 struct SetOptions {

@@ -2,6 +2,7 @@
 //
 // Programs of several nodes that use objects together, by the protocol of the socket and the ring.
 #include <chrono>
+#include <cstring>
 #include <future>
 #include <thread>
 
@@ -211,6 +212,68 @@ TEST_F(Programs, May_not_exceed_the_quota_of_a_set) {
   const auto set = program->Open("test/small", small);
   EXPECT_EQ(program->Set(set.handle, 1, std::string(900, 'x')).status, Status::kOk);
   EXPECT_EQ(program->Set(set.handle, 2, std::string(200, 'x')).status, Status::kNoSpace);
+}
+
+TEST_F(Programs, May_write_within_a_quota_what_is_there_already) {
+  StartNodes(2);
+  const auto program = Program(1);
+  Wanted small;
+  small.quota_bytes = 1000;
+  small.durability = RawProgram::Durability::VOLATILE;
+  const auto set = program->Open("test/small", small);
+  const std::string full(1000, 'x');
+  ASSERT_EQ(program->Set(set.handle, 1, full).status, Status::kOk);
+  EXPECT_EQ(program->Set(set.handle, 1, full).status, Status::kOk);
+  EXPECT_EQ(program->Ask(Kind::kTouch, set.handle, 1, full).value, full);
+  const auto held = program->Ask(Kind::kGrab, set.handle, 1);
+  EXPECT_EQ(program->Ask(Kind::kPut, set.handle, 1, full, held.argument).status, Status::kOk);
+  EXPECT_EQ(program->Set(set.handle, 1, full + "x").status, Status::kNoSpace);
+  EXPECT_EQ(program->Ask(Kind::kTouch, set.handle, 2, "x").status, Status::kNoSpace);
+  EXPECT_EQ(program->Get(set.handle, 2).status, Status::kNotFound);
+  // What another node has is there, too.
+  const auto other = Program(2);
+  const auto there = other->Open("test/small");
+  ASSERT_EQ(other->Set(there.handle, 3, "far").status, Status::kOk);
+  EXPECT_EQ(program->Ask(Kind::kTouch, set.handle, 3, "xxx").value, "far");
+  // The copy that has come takes it beyond the quota: it may still shrink.
+  EXPECT_EQ(program->Set(set.handle, 1, std::string(999, 'y')).status, Status::kOk);
+  EXPECT_EQ(program->Set(set.handle, 1, "small").status, Status::kOk);
+  EXPECT_EQ(program->Ask(Kind::kTouch, set.handle, 2, "x").status, Status::kOk);
+}
+
+TEST_F(Programs, That_write_at_once_share_a_quota) {
+  StartNodes(2);
+  const auto program = Program(1), holder = Program(2);
+  Wanted small;
+  small.quota_bytes = 1000;
+  const auto set = program->Open("test/small", small), there = holder->Open("test/small");
+  // So that what is written waits.
+  std::vector<uint64_t> holds;
+  for (uint64_t object = 1; object <= 2; ++object) {
+    holds.push_back(holder->Ask(Kind::kGrab, there.handle, object).argument);
+  }
+  const auto begin = [&](uint64_t cookie, uint64_t object) {
+    const auto staged = static_cast<uint32_t>(object * cache::kStagingUnitBytes);
+    std::memset(program->region().staging() + staged, 'x', 600);
+    return program->Begin({.cookie = cookie,
+                           .kind = static_cast<uint32_t>(Kind::kSet),
+                           .set = set.handle,
+                           .object = object,
+                           .staged_offset = staged,
+                           .staged_bytes = 600});
+  };
+  ASSERT_TRUE(begin(1001, 1));
+  ASSERT_TRUE(begin(1002, 2));
+  const auto refused = program->AwaitReply();
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->cookie, 1002u);
+  EXPECT_EQ(refused->status, static_cast<uint32_t>(Status::kNoSpace));
+  for (const uint64_t hold : holds) holder->Ask(Kind::kRelease, there.handle, 0, "", hold);
+  const auto written = program->AwaitReply();
+  ASSERT_TRUE(written);
+  EXPECT_EQ(written->cookie, 1001u);
+  EXPECT_EQ(written->status, static_cast<uint32_t>(Status::kOk));
+  EXPECT_EQ(program->Set(set.handle, 2, std::string(400, 'x')).status, Status::kOk);
 }
 
 TEST_F(Programs, Hold_nothing_after_a_put_that_was_refused) {
