@@ -8,7 +8,6 @@
 #include "lib/msg/ports.h"
 
 namespace clustix::daemon {
-namespace {}  // namespace
 
 Driver::Driver(io::Loop& loop, Messenger& messenger, kddm::Store& store, const Options& options)
     : loop_(loop),
@@ -25,7 +24,9 @@ Driver::Driver(io::Loop& loop, Messenger& messenger, kddm::Store& store, const O
                    std::erase_if(early_, [peer](const auto& said) { return said.first == peer; });
                  },
              .installed = [this](const member::View& view) { Install(view); }}),
-      deadlines_(loop, [this](kddm::OpId op) { PassDeadline(op); }) {}
+      deadlines_(loop, [this](kddm::OpId op) { PassDeadline(op); }),
+      hold_timers_(loop, options.max_hold_ms * kNsPerMs,
+                   [this](const kddm::HoldTimer& timer) { PassHold(timer); }) {}
 
 void Driver::Start() { view_.Start(); }
 
@@ -41,7 +42,7 @@ void Driver::Stop() {
     Complete({.op = watch, .status = kddm::Status::kUnavailable});
   }
   stopped_ = true;
-  *alive_ = false;
+  hold_timers_.Stop();
   view_.Stop();
   channel_.Stop();
 }
@@ -98,6 +99,14 @@ void Driver::PassDeadline(kddm::OpId id) {
   const auto found = ops_.find(id);
   if (found == ops_.end() || std::exchange(found->second.deadline, 0) == 0) return;
   Cancel(id);
+}
+
+// By now somebody may hold the object for whom nobody waits: the timer is about an earlier hold, or
+// there would be a later timer in its place.
+void Driver::PassHold(const kddm::HoldTimer& timer) {
+  if (hold_hooks_.overdue && engine_.holder().IsAwaited(timer.key)) hold_hooks_.overdue(timer.key);
+  engine_.ExpireHolds(timer.key, timer.token);
+  Flush();
 }
 
 kddm::OpId Driver::BeginAs(kddm::Operation operation, uint64_t timeout_ms, Op op) {
@@ -222,12 +231,7 @@ void Driver::Do(kddm::Outbox outbox) {
     if (view_.IsIn(sending.to)) channel_.Send(sending.to, sending.message);
   }
   for (const kddm::HoldTimer& timer : outbox.hold_timers) {
-    loop_.RunAt(loop_.Now() + options_.max_hold_ms * kNsPerMs, [this, timer, alive = alive_] {
-      if (!*alive) return;
-      if (hold_hooks_.overdue) hold_hooks_.overdue(timer.key);
-      engine_.ExpireHolds(timer.key, timer.token);
-      Flush();
-    });
+    hold_timers_.Arm(timer);
     if (hold_hooks_.wanted) hold_hooks_.wanted(timer.key);
   }
   for (const kddm::LinkerWork& work : outbox.linker_works) {

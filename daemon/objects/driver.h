@@ -12,7 +12,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -21,6 +20,7 @@
 #include "daemon/objects/channel.h"
 #include "daemon/objects/contention.h"
 #include "daemon/objects/deadlines.h"
+#include "daemon/objects/hold_timers.h"
 #include "daemon/objects/view_keeper.h"
 #include "lib/io/io.h"
 #include "lib/kddm/engine.h"
@@ -120,6 +120,7 @@ class Driver {
 
   kddm::OpId Enter(Op op, uint64_t timeout_ms);
   void PassDeadline(kddm::OpId id);
+  void PassHold(const kddm::HoldTimer& timer);
   kddm::OpId BeginAs(kddm::Operation operation, uint64_t timeout_ms, Op op);
   kddm::OpId PutAs(kddm::OpId hold, kddm::Data data, uint64_t timeout_ms, Op op);
   void Install(const member::View& view);
@@ -139,10 +140,9 @@ class Driver {
   HoldHooks hold_hooks_;
   std::function<void()> on_view_change_;
   Deadlines deadlines_;
+  HoldTimers hold_timers_;
   absl::flat_hash_map<kddm::OpId, Op> ops_;              // that have not ended, and holds
   std::vector<std::pair<NodeId, kddm::Message>> early_;  // before the first view
-  // Timers run after this is gone, if the loop still turns: they look here first.
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   kddm::OpId next_op_ = 1;
   uint64_t watches_seen_ = 0;  // kddm::Watchers::begun()
   bool flushing_ = false;

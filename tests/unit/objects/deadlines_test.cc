@@ -3,49 +3,16 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <functional>
-#include <map>
 #include <optional>
-#include <utility>
 #include <vector>
+
+#include "tests/unit/objects/hand_loop.h"
 
 namespace clustix::daemon {
 namespace {
 
-constexpr uint64_t kMs = 1'000'000;
-
-// A clock that is moved by hand, and its timers.
-class HandLoop final : public io::Loop {
- public:
-  io::TimeNs Now() const override { return now_; }
-  void Post(std::function<void()>) override { FAIL(); }
-  io::TimerId RunAt(io::TimeNs when, std::function<void()> task) override {
-    timers_[++last_] = {when, std::move(task)};
-    return last_;
-  }
-  bool Cancel(io::TimerId timer) override { return timers_.erase(timer) != 0; }
-  void AtEndOfTurn(std::function<void()>) override { FAIL(); }
-
-  // The time of the next timer, which runs; nothing: there is none.
-  std::optional<io::TimeNs> Next() {
-    const auto next = std::min_element(timers_.begin(), timers_.end(), [](auto& a, auto& b) {
-      return a.second.first < b.second.first;
-    });
-    if (next == timers_.end()) return std::nullopt;
-    now_ = next->second.first;
-    const std::function<void()> task = std::move(next->second.second);
-    timers_.erase(next);
-    task();
-    return now_;
-  }
-  size_t timers() const { return timers_.size(); }
-
- private:
-  io::TimeNs now_ = 17 * kMs + 1;
-  io::TimerId last_ = 0;
-  std::map<io::TimerId, std::pair<io::TimeNs, std::function<void()>>> timers_;
-};
+constexpr uint64_t kMs = HandLoop::kMs;
 
 class DeadlinesTest : public testing::Test {
  protected:

@@ -229,6 +229,32 @@ TEST_F(Loans, Are_seized_from_a_program_that_holds_them_for_too_long) {
   EXPECT_FALSE(slow.Grab(1, &grabbed));
 }
 
+TEST_F(Loans, Stay_though_the_object_was_waited_for_before) {
+  StartNodes(1, {.memory_bytes = 64 << 20, .busy_every = 0, .max_hold_ms = 300});
+  ByHand one(Program(1)), two(Program(1));
+  // `other` waits for the object that `holder` has, until that is put or taken.
+  const auto contend = [](ByHand& holder, ByHand& other, uint64_t object, bool put) {
+    const auto held = holder.program->Ask(Kind::kGrab, holder.set.handle, object);
+    ASSERT_TRUE(other.program->Begin({.cookie = 1000,
+                                      .kind = static_cast<uint32_t>(Kind::kGrab),
+                                      .set = other.set.handle,
+                                      .object = object}));
+    // Requests are heard in their order.
+    EXPECT_EQ(other.program->Ask(Kind::kFind, other.set.handle, 99).status, Status::kNotFound);
+    if (put) holder.program->Ask(Kind::kPut, holder.set.handle, object, "x", held.argument);
+    const auto granted = other.program->AwaitReply();
+    ASSERT_TRUE(granted);
+    EXPECT_EQ(granted->cookie, 1000u);
+    other.program->Ask(Kind::kRelease, other.set.handle, object, "", granted->argument);
+  };
+  contend(one, two, 1, true);
+  one.BeLent(1, "lent");
+  // What was waited for later has been taken by force: so the time of what was before is over.
+  contend(one, two, 2, false);
+  EXPECT_EQ(node(1).Counter("sets_loans_seized"), 0u);
+  EXPECT_EQ(node(1).Counter("sets_lent"), 1u);
+}
+
 TEST_F(Loans, End_with_the_handle_that_they_were_made_by) {
   StartNodes(1);
   ByHand program(Program(1));
