@@ -105,13 +105,16 @@ io::StreamHandler* SetsService::OnAccept(io::StreamId stream, const std::string&
   return handler;
 }
 
+bool SetsService::MayConnect(uid_t uid, size_t of_user, size_t of_all) {
+  if (IsOwn(uid)) return of_all < kConnectionsMax;
+  return of_user < kConnectionsPerUser && of_all < kConnectionsMax - kConnectionsKept;
+}
+
 bool SetsService::HasRoomFor(uid_t uid) const {
-  if (connections_.size() >= kConnectionsMax) return false;
-  if (IsOwn(uid)) return true;
   const auto same =
       std::count_if(connections_.begin(), connections_.end(),
                     [uid](const auto& entry) { return entry.second->user().uid == uid; });
-  return static_cast<size_t>(same) < kConnectionsPerUser;
+  return MayConnect(uid, static_cast<size_t>(same), connections_.size());
 }
 
 SetsConnection* SetsService::Find(io::StreamId stream) {

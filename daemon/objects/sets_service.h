@@ -37,6 +37,8 @@ class SetsService : private io::ListenHandler {
  public:
   static constexpr size_t kConnectionsMax = 2048;
   static constexpr size_t kConnectionsPerUser = 1024;
+  // Of all, for root and the daemon's own user alone, whom no other limit concerns.
+  static constexpr size_t kConnectionsKept = 64;
   // Programs ask for little; only answers are long.
   static constexpr size_t kRequestBytesMax = 16 * 1024;
 
@@ -61,6 +63,9 @@ class SetsService : private io::ListenHandler {
     uint64_t turned_away = 0;
     uint64_t broken_regions = 0;
   };
+
+  // Whether `uid` may have one more connection, of which it has `of_user`, and all have `of_all`.
+  static bool MayConnect(uid_t uid, size_t of_user, size_t of_all);
 
   // Listens on `socket_path`, which must not exist, and lets everybody connect.
   static absl::StatusOr<std::unique_ptr<SetsService>> Start(const Parts& parts,

@@ -68,6 +68,19 @@ TEST(SetDefinition, A_bucket_comes_back_as_it_was_written) {
   EXPECT_FALSE(daemon::DecodeSets(std::vector<std::byte>(40, std::byte{0xff})).ok());
 }
 
+TEST(SetsService, Keeps_connections_that_other_users_cannot_take) {
+  using daemon::SetsService;
+  const uid_t other = geteuid() + 1;
+  constexpr size_t kMost = SetsService::kConnectionsMax - SetsService::kConnectionsKept;
+  EXPECT_TRUE(SetsService::MayConnect(other, SetsService::kConnectionsPerUser - 1, kMost - 1));
+  EXPECT_FALSE(SetsService::MayConnect(other, SetsService::kConnectionsPerUser, kMost - 1));
+  EXPECT_FALSE(SetsService::MayConnect(other, 0, kMost));
+  for (const uid_t own : {uid_t{0}, geteuid()}) {
+    EXPECT_TRUE(SetsService::MayConnect(own, kMost, kMost));
+    EXPECT_FALSE(SetsService::MayConnect(own, 0, SetsService::kConnectionsMax));
+  }
+}
+
 TEST_F(Sets, Opened_by_several_nodes_at_once_are_one) {
   StartNodes(3);
   for (int round = 0; round < 10; ++round) {
