@@ -58,7 +58,8 @@ bool ToOperation(SetRequestKind kind, kddm::OpKind* operation) {
 }  // namespace
 
 ClientSession::ClientSession(Driver& driver, const SharedStore& store, LoanBook& loans,
-                             cache::Host& host, cache::HostRegion* region, Hooks hooks)
+                             cache::Host& host, cache::HostRegion* region, size_t& watches_of_user,
+                             Hooks hooks)
     : driver_(driver),
       store_(store),
       host_(host),
@@ -66,7 +67,7 @@ ClientSession::ClientSession(Driver& driver, const SharedStore& store, LoanBook&
       loans_(loans),
       borrower_(loans, region),
       hooks_(std::move(hooks)),
-      watches_(driver, [this](const cache::Reply& reply) { Answer(reply); }) {
+      watches_(driver, watches_of_user, [this](const cache::Reply& reply) { Answer(reply); }) {
   for (uint32_t slot = 0; slot < pending_.size(); ++slot) free_slots_.push_back(slot);
 }
 

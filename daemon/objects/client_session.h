@@ -39,9 +39,9 @@ class ClientSession final : public ObjectUser {
     std::function<void()> broken;    // the program has broken its region: end the session, later
     std::function<void()> answered;  // Announce() is due at the end of the loop's turn
   };
-  // All must outlive it.
+  // All must outlive it. `watches_of_user`: see ClientWatches.
   ClientSession(Driver& driver, const SharedStore& store, LoanBook& loans, cache::Host& host,
-                cache::HostRegion* region, Hooks hooks);
+                cache::HostRegion* region, size_t& watches_of_user, Hooks hooks);
   // Gives up what is under way, and lets go of all that it holds or was lent. Handles must have
   // been closed.
   ~ClientSession() override;

@@ -31,6 +31,7 @@ SetReplyStatus ClientWatches::Ask(uint64_t cookie, uint32_t handle, const kddm::
   if (!HasPlace()) return SetReplyStatus::kNoSpace;
   const uint64_t token = next_token_++;
   ranges_[token] = {.handle = handle, .range = range, .cookie = cookie, .waits = true};
+  ++of_user_;
   const kddm::OpId watch = driver_.Watch(range, this, token);
   // It may have ended by now.
   if (const auto begun = ranges_.find(token); begun != ranges_.end()) begun->second.watch = watch;
@@ -40,7 +41,7 @@ SetReplyStatus ClientWatches::Ask(uint64_t cookie, uint32_t handle, const kddm::
 // A range for which nothing waits is one that the program is done with, or is about to ask for
 // again: the oldest has most likely been left.
 bool ClientWatches::HasPlace() {
-  if (ranges_.size() < kRangesMax) return true;
+  if (ranges_.size() < kRangesMax && of_user_ < kOfUserMax) return true;
   const auto left = std::find_if(ranges_.begin(), ranges_.end(),
                                  [](const auto& entry) { return !entry.second.waits; });
   if (left == ranges_.end()) return false;
@@ -80,7 +81,7 @@ void ClientWatches::OnDone(uint64_t token, const kddm::Completion& completion) {
   }
   // Nothing is left of it to be forgotten but this.
   const Range ended = range;
-  ranges_.erase(found);
+  Erase(found);
   if (ended.waits) {
     answer_({.cookie = ended.cookie, .status = static_cast<uint32_t>(ToReply(completion.status))});
   }
@@ -127,6 +128,11 @@ void ClientWatches::Answer(Range& range, SetReplyStatus status, uint64_t object,
 
 ClientWatches::Ranges::iterator ClientWatches::Forget(Ranges::iterator range) {
   if (range->second.watch != 0) driver_.Unwatch(range->second.watch);
+  return Erase(range);
+}
+
+ClientWatches::Ranges::iterator ClientWatches::Erase(Ranges::iterator range) {
+  --of_user_;
   return ranges_.erase(range);
 }
 

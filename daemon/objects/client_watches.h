@@ -18,6 +18,7 @@
 #include "daemon/objects/driver.h"
 #include "lib/cache/layout.h"
 #include "lib/client/set_requests.h"
+#include "lib/kddm/limits.h"
 
 namespace clustix::daemon {
 
@@ -25,12 +26,15 @@ class ClientWatches final : public ObjectUser {
  public:
   // Ranges of one program.
   static constexpr size_t kRangesMax = 256;
+  // Ranges of all programs of one user: others are left as many.
+  static constexpr size_t kOfUserMax = kddm::kWatchesMax / 2;
   // Objects of one range whose changes are kept by name.
   static constexpr size_t kObjectsMax = 64;
 
-  // `driver` must outlive it. `answer` sends the reply to a request that Ask() took.
-  ClientWatches(Driver& driver, std::function<void(const cache::Reply&)> answer)
-      : driver_(driver), answer_(std::move(answer)) {}
+  // `driver`, and `of_user`, which counts the ranges of all programs of the user, must outlive it.
+  // `answer` sends the reply to a request that Ask() took.
+  ClientWatches(Driver& driver, size_t& of_user, std::function<void(const cache::Reply&)> answer)
+      : driver_(driver), of_user_(of_user), answer_(std::move(answer)) {}
   ~ClientWatches() override;
 
   // kOk: the request will be answered, maybe within this call.
@@ -67,8 +71,10 @@ class ClientWatches final : public ObjectUser {
   void AnswerIfNews(Range& range);
   void Answer(Range& range, client::SetReplyStatus status, uint64_t object, uint64_t version);
   Ranges::iterator Forget(Ranges::iterator range);
+  Ranges::iterator Erase(Ranges::iterator range);
 
   Driver& driver_;
+  size_t& of_user_;
   const std::function<void(const cache::Reply&)> answer_;
   Ranges ranges_;
   uint64_t next_token_ = 1;

@@ -202,6 +202,7 @@ void SetsService::Attach(SetsConnection& connection) {
   };
   connection.Attach(std::make_unique<ClientSession>(
       parts_.driver, parts_.store, parts_.loans, parts_.host, *region,
+      watches_of_[connection.user().uid],
       ClientSession::Hooks{.broken = std::move(broken), .answered = std::move(answered)}));
   parts_.io.WatchFd((*region)->bell().fd().get(), [this, stream] {
     SetsConnection* ringing = Find(stream);

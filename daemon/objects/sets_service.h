@@ -125,7 +125,8 @@ class SetsService : private io::ListenHandler {
   const Hooks hooks_;
   io::ListenerId listener_ = 0;
   bool stopped_ = false;
-  std::function<void()> closed_;  // empty: nobody asked, or reported
+  std::function<void()> closed_;        // empty: nobody asked, or reported
+  std::map<uid_t, size_t> watches_of_;  // by user, also of those that have gone
   std::map<io::StreamId, std::unique_ptr<SetsConnection>> connections_;
   std::map<kddm::SetId, std::unique_ptr<OpenSet>> open_sets_;
   size_t sessions_ = 0;

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "clustix/sets.h"
+#include "lib/kddm/limits.h"
 #include "tests/unit/objects/loopback.h"
 
 namespace clustix {
@@ -43,6 +44,12 @@ class Watches : public LoopbackCluster {
   }
   static uint64_t Get(const ObjectSet& set, ObjectId id) {
     return TypedSet<uint64_t>(set).Get(id, kLong).value;
+  }
+  void AwaitWatches(uint64_t count) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (node(1).Counter("sets_watches_told") != count) {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+    }
   }
   // Until no node has to tell of a commit any more.
   void AwaitNoWatch(NodeId nodes) {
@@ -211,6 +218,36 @@ TEST_F(Watches, Are_told_to_one_request_of_a_range_and_to_a_limited_number) {
   }
   EXPECT_EQ(node(1).Counter("sets_watches_told"), daemon::ClientWatches::kRangesMax);
   EXPECT_EQ(program->Set(set.handle, 5, "x").status, Status::kOk);
+}
+
+TEST_F(Watches, Of_one_user_leave_some_of_the_node_to_others) {
+  StartNodes(1);
+  constexpr uint64_t kEach = daemon::ClientWatches::kRangesMax;
+  std::vector<std::unique_ptr<RawProgram>> programs;
+  uint32_t handle = 0;
+  const auto join = [&] {
+    programs.push_back(Program(1));
+    handle = programs.back()->Open(kWatchedName).handle;  // the same for all
+  };
+  const auto watch = [&](RawProgram& program, uint64_t first) {
+    EXPECT_TRUE(program.Begin({.cookie = first,
+                               .kind = static_cast<uint32_t>(Kind::kWatch),
+                               .set = handle,
+                               .object = first,
+                               .argument = first + 1}));
+    const auto reply = program.AwaitReply();
+    return reply ? static_cast<Status>(reply->status) : Status::kUnavailable;
+  };
+  for (uint64_t begun = 0; begun < kddm::kWatchesMax / 2; ++begun) {
+    if (begun % kEach == 0) join();
+    ASSERT_EQ(watch(*programs.back(), begun), Status::kOk) << begun;
+  }
+  join();
+  EXPECT_EQ(watch(*programs.back(), 1), Status::kNoSpace);
+  EXPECT_EQ(watch(*programs.front(), 10'000), Status::kOk) << "in place of one that it has left";
+  programs.front().reset();
+  AwaitWatches(kddm::kWatchesMax / 2 - kEach);
+  EXPECT_EQ(watch(*programs.back(), 1), Status::kOk);
 }
 
 }  // namespace
