@@ -543,8 +543,9 @@ void Exchange::Cancel(Batch* batch) {
 }
 
 void Exchange::Die() {
+  // First: whoever pins an object and sees us alive then was served before the daemon let go of us.
   if (!alive_.exchange(false, std::memory_order_acq_rel)) return;
-  region_->Close();
+  region_->Close();  // wakes who collects, too
   for (Pending& pending : pending_) {
     if (!pending.used) continue;
     const bool unknown = !ChangesNothing(pending.kind);
@@ -554,7 +555,6 @@ void Exchange::Die() {
 }
 
 void Exchange::Close() {
-  region_->Close();  // wakes who collects
   const base::MutexLock lock(mutex_);
   Die();
 }

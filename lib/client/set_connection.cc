@@ -5,6 +5,7 @@
 #include <endian.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -22,6 +23,7 @@ namespace clustix::client {
 namespace {
 
 constexpr size_t kFdsMax = 3;
+constexpr size_t kLengthBytes = sizeof(uint32_t);
 
 using Ask = std::function<void(proto::SetsRequest::Builder)>;
 using Read = std::function<std::optional<Error>(proto::SetsReply::Reader)>;
@@ -190,7 +192,6 @@ Result<Attachment> SetConnection::Attach() {
 }
 
 Result<OpenedSet> SetConnection::Open(const std::string& name, const SetOptions& options) {
-  const bool asked = usable();
   Result<Answer> answer = Exchange(Question([&](proto::SetsRequest::Builder ask) {
     proto::OpenSet::Builder open = ask.initOpen();
     open.setName(name.c_str());
@@ -201,7 +202,7 @@ Result<OpenedSet> SetConnection::Open(const std::string& name, const SetOptions&
   }));
   if (!answer) {
     Error error = answer.error();
-    if (asked && options.create) error.code = ErrorCode::kUnknown;  // it may have been made
+    if (asked_ && options.create) error.code = ErrorCode::kUnknown;  // it may have been made
     return error;
   }
   OpenedSet opened;
@@ -221,16 +222,19 @@ Result<OpenedSet> SetConnection::Open(const std::string& name, const SetOptions&
 }
 
 std::optional<Error> SetConnection::Close(uint32_t handle) {
+  if (owed_) {
+    left_.push_back(handle);
+    return std::nullopt;
+  }
   Result<Answer> answer = Exchange(Question([&](auto ask) { ask.setClose(handle); }));
   if (!answer) return answer.error();
   return ReadReply(answer->bytes, IsDone);
 }
 
 std::optional<Error> SetConnection::Remove(const std::string& name) {
-  const bool asked = usable();
   Result<Answer> answer = Exchange(Question([&](auto ask) { ask.setRemove(name.c_str()); }));
   if (!answer) {
-    return Error{.code = asked ? ErrorCode::kUnknown : ErrorCode::kUnavailable,
+    return Error{.code = asked_ ? ErrorCode::kUnknown : ErrorCode::kUnavailable,
                  .message = answer.error().message};
   }
   return ReadReply(answer->bytes, IsDone);
@@ -277,85 +281,128 @@ Result<std::vector<HotObject>> SetConnection::Hot(const std::string& prefix) {
   return hot;
 }
 
-// What comes late would be taken for the answer to the next question: so there is none.
 Result<SetConnection::Answer> SetConnection::Exchange(const std::vector<std::byte>& question) {
+  asked_ = false;
   if (!usable()) return Gone(EPIPE);
-  Result<Answer> answer = TryExchange(question);
-  if (!answer) fd_.Reset();
-  return answer;
-}
-
-Result<SetConnection::Answer> SetConnection::TryExchange(const std::vector<std::byte>& question) {
-  uint32_t length = htole32(static_cast<uint32_t>(question.size()));
-  if (auto error = Send(&length, sizeof length)) return *std::move(error);
-  if (auto error = Send(question.data(), question.size())) return *std::move(error);
-  Answer answer;
-  if (auto error = Receive(&length, sizeof length, &answer.fds)) return *std::move(error);
-  length = le32toh(length);
-  if (length == 0 || length > proto::SETS_MESSAGE_BYTES_MAX) {
-    return Broken("a message of " + std::to_string(length) + " bytes");
+  if (auto error = Settle()) return *std::move(error);
+  asked_ = true;
+  if (auto error = Finish(question)) return *std::move(error);
+  if (fds_lost_) {
+    LeaveOpened();
+    return Error{.code = ErrorCode::kSystem,
+                 .message = path_ +
+                            ": the answer comes with open files that this program has no room for "
+                            "(ulimit -n raises its limit)"};
   }
-  answer.bytes.resize(length);
-  if (auto error = Receive(answer.bytes.data(), length, &answer.fds)) return *std::move(error);
-  return answer;
+  received_.erase(received_.begin(), received_.begin() + kLengthBytes);
+  return Answer{.bytes = std::move(received_), .fds = std::move(fds_)};
 }
 
-std::optional<Error> SetConnection::Send(const void* data, size_t bytes) {
-  const auto* from = static_cast<const std::byte*>(data);
-  while (bytes > 0) {
-    const ssize_t count = send(fd_.get(), from, bytes, MSG_NOSIGNAL);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return Gone(errno);
-    from += count;
-    bytes -= static_cast<size_t>(count);
+// Hears the answer that is owed, and closes sets that were left meanwhile.
+std::optional<Error> SetConnection::Settle() {
+  if (owed_) {
+    if (auto error = Finish()) return error;
+    LeaveOpened();
+  }
+  while (!left_.empty()) {
+    const uint32_t handle = left_.back();
+    left_.pop_back();
+    if (auto error = Finish(Question([&](auto ask) { ask.setClose(handle); }))) return error;
   }
   return std::nullopt;
 }
 
-std::optional<Error> SetConnection::Receive(void* to, size_t bytes,
-                                            std::vector<base::UniqueFd>* fds) {
-  auto* out = static_cast<std::byte*>(to);
-  while (bytes > 0) {
+// Nobody will use the set that the answer says is open.
+void SetConnection::LeaveOpened() {
+  const std::vector<std::byte> bytes(received_.begin() + kLengthBytes, received_.end());
+  ReadReply(bytes, [this](proto::SetsReply::Reader reply) -> std::optional<Error> {
+    if (reply.isOpened()) left_.push_back(reply.getOpened().getHandle());
+    return std::nullopt;
+  });
+}
+
+std::optional<Error> SetConnection::Finish(const std::vector<std::byte>& question) {
+  const uint32_t length = htole32(static_cast<uint32_t>(question.size()));
+  unsent_.resize(kLengthBytes);
+  std::memcpy(unsent_.data(), &length, kLengthBytes);
+  unsent_.insert(unsent_.end(), question.begin(), question.end());
+  received_.clear();
+  fds_.clear();
+  fds_lost_ = false;
+  owed_ = true;
+  return Finish();
+}
+
+// Goes on where the last attempt has ended.
+std::optional<Error> SetConnection::Finish() {
+  if (auto error = Send()) return error;
+  if (auto error = Receive(kLengthBytes)) return error;
+  uint32_t length;
+  std::memcpy(&length, received_.data(), kLengthBytes);
+  length = le32toh(length);
+  if (length == 0 || length > proto::SETS_MESSAGE_BYTES_MAX) {
+    return Broken("a message of " + std::to_string(length) + " bytes");
+  }
+  if (auto error = Receive(kLengthBytes + length)) return error;
+  owed_ = false;
+  return std::nullopt;
+}
+
+std::optional<Error> SetConnection::Send() {
+  while (!unsent_.empty()) {
+    const ssize_t count = send(fd_.get(), unsent_.data(), unsent_.size(), MSG_NOSIGNAL);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return Gone(errno);
+    unsent_.erase(unsent_.begin(), unsent_.begin() + count);
+  }
+  return std::nullopt;
+}
+
+// Until there are `bytes` of the answer.
+std::optional<Error> SetConnection::Receive(size_t bytes) {
+  while (received_.size() < bytes) {
+    const size_t had = received_.size();
+    received_.resize(bytes);
     alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kFdsMax)> control;
-    iovec data = {out, bytes};
+    iovec data = {received_.data() + had, bytes - had};
     msghdr message = {};
     message.msg_iov = &data;
     message.msg_iovlen = 1;
     message.msg_control = control.data();
     message.msg_controllen = control.size();
     const ssize_t count = recvmsg(fd_.get(), &message, MSG_CMSG_CLOEXEC);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return Gone(count == 0 ? EPIPE : errno);
+    const int error = errno;
+    received_.resize(had + static_cast<size_t>(std::max<ssize_t>(count, 0)));
+    if (count < 0 && error == EINTR) continue;
+    if (count <= 0) return Gone(count == 0 ? EPIPE : error);
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
          header = CMSG_NXTHDR(&message, header)) {
       if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
       for (size_t at = CMSG_LEN(0); at + sizeof(int) <= header->cmsg_len; at += sizeof(int)) {
         int fd;
         std::memcpy(&fd, reinterpret_cast<const char*>(header) + at, sizeof fd);
-        fds->emplace_back(fd);
+        fds_.emplace_back(fd);
       }
     }
-    if ((message.msg_flags & MSG_CTRUNC) != 0) {
-      return Broken("open files that this program has no room for (ulimit -n raises its limit)");
-    }
-    out += count;
-    bytes -= static_cast<size_t>(count);
+    if ((message.msg_flags & MSG_CTRUNC) != 0) fds_lost_ = true;
   }
   return std::nullopt;
 }
 
-Error SetConnection::Broken(const std::string& why) const {
+Error SetConnection::Broken(const std::string& why) {
+  broken_ = true;
   return {.code = ErrorCode::kUnavailable,
           .message = path_ + ": the daemon sent " + why + "; this is no clustixd"};
 }
 
-Error SetConnection::Gone(int error) const {
+Error SetConnection::Gone(int error) {
   if (error == EAGAIN || error == EWOULDBLOCK) {
     return {.code = ErrorCode::kUnavailable,
             .message = path_ +
                        ": the daemon does not answer: it is stopped, or overrun (SIGCONT lets a "
                        "stopped one go on)"};
   }
+  broken_ = true;
   if (error == EPIPE || error == ECONNRESET) {
     return {.code = ErrorCode::kUnavailable,
             .message = path_ + ": the daemon has ended the session (connect again)"};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The socket of sets (proto/sets.capnp), as a program uses it: one question at a time, each
-// answered within a time. After anything but an answer the connection is of no more use. One thread
-// at a time.
+// answered within a time. What is answered too late is heard before the next question, and
+// forgotten: all that the program has of its daemon ends with the connection, so that silence must
+// not end it. One thread at a time.
 #ifndef CLUSTIX_LIB_CLIENT_SET_CONNECTION_H_
 #define CLUSTIX_LIB_CLIENT_SET_CONNECTION_H_
 
@@ -45,13 +46,14 @@ class SetConnection {
 
   Result<Attachment> Attach();
   Result<OpenedSet> Open(const std::string& name, const SetOptions& options);
+  // While an answer is owed it does not wait: the set is closed before the next question.
   std::optional<Error> Close(uint32_t handle);
   std::optional<Error> Remove(const std::string& name);
   Result<std::vector<SetInfo>> List(const std::string& prefix);
   Result<SetInfo> Stat(const std::string& name);
   Result<std::vector<HotObject>> Hot(const std::string& prefix);
-  // Whether there was an answer to every question, be it an error.
-  bool usable() const { return fd_.valid(); }
+  // False: the daemon has gone, or has sent what is no answer.
+  bool usable() const { return !broken_; }
 
  private:
   SetConnection(base::UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
@@ -61,14 +63,27 @@ class SetConnection {
   };
 
   Result<Answer> Exchange(const std::vector<std::byte>& question);
-  Result<Answer> TryExchange(const std::vector<std::byte>& question);
-  std::optional<Error> Send(const void* data, size_t bytes);
-  std::optional<Error> Receive(void* to, size_t bytes, std::vector<base::UniqueFd>* fds);
-  Error Broken(const std::string& why) const;
-  Error Gone(int error) const;
+  std::optional<Error> Settle();
+  std::optional<Error> Finish(const std::vector<std::byte>& question);
+  std::optional<Error> Finish();
+  std::optional<Error> Send();
+  std::optional<Error> Receive(size_t bytes);
+  void LeaveOpened();
+  // Nothing but an answer that is late leaves the connection of use.
+  Error Broken(const std::string& why);
+  Error Gone(int error);
 
   base::UniqueFd fd_;
   std::string path_;
+  bool broken_ = false;
+  bool asked_ = false;  // the last question has been sent, be it in part
+  // The question under way, if an answer is owed: what is still to be sent, and what has come.
+  bool owed_ = false;
+  std::vector<std::byte> unsent_;
+  std::vector<std::byte> received_;  // with the length
+  std::vector<base::UniqueFd> fds_;
+  bool fds_lost_ = false;
+  std::vector<uint32_t> left_;  // sets to be closed
 };
 
 }  // namespace clustix::client

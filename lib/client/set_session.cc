@@ -126,18 +126,24 @@ SetHandle::~SetHandle() {
   session_->Ask([this](client::SetConnection& connection) { return connection.Close(number()); });
 }
 
+// The daemon heeds our pins until the session ends, which Exchange::Die() says before the daemon
+// can learn of it. So it is looked at last: if the session is alive then, the pin held when the
+// object was found, and what was copied was copied before the daemon let go. Looked at first, it
+// might end in between.
 bool SetHandle::Pin(ObjectId id, ReadGuard* guard) {
   cache::Reader* reader = memory_->MyReader();
   if (reader == nullptr) return false;
   cache::Pinned pinned;
-  if (reader->Get(*view_, id, &pinned) != cache::Lookup::kHit) return false;
+  if (reader->Get(*view_, id, &pinned) != cache::Lookup::kHit || !Stands()) return false;
   GuardAccess::Fill(std::move(pinned), reader, guard);
   return true;
 }
 
 cache::Lookup SetHandle::Copy(ObjectId id, std::span<std::byte> to, cache::ObjectInfo* info) {
   cache::Reader* reader = memory_->MyReader();
-  return reader == nullptr ? cache::Lookup::kMiss : reader->Read(*view_, id, to, info);
+  if (reader == nullptr) return cache::Lookup::kMiss;
+  const cache::Lookup found = reader->Read(*view_, id, to, info);
+  return Stands() ? found : cache::Lookup::kMiss;
 }
 
 bool SetHandle::ReadLoan(ObjectId id, ReadGuard* guard) {

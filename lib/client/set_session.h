@@ -111,7 +111,8 @@ class SetHandle {
   SetHandle(const SetHandle&) = delete;
   SetHandle& operator=(const SetHandle&) = delete;
 
-  // True: it was cached, and `guard`, which was empty, has it. Nobody is asked.
+  // True: it was cached, and `guard`, which was empty, has it. Nobody is asked. Nothing is cached
+  // any more when the session has ended.
   bool Pin(ObjectId id, ReadGuard* guard);
   cache::Lookup Copy(ObjectId id, std::span<std::byte> to, cache::ObjectInfo* info);
   // By asking: kGet or kFind.
@@ -134,13 +135,21 @@ class SetHandle {
             std::unique_ptr<cache::SetView> view, bool may_write)
       : session_(std::move(session)),
         memory_(&session_->memory()),
+        exchange_(&session_->exchange()),
         view_(std::move(view)),
         name_(std::move(name)),
         opened_(std::move(opened)),
         may_write_(may_write) {}
 
+  // Of what has just been found.
+  bool Stands() const {
+    std::atomic_thread_fence(std::memory_order_acquire);
+    return exchange_->alive();
+  }
+
   const std::shared_ptr<SetSession> session_;
   client::ClientMemory* const memory_;
+  const client::Exchange* const exchange_;
   const std::unique_ptr<cache::SetView> view_;
   const std::string name_;
   const client::OpenedSet opened_;
