@@ -13,9 +13,9 @@ uint64_t UnitBits(uint32_t bytes) {
 }
 static_assert(kObjectBytesMax / kStagingUnitBytes < 64);
 
-// The first of as many free units in a row as `wanted` has bits; 64: there are none.
-int FirstFit(uint64_t taken, uint64_t wanted) {
-  const int last = 64 - std::bit_width(wanted);
+// The first of as many free units in a row, of `units`, as `wanted` has bits; 64: there are none.
+int FirstFit(uint64_t taken, uint64_t wanted, int units) {
+  const int last = units - std::bit_width(wanted);
   for (int first = 0; first <= last; ++first) {
     if ((taken >> first & wanted) == 0) return first;
   }
@@ -24,12 +24,12 @@ int FirstFit(uint64_t taken, uint64_t wanted) {
 
 }  // namespace
 
-std::optional<uint32_t> Staging::Take(uint32_t bytes) {
+std::optional<uint32_t> Staging::Take(uint32_t bytes, uint32_t end) {
   assert(bytes >= 1 && bytes <= kObjectBytesMax);
   const uint64_t wanted = UnitBits(bytes);
   uint64_t taken = taken_.load(std::memory_order_relaxed);
   for (;;) {
-    const int first = FirstFit(taken, wanted);
+    const int first = FirstFit(taken, wanted, static_cast<int>(end / kStagingUnitBytes));
     if (first == 64) return std::nullopt;
     if (taken_.compare_exchange_weak(taken, taken | wanted << first, std::memory_order_acquire,
                                      std::memory_order_relaxed)) {

@@ -17,8 +17,9 @@ namespace clustix::cache {
 
 class Staging {
  public:
-  // The offset of a buffer of `bytes`, 1 to kObjectBytesMax; nothing: too much is taken.
-  std::optional<uint32_t> Take(uint32_t bytes);
+  // The offset of a buffer of `bytes`, 1 to kObjectBytesMax, before `end`, a multiple of
+  // kStagingUnitBytes; nothing: too much is taken.
+  std::optional<uint32_t> Take(uint32_t bytes, uint32_t end = kStagingBytes);
   void Give(uint32_t offset, uint32_t bytes);
 
  private:

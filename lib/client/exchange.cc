@@ -28,6 +28,9 @@ constexpr uint64_t kSliceNs = 500'000'000;
 constexpr uint64_t kRoomSliceNs = 1'000'000;
 // How much later than asked the daemon may say by itself that the time is over.
 constexpr uint64_t kTardinessNs = 50'000'000;
+// Of the staging area, where that ends which is not for puts alone: these have room for the
+// largest.
+constexpr uint32_t kStagedEnd = cache::kStagingBytes - cache::kObjectBytesMax;
 // What waits for no longer than this holds up nobody.
 constexpr uint64_t kMomentNs = 1'000'000'000;
 // With so many places free in a window, some are asked again: to wake the daemon costs as much as
@@ -116,22 +119,32 @@ void Exchange::Give(uint32_t offset, uint32_t bytes) {
   WakeForRoom();
 }
 
-SetOutcome Exchange::Stage(uint32_t bytes, const Patience& patience, Staged* staged) {
-  std::optional<uint32_t> offset = region_->staging_use().Take(bytes);
+SetOutcome Exchange::Stage(SetRequestKind kind, uint32_t bytes, const Patience& patience,
+                           Staged* staged) {
+  const uint32_t end = kind == SetRequestKind::kPut ? cache::kStagingBytes : kStagedEnd;
+  std::optional<uint32_t> offset = region_->staging_use().Take(bytes, end);
   if (!offset) {
-    room_waiters_.fetch_add(1, std::memory_order_seq_cst);
     Waiter waiter;
     waiter.for_room = true;
+    Batch batch;
+    batch.waiter = &waiter;
+    if (patience.cancel != nullptr &&
+        !patience.cancel->Begin(&batch, [this, &batch] { Cancel(&batch); })) {
+      return SetOutcome::kCancelled;
+    }
+    room_waiters_.fetch_add(1, std::memory_order_seq_cst);
     {
       const base::MutexLock lock(mutex_);
       AwaitUntil(
           [&] {
-            offset = region_->staging_use().Take(bytes);
-            return offset.has_value() || !alive();
+            if (!batch.cancelled) offset = region_->staging_use().Take(bytes, end);
+            return offset.has_value() || batch.cancelled || !alive();
           },
           [&] { return patience.deadline_ns; }, &waiter);
     }
     room_waiters_.fetch_sub(1, std::memory_order_relaxed);
+    if (patience.cancel != nullptr) patience.cancel->End(&batch);
+    if (!offset && batch.cancelled) return batch.reason;
   }
   if (!offset) return alive() ? SetOutcome::kDeadline : SetOutcome::kUnavailable;
   *staged = Staged(this, *offset, bytes);

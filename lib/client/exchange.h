@@ -110,8 +110,9 @@ class Exchange {
   // The same for what others wait for: waits for room, for a moment.
   void Release(uint32_t set, uint64_t object, uint64_t hold);
 
-  // Room for `bytes` in the staging area; waits for it.
-  SetOutcome Stage(uint32_t bytes, const Patience& patience, Staged* staged);
+  // Room for `bytes` in the staging area, for a request of this kind; waits for it. Some is for
+  // puts alone, for which those may wait who have all the rest.
+  SetOutcome Stage(SetRequestKind kind, uint32_t bytes, const Patience& patience, Staged* staged);
 
   // Watches: asks, and `done` gets the call when it has ended, on the thread of CollectForOthers(),
   // which must run. Its cookie, or 0 and `call` is as it was: there is no room, or nobody to ask.

@@ -168,7 +168,7 @@ void SetHandle::Fetch(ObjectId id, SetRequestKind kind, const Patience& patience
   for (uint32_t room = memory_->MyReader() == nullptr ? kRoomBytes : 0;;) {
     Call call{.kind = kind, .set = number(), .object = id};
     if (room > 0) {
-      const SetOutcome staged = session_->exchange().Stage(room, patience, &call.staged);
+      const SetOutcome staged = session_->exchange().Stage(kind, room, patience, &call.staged);
       if (staged != SetOutcome::kOk) return GuardAccess::Fail(staged, guard);
       call.staged_bytes = room;
     }
@@ -193,7 +193,7 @@ Call SetHandle::Run(SetRequestKind kind, ObjectId id, std::span<const std::byte>
             .argument = argument};
   if (!value.empty()) {
     const auto bytes = static_cast<uint32_t>(value.size());
-    call.outcome = session_->exchange().Stage(bytes, patience, &call.staged);
+    call.outcome = session_->exchange().Stage(kind, bytes, patience, &call.staged);
     if (call.outcome != SetOutcome::kOk) return call;
     std::memcpy(call.staged.data(), value.data(), bytes);
     call.staged_bytes = bytes;

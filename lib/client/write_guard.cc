@@ -49,7 +49,7 @@ SetOutcome WriteGuard::Hold::Ask(const Patience& patience, bool* is_there) {
 SetOutcome WriteGuard::Hold::TryAsk(uint32_t room, const Patience& patience, bool* is_there) {
   client::Exchange& exchange = set->session().exchange();
   Call call{.kind = SetRequestKind::kGrab, .set = set->number(), .object = id};
-  const SetOutcome staged = exchange.Stage(room, patience, &call.staged);
+  const SetOutcome staged = exchange.Stage(call.kind, room, patience, &call.staged);
   if (staged != SetOutcome::kOk) return staged;
   call.staged_bytes = room;
   exchange.Run(call, patience);

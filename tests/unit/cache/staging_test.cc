@@ -29,5 +29,15 @@ TEST(Staging, Takes_small_objects_by_the_unit) {
   EXPECT_FALSE(staging.Take(1));
 }
 
+TEST(Staging, Leaves_what_comes_after_an_end_to_others) {
+  Staging staging;
+  constexpr uint32_t kEnd = kStagingBytes - kObjectBytesMax;
+  for (uint32_t offset = 0; offset < kEnd; offset += kObjectBytesMax) {
+    EXPECT_EQ(staging.Take(kObjectBytesMax, kEnd), offset);
+  }
+  EXPECT_FALSE(staging.Take(1, kEnd));
+  EXPECT_EQ(staging.Take(kObjectBytesMax), kEnd);
+}
+
 }  // namespace
 }  // namespace clustix::cache

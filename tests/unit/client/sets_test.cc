@@ -138,6 +138,23 @@ TEST(Grab, Excludes_others_until_put) {
   EXPECT_EQ(world.daemon.ValueOf(1), "abc");
 }
 
+// Those that wait for the holder have all the memory that they can have.
+TEST(Grab, Is_put_while_large_values_wait_for_it) {
+  World world;
+  const std::string large(kObjectBytesMax, 'x');
+  WriteGuard mine = world.set.Grab(1);
+  ASSERT_TRUE(mine);
+  std::vector<std::thread> others;
+  for (int i = 0; i < 6; ++i) {
+    others.emplace_back(
+        [&] { EXPECT_EQ(world.set.Set(1, Bytes(large), kForever), SetOutcome::kOk); });
+  }
+  world.daemon.AwaitAsked(SetRequestKind::kSet, 3);
+  ASSERT_EQ(mine.Assign(Bytes(large)), SetOutcome::kOk);
+  EXPECT_EQ(mine.Put(), SetOutcome::kOk);
+  for (std::thread& other : others) other.join();
+}
+
 TEST(Grab, That_is_not_put_leaves_the_object_as_it_was) {
   World world;
   ASSERT_EQ(world.set.Set(1, Bytes("a")), SetOutcome::kOk);
@@ -359,6 +376,27 @@ TEST(Canceller, Ends_what_waits_from_another_thread) {
   waits.join();
   EXPECT_EQ(world.set.Grab(1, {.canceller = &canceller}).outcome(), SetOutcome::kCancelled)
       << "it stays so";
+}
+
+TEST(Canceller, Ends_what_waits_for_memory) {
+  World world;
+  const std::string large(kObjectBytesMax, 'x');
+  WriteGuard mine = world.set.Grab(1);
+  std::vector<std::thread> others;
+  for (int i = 0; i < 6; ++i) {
+    others.emplace_back(
+        [&] { EXPECT_EQ(world.set.Set(1, Bytes(large), kForever), SetOutcome::kOk); });
+  }
+  world.daemon.AwaitAsked(SetRequestKind::kSet, 3);
+  Canceller canceller;
+  std::thread waits([&] {
+    EXPECT_EQ(world.set.Set(1, Bytes(large), {.timeout_ms = 0, .canceller = &canceller}),
+              SetOutcome::kCancelled);
+  });
+  canceller.Cancel();
+  waits.join();
+  mine.Abort();
+  for (std::thread& other : others) other.join();
 }
 
 TEST(Watcher, Tells_of_changes_once_each) {
