@@ -297,8 +297,8 @@ class ObjectSet {
   SetOutcome GetMany(std::span<const ObjectId> ids,
                      const std::function<void(size_t index, ReadGuard& object)>& visit,
                      const Wait& wait = {}) const;
-  // Asks for those that are not cached, and does not wait; a few hundred at a time. Returns how
-  // many of `ids`, from the first on, are here or have been asked for.
+  // Asks for those that are not cached, and does not wait; 96 at a time, each for 5 s at most.
+  // Returns how many of `ids`, from the first on, are here or have been asked for.
   size_t Prefetch(std::span<const ObjectId> ids) const;
 
   // Waits until nobody else holds the object. There may be none yet: see WriteGuard::exists().

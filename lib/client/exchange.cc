@@ -157,6 +157,10 @@ bool Exchange::HasPlace(SetRequestKind kind) const {
   return used_ < (WaitsForOthers(kind) ? kWaitingMax : cache::kRingSlots);
 }
 
+bool Exchange::MayPost(SetRequestKind kind) const {
+  return HasPlace(kind) && (!WaitsForOthers(kind) || posted_ < kPostedMax);
+}
+
 // There is a place. nullptr: nobody is there to ask.
 Exchange::Pending* Exchange::Push(const Call& call, bool more) {
   if (!alive()) return nullptr;
@@ -352,11 +356,11 @@ size_t Exchange::Post(std::span<const Call> calls) {
   const base::MutexLock lock(mutex_);
   size_t posted = 0;
   for (const Call& call : calls) {
-    if (!HasPlace(call.kind)) Drain();
-    Pending* pending = HasPlace(call.kind) ? Push(call, true) : nullptr;
+    if (!MayPost(call.kind)) Drain();
+    Pending* pending = MayPost(call.kind) ? Push(call, true) : nullptr;
     if (pending == nullptr) break;
-    pending->posted = true;
-    ++posted_;
+    pending->posted = WaitsForOthers(call.kind);
+    if (pending->posted) ++posted_;
     ++posted;
   }
   if (posted > 0) region_->RingDaemon();

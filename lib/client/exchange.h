@@ -35,6 +35,8 @@ namespace clustix::client {
 inline constexpr uint64_t kSilenceNs = 2'000'000'000;
 // Requests that may wait for others; the rest of the ring is for those that end such waiting.
 inline constexpr size_t kWaitingMax = cache::kRingSlots - 64;
+// Of these, those that nobody waits for: what is prefetched in vain leaves room for the rest.
+inline constexpr size_t kPostedMax = kWaitingMax / 2;
 
 class Exchange;
 
@@ -102,7 +104,8 @@ class Exchange {
   // of this.
   void RunMany(size_t count, absl::FunctionRef<Call(size_t)> make,
                absl::FunctionRef<void(size_t, Call&)> ended, const Patience& patience);
-  // Asks, and waits for no answer. How many, from the first on, there was room for at once.
+  // Asks, and waits for no answer. How many, from the first on, there was room for at once. A call
+  // that waits for others brings its limit in `argument`.
   size_t Post(std::span<const Call> calls);
   // If a kGet of the object was posted, waits for its end. How it ends tells nothing, for that may
   // have been before the caller began. False: there was none.
@@ -155,6 +158,7 @@ class Exchange {
   // Takes the replies that are there.
   void Drain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasPlace(SetRequestKind kind) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool MayPost(SetRequestKind kind) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Pending* Push(const Call& call, bool more) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool PushFor(Batch* batch, Call& call, const Patience& patience, bool more)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -190,7 +194,7 @@ class Exchange {
   base::Mutex mutex_;
   std::array<Pending, cache::kRingSlots> pending_ ABSL_GUARDED_BY(mutex_);
   size_t used_ ABSL_GUARDED_BY(mutex_) = 0;
-  size_t posted_ ABSL_GUARDED_BY(mutex_) = 0;  // of these
+  size_t posted_ ABSL_GUARDED_BY(mutex_) = 0;  // of these, those that wait for others
   // The places of pending_; from number used_ on, those that are free.
   std::array<uint16_t, cache::kRingSlots> places_ ABSL_GUARDED_BY(mutex_);
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -18,6 +18,9 @@ using client::SetRequestKind;
 
 namespace {
 
+// What is prefetched is of no use to anybody after this, and makes room.
+constexpr uint64_t kPrefetchMs = 5000;
+
 bool IsSize(size_t bytes) { return bytes >= 1 && bytes <= kObjectBytesMax; }
 
 }  // namespace
@@ -133,7 +136,10 @@ size_t ObjectSet::Prefetch(std::span<const ObjectId> ids) const {
   for (size_t i = 0; i < ids.size(); ++i) {
     cache::ObjectInfo info;
     if (handle_->Copy(ids[i], {}, &info) == cache::Lookup::kTooLong) continue;
-    calls.push_back({.kind = SetRequestKind::kGet, .set = handle_->number(), .object = ids[i]});
+    calls.push_back({.kind = SetRequestKind::kGet,
+                     .set = handle_->number(),
+                     .object = ids[i],
+                     .argument = kPrefetchMs});
     places.push_back(i);
   }
   const size_t posted = handle_->session().exchange().Post(calls);

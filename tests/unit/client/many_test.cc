@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -48,16 +49,16 @@ TEST(ManyObjects, Are_fetched_many_at_once) {
 
 TEST(ManyObjects, That_were_prefetched_are_here_without_waiting) {
   World world;
-  const std::vector<ObjectId> ids = MakeRemote(world, 100);
+  const std::vector<ObjectId> ids = MakeRemote(world, kPostedMax);
   EXPECT_EQ(world.set.Prefetch(ids), ids.size());
-  world.daemon.AwaitAsked(SetRequestKind::kGet, 100);
+  world.daemon.AwaitAsked(SetRequestKind::kGet, kPostedMax);
   for (const ObjectId id : ids) EXPECT_EQ(Text(world.set.Get(id).data()), "value");
-  EXPECT_EQ(world.daemon.Asked(SetRequestKind::kGet), 100u);
+  EXPECT_EQ(world.daemon.Asked(SetRequestKind::kGet), kPostedMax);
 }
 
 TEST(ManyObjects, That_are_being_prefetched_are_not_asked_for_twice) {
   World world;
-  const std::vector<ObjectId> ids = MakeRemote(world, 100);
+  const std::vector<ObjectId> ids = MakeRemote(world, kPostedMax);
   EXPECT_EQ(world.set.Prefetch(ids), ids.size());
   for (const ObjectId id : ids) EXPECT_EQ(Text(world.set.Get(id).data()), "value");
   EXPECT_EQ(world.daemon.Asked(SetRequestKind::kGet), ids.size());
@@ -70,6 +71,21 @@ TEST(ManyObjects, That_were_not_there_when_they_were_prefetched_are_found) {
   world.daemon.AwaitAsked(SetRequestKind::kGet, 1);
   world.daemon.SetRemote(1, "new");
   EXPECT_EQ(Text(world.set.Get(1).data()), "new");
+}
+
+// As those of a node that is away: they take neither all places nor all time.
+TEST(ManyObjects, That_are_prefetched_in_vain_leave_room_for_others) {
+  std::atomic<uint64_t> without_limit{0};
+  World world({.tamper = [&](const cache::Request& request, cache::Reply*) {
+    if (request.object >= kMany) return true;
+    if (request.argument == 0) ++without_limit;
+    return false;
+  }});
+  const std::vector<ObjectId> ids = MakeRemote(world, kMany);
+  EXPECT_EQ(world.set.Prefetch(ids), kPostedMax);
+  world.daemon.SetRemote(kMany, "value");
+  EXPECT_EQ(Text(world.set.Get(kMany).data()), "value");
+  EXPECT_EQ(without_limit, 0u);
 }
 
 TEST(ManyObjects, Are_used_while_others_are_under_way) {
