@@ -154,7 +154,7 @@ SetOutcome Exchange::Stage(SetRequestKind kind, uint32_t bytes, const Patience& 
 // --- Asking ----------------------------------------------------------------------------------
 
 bool Exchange::HasPlace(SetRequestKind kind) const {
-  return used_ < (WaitsForOthers(kind) ? kWaitingMax : cache::kRingSlots);
+  return used_ + set_aside_ < (WaitsForOthers(kind) ? kWaitingMax : cache::kRingSlots);
 }
 
 bool Exchange::MayPost(SetRequestKind kind) const {
@@ -499,6 +499,7 @@ void Exchange::End(Pending& pending, SetOutcome outcome, const cache::Reply& rep
     pending.call->reply = reply;
     pending.batch->Note(pending.call);
   } else if (pending.done != nullptr) {
+    ++set_aside_;
     ended_.emplace_back(std::move(pending.done), Call{.kind = pending.kind,
                                                       .set = pending.set,
                                                       .object = pending.object,
@@ -578,12 +579,32 @@ void Exchange::Close() {
 
 // --- For others ------------------------------------------------------------------------------
 
+SetOutcome Exchange::SetAside(const Patience& patience) {
+  Waiter waiter;
+  Batch batch;
+  batch.waiter = &waiter;
+  if (patience.cancel != nullptr &&
+      !patience.cancel->Begin(&batch, [this, &batch] { Cancel(&batch); })) {
+    return SetOutcome::kCancelled;
+  }
+  SetOutcome outcome = SetOutcome::kOk;
+  {
+    const base::MutexLock lock(mutex_);
+    if (AwaitPlace(&batch, SetRequestKind::kWatch, patience.deadline_ns)) {
+      ++set_aside_;
+    } else {
+      outcome = batch.reason;
+    }
+  }
+  if (patience.cancel != nullptr) patience.cancel->End(&batch);
+  return outcome;
+}
+
 uint64_t Exchange::Begin(const Call& call, std::function<void(const Call&)> done) {
   const base::MutexLock lock(mutex_);
-  if (!HasPlace(call.kind)) Drain();
-  if (!HasPlace(call.kind)) return 0;
   Pending* pending = Push(call, false);
   if (pending == nullptr) return 0;
+  --set_aside_;
   pending->done = std::move(done);
   return pending->cookie;
 }
@@ -591,7 +612,11 @@ uint64_t Exchange::Begin(const Call& call, std::function<void(const Call&)> done
 bool Exchange::Forget(uint64_t cookie) {
   const base::MutexLock lock(mutex_);
   Pending& pending = pending_[cookie % cache::kRingSlots];
-  if (!pending.used || pending.cookie != cookie || pending.done == nullptr) return false;
+  if (!pending.used || pending.cookie != cookie || pending.done == nullptr) {
+    --set_aside_;
+    WakeForRoom();
+    return false;
+  }
   pending.done = nullptr;
   if (HasPlace(SetRequestKind::kCancel)) {
     Push({.kind = SetRequestKind::kCancel, .set = pending.set, .argument = cookie}, false);

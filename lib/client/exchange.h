@@ -117,10 +117,14 @@ class Exchange {
   // puts alone, for which those may wait who have all the rest.
   SetOutcome Stage(SetRequestKind kind, uint32_t bytes, const Patience& patience, Staged* staged);
 
-  // Watches: asks, and `done` gets the call when it has ended, on the thread of CollectForOthers(),
-  // which must run. Its cookie, or 0 and `call` is as it was: there is no room, or nobody to ask.
+  // Watches. Waits for a place, and sets it aside: however much waits, the next call can begin when
+  // one has ended.
+  SetOutcome SetAside(const Patience& patience);
+  // Asks, in a place that was set aside. `done` gets the call when it has ended, on the thread of
+  // CollectForOthers(), which must run. Its cookie; 0: nobody is there to ask.
   uint64_t Begin(const Call& call, std::function<void(const Call&)> done);
-  // Gives a call of Begin() up. False: `done` runs or has run.
+  // Gives the place up, and the last call of Begin() in it; 0: there was none. False: `done` runs
+  // or has run.
   bool Forget(uint64_t cookie);
   // Collects whenever nobody else does, and runs the `done`s, until Close().
   void CollectForOthers();
@@ -194,7 +198,8 @@ class Exchange {
   base::Mutex mutex_;
   std::array<Pending, cache::kRingSlots> pending_ ABSL_GUARDED_BY(mutex_);
   size_t used_ ABSL_GUARDED_BY(mutex_) = 0;
-  size_t posted_ ABSL_GUARDED_BY(mutex_) = 0;  // of these, those that wait for others
+  size_t posted_ ABSL_GUARDED_BY(mutex_) = 0;     // of these, those that wait for others
+  size_t set_aside_ ABSL_GUARDED_BY(mutex_) = 0;  // places that are free, but for watches alone
   // The places of pending_; from number used_ on, those that are free.
   std::array<uint16_t, cache::kRingSlots> places_ ABSL_GUARDED_BY(mutex_);
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -84,13 +84,21 @@ SetSession::~SetSession() {
   }
 }
 
-bool SetSession::AddWatch(uint32_t set, ObjectId first, ObjectId last) {
+std::optional<Error> SetSession::AddWatch(uint32_t set, ObjectId first, ObjectId last) {
   const base::MutexLock lock(watch_mutex_);
-  if (!watched_.emplace(set, first, last).second) return false;
+  if (watched_.contains({set, first, last})) {
+    return Error{.code = ErrorCode::kInUse, .message = "these objects are watched already"};
+  }
+  if (watched_.size() >= client::kWatchersMax) {
+    return Error{.code = ErrorCode::kNoSpace,
+                 .message = std::to_string(client::kWatchersMax) +
+                            " ranges are watched, and no program may watch more: end watchers"};
+  }
+  watched_.emplace(set, first, last);
   if (!watch_thread_.joinable()) {
     watch_thread_ = std::thread([line = line_] { line->exchange.CollectForOthers(); });
   }
-  return true;
+  return std::nullopt;
 }
 
 void SetSession::RemoveWatch(uint32_t set, ObjectId first, ObjectId last) {

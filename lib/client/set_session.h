@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -40,6 +41,10 @@ class Loans {
   std::atomic<bool> any_{false};  // there was one, ever
   cache::Borrower borrower_;
 };
+
+// So many places of the ring may be for watches.
+inline constexpr size_t kWatchersMax = 128;
+static_assert(kWatchersMax < kWaitingMax);
 
 // The requests, and the memory that they need.
 struct Line {
@@ -77,8 +82,8 @@ class SetSession {
   uint16_t node() const { return node_; }
   const std::vector<uint16_t>& members() const { return members_; }
 
-  // One Watcher of each range; false: there is one. The first starts the thread.
-  bool AddWatch(uint32_t set, ObjectId first, ObjectId last);
+  // One Watcher of each range, and kWatchersMax in all. The first starts the thread.
+  std::optional<Error> AddWatch(uint32_t set, ObjectId first, ObjectId last);
   void RemoveWatch(uint32_t set, ObjectId first, ObjectId last);
 
  private:

@@ -37,9 +37,9 @@ class WatchState : public std::enable_shared_from_this<WatchState> {
         callback_(std::move(callback)),
         fd_(std::move(fd)) {}
 
-  // Waits until the daemon says that nothing is missed any more.
+  // Waits until the daemon says that nothing is missed any more, and asks.
   SetOutcome Begin(const Patience& patience);
-  // False: there are too many, or nobody is there.
+  // Asks for the next event. False: nobody is there.
   bool Arm();
   SetOutcome Next(WatchEvent* event, const Patience& patience);
   void Close();
@@ -48,6 +48,10 @@ class WatchState : public std::enable_shared_from_this<WatchState> {
  private:
   void Told(const Call& call);
   void Tell(SetOutcome outcome, const WatchEvent& event);
+  bool IsClosed() {
+    const base::MutexLock lock(mutex_);
+    return closed_;
+  }
 
   // Until Close(). What the daemon still owes keeps this object, but must not keep the session.
   std::shared_ptr<SetHandle> set_;
@@ -55,6 +59,7 @@ class WatchState : public std::enable_shared_from_this<WatchState> {
   const ObjectId first_, last_;
   const WatchCallback callback_;
   const base::UniqueFd fd_;
+  bool has_place_ = false;  // in the exchange
   base::Mutex mutex_;
   std::condition_variable_any changed_;
   uint64_t cookie_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -67,10 +72,14 @@ class WatchState : public std::enable_shared_from_this<WatchState> {
 
 // Not by the thread of the watchers, which may be the one that calls.
 SetOutcome WatchState::Begin(const Patience& patience) {
+  const SetOutcome place = line_->exchange.SetAside(patience);
+  has_place_ = place == SetOutcome::kOk;
+  if (!has_place_) return place == SetOutcome::kDeadline ? SetOutcome::kNoSpace : place;
   Call call{
       .kind = SetRequestKind::kWatch, .set = set_->number(), .object = first_, .argument = last_};
   line_->exchange.Run(call, patience);
-  return call.outcome;
+  if (call.outcome != SetOutcome::kOk) return call.outcome;
+  return Arm() ? SetOutcome::kOk : SetOutcome::kUnavailable;
 }
 
 bool WatchState::Arm() {
@@ -108,7 +117,7 @@ void WatchState::Tell(SetOutcome outcome, const WatchEvent& event) {
   // Asked again first: what changes while the callback runs is told by the next.
   const bool armed = outcome == SetOutcome::kOk && Arm();
   callback_(outcome, event);
-  if (outcome == SetOutcome::kOk && !armed) callback_(SetOutcome::kUnavailable, {});
+  if (outcome == SetOutcome::kOk && !armed && !IsClosed()) callback_(SetOutcome::kUnavailable, {});
   const base::MutexLock lock(mutex_);
   runs_on_.reset();
   changed_.notify_all();
@@ -167,7 +176,7 @@ void WatchState::Close() {
     while (runs_on_ && *runs_on_ != std::this_thread::get_id()) changed_.wait(mutex_);
   }
   // If it has been answered, the daemon still keeps the range for the next request.
-  if (cookie != 0 && !line_->exchange.Forget(cookie)) {
+  if (has_place_ && !line_->exchange.Forget(cookie) && cookie != 0) {
     const Call cancel{.kind = SetRequestKind::kCancel, .set = set_->number(), .argument = cookie};
     line_->exchange.Post({&cancel, 1});
   }
@@ -233,14 +242,13 @@ Result<Watcher> GuardAccess::Watch(const std::shared_ptr<SetHandle>& set, Object
     return Error{.code = ErrorCode::kUnavailable,
                  .message = "the daemon has ended the session (connect again)"};
   }
-  if (!set->session().AddWatch(set->number(), first, last)) {
-    return Error{.code = ErrorCode::kInUse, .message = "these objects are watched already"};
+  if (std::optional<Error> error = set->session().AddWatch(set->number(), first, last)) {
+    return *std::move(error);
   }
   Watcher watcher(
       std::make_shared<WatchState>(set, first, last, std::move(callback), std::move(fd)));
   const SetOutcome begun = watcher.state_->Begin(Patience(wait));
   if (begun != SetOutcome::kOk) return CannotWatch(begun);
-  if (!watcher.state_->Arm()) return CannotWatch(SetOutcome::kNoSpace);
   return watcher;
 }
 

@@ -16,9 +16,11 @@
 #include <array>
 #include <atomic>
 #include <future>
+#include <numeric>
 #include <thread>
 #include <vector>
 
+#include "lib/client/exchange.h"
 #include "tests/unit/client/world.h"
 
 namespace clustix::client {
@@ -441,6 +443,58 @@ TEST(Watcher, Runs_a_callback_that_may_use_the_set) {
                                    [&] { return seen == value; }))
         << seen;
   }
+}
+
+// As many as may wait do, and one more as soon as a watcher is told.
+TEST(Watcher, Outlives_that_there_are_too_many_requests) {
+  World world({.tamper = [](const cache::Request& request, cache::Reply*) {
+    return request.kind != static_cast<uint32_t>(SetRequestKind::kGet);
+  }});
+  Watcher watcher = Must(world.set.Watch(0, 9));
+  std::optional<Watcher> once;
+  std::atomic<int> runs{0};
+  once = Must(world.set.Watch(10, 19, [&](SetOutcome, const WatchEvent&) {
+    ++runs;
+    once.reset();
+  }));
+  world.daemon.AwaitAsked(SetRequestKind::kWatch, 4);
+  Canceller canceller;
+  const Wait wait{.timeout_ms = 0, .canceller = &canceller};
+  std::vector<ObjectId> ids(kWindow);
+  std::iota(ids.begin(), ids.end(), 1000);
+  std::vector<std::thread> others;
+  others.emplace_back([&] { world.set.GetMany(ids, [](size_t, ReadGuard&) {}, wait); });
+  world.daemon.AwaitAsked(SetRequestKind::kGet, kWindow);
+  std::vector<ObjectId> more(kWindow);
+  std::iota(more.begin(), more.end(), 2000);
+  EXPECT_EQ(world.set.Prefetch(more), kWaitingMax - kWindow - 2);
+  for (ObjectId id = 3000; id < 3004; ++id) {
+    others.emplace_back(
+        [&, id] { EXPECT_EQ(world.set.Get(id, wait).outcome(), SetOutcome::kCancelled); });
+  }
+  world.daemon.Change(15, "once");
+  WatchEvent event;
+  uint64_t watches = 5;
+  world.daemon.AwaitAsked(SetRequestKind::kWatch, watches);
+  for (const char* value : {"first", "second"}) {
+    world.daemon.Change(5, value);
+    EXPECT_EQ(watcher.Next(&event, {.timeout_ms = 60'000}), SetOutcome::kOk);
+    EXPECT_EQ(event.object, 5u);
+    world.daemon.AwaitAsked(SetRequestKind::kWatch, ++watches);
+  }
+  EXPECT_EQ(runs, 1);
+  canceller.Cancel();
+  for (std::thread& other : others) other.join();
+}
+
+TEST(Watcher, Is_one_of_no_more_than_may_be) {
+  World world;
+  std::vector<Watcher> watchers;
+  for (ObjectId id = 0; id < 128; ++id) watchers.push_back(Must(world.set.Watch(id, id)));
+  EXPECT_EQ(world.set.Watch(128, 128).error().code, ErrorCode::kNoSpace);
+  EXPECT_EQ(world.set.Watch(127, 127).error().code, ErrorCode::kInUse);
+  watchers.pop_back();
+  EXPECT_TRUE(world.set.Watch(128, 128));
 }
 
 TEST(Watcher, Does_not_keep_other_threads_from_their_answers) {
