@@ -204,6 +204,7 @@ bool Exchange::PushFor(Batch* batch, Call& call, const Patience& patience, bool 
 
 // False: there is none, the time is over, or it is cancelled.
 bool Exchange::AwaitPlace(Batch* batch, SetRequestKind kind, uint64_t until_ns) {
+  if (batch->cancelled) return false;  // since it can be, and before we had the lock
   if (HasPlace(kind)) return true;
   batch->waiter->for_room = true;
   const bool awaited =

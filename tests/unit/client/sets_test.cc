@@ -380,6 +380,27 @@ TEST(Canceller, Ends_what_waits_from_another_thread) {
       << "it stays so";
 }
 
+// Those that are cancelled in the moment in which they begin are not asked for at all, or
+// cancelled.
+TEST(Canceller, Ends_what_has_just_begun) {
+  World world;
+  WriteGuard mine = world.set.Grab(1);
+  for (int i = 0; i < 100; ++i) {
+    Canceller canceller;
+    const uint64_t asked = world.daemon.Asked(SetRequestKind::kSet);
+    std::vector<std::thread> waiting;
+    for (int j = 0; j < 16; ++j) {
+      waiting.emplace_back([&] {
+        EXPECT_EQ(world.set.Set(1, Bytes("x"), {.timeout_ms = 0, .canceller = &canceller}),
+                  SetOutcome::kCancelled);
+      });
+    }
+    world.daemon.AwaitAsked(SetRequestKind::kSet, asked + 1);
+    canceller.Cancel();
+    for (std::thread& one : waiting) one.join();
+  }
+}
+
 TEST(Canceller, Ends_what_waits_for_memory) {
   World world;
   const std::string large(kObjectBytesMax, 'x');
@@ -463,7 +484,10 @@ TEST(Watcher, Outlives_that_there_are_too_many_requests) {
   std::vector<ObjectId> ids(kWindow);
   std::iota(ids.begin(), ids.end(), 1000);
   std::vector<std::thread> others;
-  others.emplace_back([&] { world.set.GetMany(ids, [](size_t, ReadGuard&) {}, wait); });
+  others.emplace_back([&] {
+    world.set.GetMany(
+        ids, [](size_t, ReadGuard&) {}, wait);
+  });
   world.daemon.AwaitAsked(SetRequestKind::kGet, kWindow);
   std::vector<ObjectId> more(kWindow);
   std::iota(more.begin(), more.end(), 2000);
