@@ -24,7 +24,7 @@
 //
 // Lifetimes: guards and Watchers end before their ObjectSet does; ObjectSets may outlive their
 // Client (its session ends with the last of them). A child after fork() uses nothing of its
-// parent's.
+// parent's: all but ReadGuards may end there, which the parent does not notice.
 //
 // When the daemon ends, so does the session: what was under way ends with kUnavailable, or with
 // kUnknown if it may have happened; all that is begun later with kUnavailable. Connect again.

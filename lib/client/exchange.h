@@ -12,6 +12,9 @@
 #ifndef CLUSTIX_LIB_CLIENT_EXCHANGE_H_
 #define CLUSTIX_LIB_CLIENT_EXCHANGE_H_
 
+#include <sys/types.h>
+#include <unistd.h>
+
 #include <array>
 #include <atomic>
 #include <condition_variable>
@@ -132,6 +135,9 @@ class Exchange {
   // Ends all calls; new ones fail. Any number of times.
   void Close();
   bool alive() const { return alive_.load(std::memory_order_acquire); }
+  // False in a child after fork(): ring, socket and bell are its parent's, and a lock may be one
+  // that a thread of the parent holds. What ends there only lets go of its memory and descriptors.
+  bool IsOfThisProcess() const { return getpid() == process_; }
 
  private:
   friend class Staged;
@@ -192,6 +198,7 @@ class Exchange {
   void Give(uint32_t offset, uint32_t bytes);
 
   cache::ClientRegion* region_;
+  const pid_t process_ = getpid();
   std::atomic<bool> alive_{true};
   // What threads write begins on a line of its own: alive_ stands on the way of each hit.
   alignas(64) std::atomic<int> room_waiters_{0};

@@ -73,6 +73,10 @@ Result<std::shared_ptr<SetSession>> SetSession::Connect(const ClientOptions& opt
 }
 
 SetSession::~SetSession() {
+  if (!line_->exchange.IsOfThisProcess()) {
+    if (watch_thread_.joinable()) watch_thread_.detach();
+    return;
+  }
   line_->exchange.Close();
   const base::MutexLock lock(watch_mutex_);
   if (!watch_thread_.joinable()) return;
@@ -130,7 +134,7 @@ Result<std::shared_ptr<SetHandle>> SetHandle::Open(const std::shared_ptr<SetSess
 
 SetHandle::~SetHandle() {
   // The daemon may have gone, and all that was opened with it.
-  if (!session_->exchange().alive()) return;
+  if (!exchange_->alive() || !exchange_->IsOfThisProcess()) return;
   session_->Ask([this](client::SetConnection& connection) { return connection.Close(number()); });
 }
 

@@ -168,6 +168,7 @@ SetOutcome WatchState::Next(WatchEvent* event, const Patience& patience) {
 }
 
 void WatchState::Close() {
+  if (!line_->exchange.IsOfThisProcess()) return;
   uint64_t cookie;
   {
     const base::MutexLock lock(mutex_);

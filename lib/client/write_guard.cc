@@ -177,6 +177,10 @@ SetOutcome WriteGuard::Put(const Wait& wait) {
 }
 
 void WriteGuard::Abort() {
+  if (hold_ != nullptr && !hold_->set->session().exchange().IsOfThisProcess()) {
+    // Its end would be that of the parent's: what is lent stands in memory that both have.
+    static_cast<void>(hold_.release());
+  }
   if (hold_ != nullptr) hold_->End();
   hold_ = nullptr;
   data_ = nullptr;

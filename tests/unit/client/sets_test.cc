@@ -258,6 +258,33 @@ TEST(TypedSet, Reads_and_writes_values) {
   EXPECT_EQ(points.Update(2, [](Point&) {}).outcome, SetOutcome::kTooLarge);
 }
 
+// It ends what it has copied of its parent; the parent's session goes on.
+TEST(ChildAfterFork, Leaves_the_session_to_its_parent) {
+  World world;
+  Watcher watcher = Must(world.set.Watch(0, 9));
+  WriteGuard mine = world.set.Grab(50);
+  ASSERT_EQ(mine.Assign(Bytes("mine")), SetOutcome::kOk);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    {
+      mine.Abort();
+      const Watcher watches = std::move(watcher);
+      const Client client = std::move(world.client);
+      const ObjectSet set = std::move(world.set);
+    }
+    _exit(0);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(mine.Put(), SetOutcome::kOk);
+  world.daemon.Change(5, "changed");
+  WatchEvent event;
+  EXPECT_EQ(watcher.Next(&event, {.timeout_ms = 60'000}), SetOutcome::kOk);
+  EXPECT_EQ(Text(world.set.Get(50).data()), "mine");
+  EXPECT_TRUE(world.client.OpenSet("test/set"));
+}
+
 // Kills the process on any system call but exit_group.
 void AllowNothingButExit() {
   sock_filter filter[] = {
