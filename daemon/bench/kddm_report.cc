@@ -183,6 +183,8 @@ const std::vector<KddmFloor>& KddmFloors() {
        KddmMeasure::kOpsPerSecond, nullptr, nullptr, 300e3},
       {"prefetched remote gets", "prefetch and get, the home has them", "program, 256 ahead", 4,
        KddmMeasure::kOpsPerSecond, nullptr, nullptr, 300e3},
+      {"4 KiB remote page fault", "page fault, the home has the page", "program", 4096,
+       KddmMeasure::kP50, "page fault over raw TCP", kBlocking, 2},
       {"directory memory of an object", "memory of an object at its home", "directory of 1000000",
        0, KddmMeasure::kBytes, nullptr, nullptr, 64},
   };

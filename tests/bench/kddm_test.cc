@@ -64,7 +64,8 @@ TEST(BenchKddm, Measures_every_case_and_writes_rows_that_can_be_compared) {
        {"raw TCP, 2 hops, blocking", "raw TCP, 3 hops, blocking",
         "get and put of what is cached, of one object", "std::shared_mutex and map, of one object",
         "get, the home has it, program, remote home", "get, the home has it, daemon, remote home",
-        "many gets, the home has them, program, 256 at once"}) {
+        "many gets, the home has them, program, 256 at once", "page fault over raw TCP, blocking",
+        "page fault, the home has the page, program"}) {
     EXPECT_TRUE(timed.contains(one)) << one;
   }
 }

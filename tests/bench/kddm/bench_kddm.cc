@@ -22,6 +22,7 @@
 #include "lib/base/time_units.h"
 #include "lib/kddm/directory.h"
 #include "tests/bench/kddm/counted.h"
+#include "tests/bench/kddm/faulted_pages.h"
 #include "tests/bench/kddm/hits.h"
 #include "tests/bench/kddm/members.h"
 #include "tests/bench/kddm/output.h"
@@ -38,7 +39,7 @@ namespace {
 
 constexpr NodeId kNodes = 4;
 constexpr uint32_t kSpinUs = 50;  // as the daemons' loops
-constexpr size_t kFrameBytes = 64;
+constexpr size_t kFrameBytes = RoundTrip::kBytes;
 constexpr size_t kManyAtOnce = 256;
 constexpr size_t kReadAtOnce = 64;  // of what is prefetched
 
@@ -99,6 +100,9 @@ class Bench {
   absl::StatusOr<std::vector<kddm::ObjectId>> MakeMany();
   absl::Status GetMany(size_t at_once);
   absl::Status Prefetch();
+  absl::Status AddPageFaults();
+  absl::Status TouchPages(const Subject& subject, const FaultedPages::Fetch& fetch);
+  absl::Status FaultOnObjects();
   absl::Status CountGrowth();
   void CountOnce();
   std::vector<kddm::ObjectId> Fresh(NodeId home, size_t count) {
@@ -132,6 +136,7 @@ absl::Status Bench::Make() {
   AddHits();
   RETURN_IF_ERROR(AddScenarios());
   AddMany();
+  Add("page faults", [this] { return FaultOnObjects(); });
   return absl::OkStatus();
 }
 
@@ -166,6 +171,7 @@ absl::Status Bench::AddPeers() {
       trips_.push_back(std::move(trip));
     }
   }
+  RETURN_IF_ERROR(AddPageFaults());
 #ifdef REDIS_SERVER
   ASSIGN_OR_RETURN(redis_, RedisGet::Start(kFrameBytes));
   constexpr size_t kPipelined = 64;
@@ -297,6 +303,54 @@ absl::Status Bench::Prefetch() {
               absl::StrCat("program, ", kManyAtOnce, " ahead"), 4, kNodes},
              latency, objects.size(), NowNs() - begin, nullptr);
   return absl::OkStatus();
+}
+
+// A page that is not here is fetched by who serves the faults; one at a time.
+absl::Status Bench::TouchPages(const Subject& subject, const FaultedPages::Fetch& fetch) {
+  if (!FaultedPages::ArePossible()) return absl::OkStatus();  // the floor is then not measured
+  ASSIGN_OR_RETURN(const std::unique_ptr<FaultedPages> pages,
+                   FaultedPages::Make(options_.samples, fetch));
+  Histogram latency;
+  for (size_t page = 0; page < options_.samples; ++page) {
+    ASSIGN_OR_RETURN(const uint64_t spent_ns, pages->Touch(page));
+    latency.Add(spent_ns);
+  }
+  SayFigures(subject, latency, 1, latency.Percentile(0.5), nullptr);
+  return absl::OkStatus();
+}
+
+absl::Status Bench::AddPageFaults() {
+  for (const uint32_t spin_us : {0u, kSpinUs}) {
+    ASSIGN_OR_RETURN(std::unique_ptr<RoundTrip> trip,
+                     RoundTrip::Start(2, spin_us, FaultedPages::kBytes));
+    const Subject subject = {"page fault over raw TCP",
+                             spin_us == 0 ? "blocking" : "spinning, then blocking",
+                             FaultedPages::kBytes, 2};
+    Add(absl::StrCat(subject.name, ", ", subject.where), [this, subject, trip = trip.get()] {
+      return TouchPages(subject, [trip](size_t, const FaultedPages::Supply& supply) {
+        RETURN_IF_ERROR(trip->Go());
+        supply(trip->bytes());
+        return absl::OkStatus();
+      });
+    });
+    trips_.push_back(std::move(trip));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Bench::FaultOnObjects() {
+  const std::vector<kddm::ObjectId> objects = Fresh(kRemoteHome, options_.samples);
+  RETURN_IF_ERROR(programs_->Do(
+      {.node = kRemoteHome, .op = Op::kSet, .objects = objects, .bytes = FaultedPages::kBytes},
+      nullptr));
+  const ObjectSet& set = programs_->set(kSelf, kddm::Durability::kReplicas2);
+  return TouchPages({"page fault, the home has the page", "program", FaultedPages::kBytes, kNodes},
+                    [&](size_t page, const FaultedPages::Supply& supply) {
+                      const ReadGuard guard = set.Get(objects[page]);
+                      if (!guard) return WrongOutcome("a get of a page", guard.outcome());
+                      supply(guard.data().data());
+                      return absl::OkStatus();
+                    });
 }
 
 // Whether an operation costs more in a larger cluster.

@@ -8,8 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <utility>
+#include <vector>
 
 #include "lib/base/status.h"
 #include "tests/bench/msg/library_peer.h"
@@ -19,7 +19,7 @@ namespace clustix::bench {
 namespace {
 
 using base::UniqueFd;
-using Frame = std::array<std::byte, 64>;
+using Frame = std::vector<std::byte>;
 
 // False: the other end is gone.
 bool Receive(int fd, Frame& frame, uint32_t spin_us) {
@@ -53,19 +53,20 @@ absl::Status Connect(UniqueFd& from, UniqueFd& to) {
   return to.valid() ? absl::OkStatus() : base::ErrnoStatus(errno, "accept");
 }
 
-[[noreturn]] void PassOn(int in, int out, uint32_t spin_us, pid_t parent) {
+[[noreturn]] void PassOn(int in, int out, uint32_t spin_us, size_t bytes, pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(1);
-  Frame frame;
-  while (Receive(in, frame, spin_us) && Send(out, frame)) {
+  Frame frame(RoundTrip::kBytes), sent(bytes);
+  while (Receive(in, frame, spin_us) && Send(out, sent)) {
   }
   _exit(0);
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<RoundTrip>> RoundTrip::Start(size_t hops, uint32_t spin_us) {
-  std::unique_ptr<RoundTrip> trip(new RoundTrip(spin_us));
+absl::StatusOr<std::unique_ptr<RoundTrip>> RoundTrip::Start(size_t hops, uint32_t spin_us,
+                                                            size_t bytes_back) {
+  std::unique_ptr<RoundTrip> trip(new RoundTrip(spin_us, bytes_back));
   UniqueFd arriving;  // at the next child
   RETURN_IF_ERROR(Connect(trip->out_, arriving));
   for (size_t hop = 1; hop < hops; ++hop) {
@@ -74,7 +75,8 @@ absl::StatusOr<std::unique_ptr<RoundTrip>> RoundTrip::Start(size_t hops, uint32_
     const pid_t parent = getpid();
     const pid_t child = fork();
     if (child < 0) return base::ErrnoStatus(errno, "cannot fork");
-    if (child == 0) PassOn(arriving.get(), leaving.get(), spin_us, parent);
+    const size_t bytes = hop + 1 == hops ? bytes_back : kBytes;
+    if (child == 0) PassOn(arriving.get(), leaving.get(), spin_us, bytes, parent);
     trip->children_.push_back(child);
     arriving = std::move(arriving_next);
   }
@@ -90,8 +92,8 @@ RoundTrip::~RoundTrip() {
 }
 
 absl::Status RoundTrip::Go() {
-  Frame frame = {};
-  if (Send(out_.get(), frame) && Receive(in_.get(), frame, spin_us_)) return absl::OkStatus();
+  const Frame frame(kBytes);
+  if (Send(out_.get(), frame) && Receive(in_.get(), back_, spin_us_)) return absl::OkStatus();
   return absl::UnavailableError("a process that passes messages on has gone");
 }
 
