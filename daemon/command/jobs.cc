@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -129,11 +130,13 @@ int OpenLogs(Client& client, const JobsArguments& arguments, std::map<uid_t, Job
   }
   for (const uid_t uid : uids) {
     // To follow jobs, there must be something to follow.
-    Result<JobLog> log = JobLog::Open(client, uid, arguments.follow && uid == geteuid());
+    Result<JobLog> log =
+        JobLog::Open(client, uid, arguments.follow ? JobLog::Use::kMake : JobLog::Use::kRead);
     if (log) {
       logs->emplace(uid, *std::move(log));
     } else if (log.error().code != ErrorCode::kNotFound) {
-      return Fail(log.error().message);
+      const int failed = Fail(log.error().message);
+      if (!arguments.all_users) return failed;  // else one user's set does not hide the others'
     }
   }
   return kExitOk;
@@ -153,18 +156,20 @@ class Jobs {
     return kExitOk;
   }
 
-  std::vector<Shown> Read(uid_t uid, const JobLog& log) {
+  // `per_node`: the newest ones.
+  std::vector<Shown> Read(uid_t uid, const JobLog& log, uint64_t per_node) {
     std::vector<NodeId> answering;
-    for (const proc::NodeView& node : cluster_.nodes) {
-      if (node.stale || node.snapshot == nullptr) {
-        WarnOnce(node.node);
-      } else {
-        answering.push_back(node.node);
-      }
-    }
-    const JobLog::Found found = log.Read(answering, arguments_.last, kWait);
-    for (const NodeId node : found.missing) WarnOnce(node);
     std::vector<Shown> shown;
+    for (const proc::NodeView& node : cluster_.nodes) {
+      if (!node.stale && node.snapshot != nullptr) {
+        answering.push_back(node.node);
+        continue;
+      }
+      WarnOnce(node.node);
+      for (const Job& job : log.Find(node.node, per_node)) shown.push_back(Look(uid, job));
+    }
+    const JobLog::Found found = log.Read(answering, per_node, kWait);
+    for (const NodeId node : found.missing) WarnOnce(node);
     for (const Job& job : found.jobs) shown.push_back(Look(uid, job));
     if (arguments_.running) {
       std::erase_if(shown, [](const Shown& job) { return job.state != JobState::kRunning; });
@@ -187,7 +192,7 @@ class Jobs {
   void WarnOnce(NodeId node) {
     if (!warned_.insert(node).second) return;
     Fail(absl::StrCat("the jobs of node ", node,
-                      " are not all shown: it does not answer (clustix nodes)"));
+                      " may not all be shown: not all that keep them answer (clustix nodes)"));
   }
 
   Connection& daemon_;
@@ -222,14 +227,14 @@ void Print(std::vector<Shown> all, bool as_json) {
 // A line for each change, as it happens.
 class Follower {
  public:
-  Follower(Jobs& jobs, uid_t uid, const JobLog& log, bool as_json)
-      : jobs_(jobs), uid_(uid), log_(log), as_json_(as_json) {}
+  Follower(Jobs& jobs, uid_t uid, const JobLog& log, const JobsArguments& arguments)
+      : jobs_(jobs), uid_(uid), log_(log), arguments_(arguments) {}
 
   int Run() {
     // Watched first, so that nothing happens between the list and the watch.
     Result<Watcher> watcher = log_.jobs().Watch(0, UINT64_MAX);
     if (!watcher) return Fail(absl::StrCat("cannot follow jobs: ", watcher.error().message));
-    if (const int failed = ShowAll(); failed != kExitOk) return failed;
+    ShowAll(arguments_.last);
     for (;;) {
       WatchEvent event;
       const SetOutcome outcome = watcher->Next(&event);
@@ -237,30 +242,46 @@ class Follower {
         return Fail(absl::StrCat("the watch has ended: ", SetOutcomeName(outcome)));
       }
       if (const int failed = jobs_.Refresh(); failed != kExitOk) return failed;
-      if (event.any) {
-        if (const int failed = ShowAll(); failed != kExitOk) return failed;
-      } else if ((event.object & kPlaceBits) != 0) {
-        if (const std::optional<Job> job = log_.At(event.object, kWait)) Show(*job);
+      if (!event.any && (event.object & kPlaceBits) == 0) continue;
+      const std::optional<Job> job = event.any ? std::nullopt : log_.At(event.object, kWait);
+      if (job) {
+        Show(*job);
+      } else {
+        ShowAll(remote::kJobsKept);  // what was missed may have been any of them
       }
     }
   }
 
  private:
-  int ShowAll() {
-    std::vector<Shown> all = jobs_.Read(uid_, log_);
-    std::stable_sort(all.begin(), all.end(), [](const Shown& a, const Shown& b) {
-      return a.job.started_ms < b.job.started_ms;
-    });
-    for (const Shown& shown : all) Show(shown.job);
-    return kExitOk;
+  // Of each node, what is new among the last jobs; what is new before them is passed over.
+  void ShowAll(uint64_t per_node) {
+    std::map<NodeId, uint64_t> count;
+    std::vector<Job> wanted;
+    for (const Shown& shown : jobs_.Read(uid_, log_, remote::kJobsKept)) {
+      if (++count[shown.job.node] <= per_node) {
+        wanted.push_back(shown.job);
+      } else {
+        IsNew(shown.job);
+      }
+    }
+    std::stable_sort(wanted.begin(), wanted.end(),
+                     [](const Job& a, const Job& b) { return a.started_ms < b.started_ms; });
+    for (const Job& job : wanted) Show(job);
+  }
+
+  // From then on it is not.
+  bool IsNew(const Job& job) {
+    const std::pair<uint64_t, int64_t> news = {job.serial, job.ended_ms};
+    const auto [seen, first] = seen_.try_emplace({job.node, job.serial % remote::kJobsKept}, news);
+    if (!first && seen->second >= news) return false;
+    seen->second = news;
+    return true;
   }
 
   void Show(const Job& job) {
-    auto [seen, first] = ended_.try_emplace(job.Name(), job.ended_ms);
-    if (!first && seen->second == job.ended_ms) return;
-    seen->second = job.ended_ms;
+    if (!IsNew(job)) return;
     const Shown shown = jobs_.Look(uid_, job);
-    if (as_json_) {
+    if (arguments_.as_json) {
       std::fputs(Dump(ToJson(shown), -1).c_str(), stdout);
     } else {
       const std::vector<std::string> cells = Cells(shown);
@@ -273,8 +294,9 @@ class Follower {
   Jobs& jobs_;
   const uid_t uid_;
   const JobLog& log_;
-  const bool as_json_;
-  std::map<std::string, int64_t> ended_;  // what was shown of each
+  const JobsArguments& arguments_;
+  // What was seen last in each of a node's places: a serial number, and when the job ended.
+  std::map<std::pair<NodeId, uint64_t>, std::pair<uint64_t, int64_t>> seen_;
 };
 
 int RunJobs(const Context& context, const JobsArguments& arguments) {
@@ -291,11 +313,13 @@ int RunJobs(const Context& context, const JobsArguments& arguments) {
   Jobs jobs(*daemon, arguments);
   if (const int failed = jobs.Refresh(); failed != kExitOk) return failed;
   if (arguments.follow) {
-    return Follower(jobs, geteuid(), logs.at(geteuid()), arguments.as_json).Run();
+    return Follower(jobs, geteuid(), logs.at(geteuid()), arguments).Run();
   }
   std::vector<Shown> all;
   for (const auto& [uid, log] : logs) {
-    for (Shown& shown : jobs.Read(uid, log)) all.push_back(std::move(shown));
+    // One that has run for long may have been followed by any number of others.
+    const uint64_t per_node = arguments.running ? remote::kJobsKept : arguments.last;
+    for (Shown& shown : jobs.Read(uid, log, per_node)) all.push_back(std::move(shown));
   }
   Print(std::move(all), arguments.as_json);
   return kExitOk;
@@ -322,7 +346,8 @@ void AddJobsCommand(CLI::App& app, Context& context) {
       ->type_name("N")
       ->check(CLI::Range(uint64_t{1}, remote::kJobsKept))
       ->capture_default_str();
-  command->add_flag("-r,--running", arguments->running, "Only those that run");
+  command->add_flag("-r,--running", arguments->running,
+                    "Only those that run, of all that are remembered");
   CLI::Option* all =
       command->add_flag("-a,--all", arguments->all_users, "Those of all users (root only)");
   command

@@ -10,6 +10,8 @@ namespace {
 
 constexpr uint16_t kModeBits = 0777;
 constexpr const char* kSystemNames = "clustix/";
+// Under it, each user has his own: jobs/UID.
+constexpr const char* kJobNames = "jobs/";
 
 }  // namespace
 
@@ -19,6 +21,10 @@ absl::StatusOr<SetDefinition> ReadPolicy(const std::string& name, proto::SetPoli
   if (name.starts_with(kSystemNames) && user.uid != 0) {
     return absl::PermissionDeniedError(
         absl::StrCat("names under ", kSystemNames, " are the system's own"));
+  }
+  if (name.starts_with(kJobNames) && user.uid != 0 && name != absl::StrCat(kJobNames, user.uid)) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("of names under ", kJobNames, ", yours is ", kJobNames, user.uid));
   }
   const auto durability = static_cast<uint16_t>(policy.getDurability());
   const auto placement = static_cast<uint16_t>(policy.getPlacement());

@@ -47,7 +47,7 @@ void CommandSession::Run(proto::Command::Reader command) {
   } else {
     program_.HangUp(kGrace);
   }
-  if (program_.status()) recorder_.Ended(*program_.status());
+  TellRecorder();
   program_.Forget();
 }
 
@@ -106,7 +106,10 @@ bool CommandSession::Turn() {
   fds[4] = {input_.empty() ? -1 : program_.in.get(), POLLOUT, 0};
   const bool draining = ended && program_.has_terminal() && output != 0;
   if (poll(fds.data(), fds.size(), draining ? 0 : -1) < 0) return true;  // only EINTR is possible
-  if (fds[1].revents != 0) program_.Reap();
+  if (fds[1].revents != 0) {
+    program_.Reap();
+    TellRecorder();  // though others keep its output open for days
+  }
   if (fds[2].revents != 0) TakeOutput(program_.out, proto::Stream::OUT);
   if (fds[3].revents != 0) TakeOutput(program_.err, proto::Stream::ERR);
   if (draining && fds[2].revents == 0) program_.out.Reset();
@@ -200,6 +203,10 @@ void CommandSession::TakeOutput(base::UniqueFd& from, proto::Stream stream) {
     output.setStream(stream);
     output.setBytes({reinterpret_cast<const kj::byte*>(bytes.data()), static_cast<size_t>(n)});
   });
+}
+
+void CommandSession::TellRecorder() {
+  if (program_.status()) recorder_.Ended(*program_.status());
 }
 
 void CommandSession::TellEnd() {

@@ -36,6 +36,7 @@ class CommandSession {
   void TakeOutput(base::UniqueFd& from, proto::Stream stream);
   bool MayReadOutput() const;
   bool IsOver() const;
+  void TellRecorder();
   void TellEnd();
 
   FrameSocket& socket_;

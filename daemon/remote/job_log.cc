@@ -31,19 +31,28 @@ std::optional<Job> ToJob(ObjectId object, const ReadGuard& guard) {
   return *std::move(job);
 }
 
-bool Exists(SetOutcome outcome) {
-  return outcome != SetOutcome::kNotFound && outcome != SetOutcome::kLost;
+std::vector<ObjectId> PlacesOf(NodeId node) {
+  std::vector<ObjectId> places;
+  for (uint64_t serial = 1; serial <= kJobsKept; ++serial) places.push_back(PlaceOf(node, serial));
+  return places;
+}
+
+// By node; of each, the newest first.
+void Sort(std::vector<Job>* jobs) {
+  std::sort(jobs->begin(), jobs->end(), [](const Job& a, const Job& b) {
+    return a.node != b.node ? a.node < b.node : a.serial > b.serial;
+  });
 }
 
 }  // namespace
 
 std::string JobSetName(uid_t uid) { return absl::StrCat(kJobSets, uid); }
 
-Result<JobLog> JobLog::Open(Client& client, uid_t uid, bool write) {
+Result<JobLog> JobLog::Open(Client& client, uid_t uid, Use use) {
   const std::string name = JobSetName(uid);
   Result<ObjectSet> set = client.OpenSet(
-      name, {.create = write,
-             .write = write,
+      name, {.create = use == Use::kMake,
+             .write = use != Use::kRead,
              .policy = {.durability = Durability::kReplicas2, .placement = Placement::kIdBits}});
   if (!set) return set.error();
   Result<SetInfo> info = client.StatSet(name);
@@ -53,19 +62,29 @@ Result<JobLog> JobLog::Open(Client& client, uid_t uid, bool write) {
                  absl::StrCat(name, " was not made for the jobs of uid ", uid, ": its owner, uid ",
                               info->uid, ", or root may remove it")};
   }
-  return JobLog(*std::move(set));
+  return JobLog(*std::move(set), info->id);
 }
 
 SetOutcome JobLog::Add(Job* job, const Wait& wait) const {
   const Value<uint64_t> last = TypedSet<uint64_t>(set_).Update(
       LastSerialOf(job->node), [](uint64_t& serial) { ++serial; }, wait);
-  if (!last) return last.outcome;
-  job->serial = *last;
+  if (last) {
+    job->serial = *last;
+  } else if (last.outcome == SetOutcome::kLost) {
+    const uint64_t serial = HighestSerial(job->node, wait) + 1;
+    const SetOutcome set = TypedSet<uint64_t>(set_).Set(LastSerialOf(job->node), serial, wait);
+    if (set != SetOutcome::kOk) return set;
+    job->serial = serial;
+  } else {
+    return last.outcome;
+  }
   return Update(*job, wait);
 }
 
 SetOutcome JobLog::Update(const Job& job, const Wait& wait) const {
-  WriteGuard guard = set_.Grab(PlaceOf(job.node, job.serial), wait);
+  const ObjectId place = PlaceOf(job.node, job.serial);
+  WriteGuard guard = set_.Grab(place, wait);
+  if (guard.outcome() == SetOutcome::kLost) return set_.Set(place, EncodeJob(job), wait);
   if (!guard) return guard.outcome();
   if (guard.exists()) {
     const absl::StatusOr<Job> there = DecodeJob(guard.data());
@@ -73,6 +92,18 @@ SetOutcome JobLog::Update(const Job& job, const Wait& wait) const {
   }
   const SetOutcome assigned = guard.Assign(EncodeJob(job));
   return assigned == SetOutcome::kOk ? guard.Put(wait) : assigned;
+}
+
+uint64_t JobLog::HighestSerial(NodeId node, const Wait& wait) const {
+  const std::vector<ObjectId> places = PlacesOf(node);
+  uint64_t highest = 0;
+  set_.GetMany(
+      places,
+      [&](size_t index, ReadGuard& place) {
+        if (const auto job = ToJob(places[index], place)) highest = std::max(highest, job->serial);
+      },
+      wait);
+  return highest;
 }
 
 JobLog::Found JobLog::Read(std::span<const NodeId> nodes, uint64_t per_node,
@@ -84,9 +115,16 @@ JobLog::Found JobLog::Read(std::span<const NodeId> nodes, uint64_t per_node,
   set_.GetMany(
       lasts,
       [&](size_t index, ReadGuard& last) {
-        if (Exists(last.outcome()) && !last) missing.insert(nodes[index]);
         uint64_t serial = 0;
-        if (!last || last.data().size() != sizeof(serial)) return;
+        if (last.outcome() == SetOutcome::kNotFound) return;
+        if (!last) {
+          // The jobs themselves may well be there.
+          missing.insert(nodes[index]);
+          const std::vector<ObjectId> all = PlacesOf(nodes[index]);
+          places.insert(places.end(), all.begin(), all.end());
+          return;
+        }
+        if (last.data().size() != sizeof(serial)) return;
         std::memcpy(&serial, last.data().data(), sizeof(serial));
         const uint64_t count = std::min({serial, per_node, kJobsKept});
         for (uint64_t i = 0; i < count; ++i) places.push_back(PlaceOf(nodes[index], serial - i));
@@ -102,17 +140,25 @@ JobLog::Found JobLog::Read(std::span<const NodeId> nodes, uint64_t per_node,
         [&](size_t index, ReadGuard& place) {
           if (std::optional<Job> job = ToJob(chunk[index], place)) {
             found.jobs.push_back(*std::move(job));
-          } else if (Exists(place.outcome()) && !place) {
+          } else if (!place && place.outcome() != SetOutcome::kNotFound) {
             missing.insert(NodeOf(chunk[index]));
           }
         },
         wait);
   }
-  std::sort(found.jobs.begin(), found.jobs.end(), [](const Job& a, const Job& b) {
-    return a.node != b.node ? a.node < b.node : a.serial > b.serial;
-  });
+  Sort(&found.jobs);
   found.missing.assign(missing.begin(), missing.end());
   return found;
+}
+
+std::vector<Job> JobLog::Find(NodeId node, uint64_t at_most) const {
+  std::vector<Job> jobs;
+  for (const ObjectId place : PlacesOf(node)) {
+    if (std::optional<Job> job = ToJob(place, set_.Find(place))) jobs.push_back(*std::move(job));
+  }
+  Sort(&jobs);
+  if (jobs.size() > at_most) jobs.resize(at_most);
+  return jobs;
 }
 
 std::optional<Job> JobLog::At(ObjectId object, const Wait& wait) const {

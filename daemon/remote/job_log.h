@@ -33,9 +33,13 @@ std::string JobSetName(uid_t uid);
 
 class JobLog {
  public:
-  // The user's set. `write`: it is made if there is none; kNotFound otherwise. kPermissionDenied:
-  // it is somebody else's, whatever its name says.
-  static Result<JobLog> Open(Client& client, uid_t uid, bool write);
+  enum class Use : uint8_t { kRead, kWrite, kMake };
+
+  // The user's set. kMake: it is made if there is none; kNotFound otherwise. kPermissionDenied: it
+  // is somebody else's, whatever its name says.
+  static Result<JobLog> Open(Client& client, uid_t uid, Use use);
+  // No other set has the same, though it have the same name.
+  uint32_t id() const { return id_; }
 
   // Draws a serial number for the job, which it gets, and writes it.
   SetOutcome Add(Job* job, const Wait& wait = {}) const;
@@ -44,12 +48,14 @@ class JobLog {
 
   struct Found {
     std::vector<Job> jobs;  // of each node, the newest first
-    // Nodes of which something could not be read in time.
+    // Nodes of which something could not be read in time, or has been lost.
     std::vector<NodeId> missing;
   };
   // The last jobs of each of these nodes, at most `per_node` of each. `wait` is for each of a few
   // round trips.
   Found Read(std::span<const NodeId> nodes, uint64_t per_node, const Wait& wait = {}) const;
+  // The same of a node that does not answer: what is cached here.
+  std::vector<Job> Find(NodeId node, uint64_t at_most) const;
   // The job in the place of which a watch of jobs() tells; nothing: it is none, or cannot be read.
   std::optional<Job> At(ObjectId object, const Wait& wait = {}) const;
 
@@ -57,9 +63,13 @@ class JobLog {
   const ObjectSet& jobs() const { return set_; }
 
  private:
-  explicit JobLog(ObjectSet set) : set_(std::move(set)) {}
+  JobLog(ObjectSet set, uint32_t id) : set_(std::move(set)), id_(id) {}
+
+  // The last serial number when the object that has it is lost.
+  uint64_t HighestSerial(NodeId node, const Wait& wait) const;
 
   ObjectSet set_;
+  uint32_t id_;
 };
 
 }  // namespace clustix::remote

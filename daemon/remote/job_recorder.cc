@@ -4,72 +4,143 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
-#include <functional>
-#include <optional>
+#include <algorithm>
+#include <system_error>
 
 #include "clustix/sets.h"
 #include "daemon/cluster/process.h"
 #include "daemon/remote/job_log.h"
+#include "lib/base/log.h"
 
 namespace clustix::remote {
 namespace {
 
+using std::chrono::milliseconds, std::chrono::steady_clock;
+
 constexpr Wait kWait{.timeout_ms = JobRecorder::kPatienceMs};
+constexpr milliseconds kFirstPause{100}, kLongestPause{5000};
 
 int64_t NowMs() {
-  using std::chrono::duration_cast, std::chrono::milliseconds, std::chrono::system_clock;
+  using std::chrono::duration_cast, std::chrono::system_clock;
   return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
-}
-
-// With the jobs of this process's user; a session with the daemon for no longer than that takes,
-// for a program may run for days.
-void WithJobs(const std::string& daemon_socket,
-              const std::function<void(const Client&, const JobLog&)>& body) {
-  Result<Client> client = Client::Connect(
-      {.socket = daemon_socket, .timeout_ms = JobRecorder::kPatienceMs, .spin_us = 0});
-  if (!client) return;
-  if (Result<JobLog> jobs = JobLog::Open(*client, geteuid(), true)) body(*client, *jobs);
 }
 
 }  // namespace
 
 JobRecorder::~JobRecorder() {
-  if (adding_.joinable()) adding_.join();
+  if (!writer_.joinable()) return;
+  {
+    const base::MutexLock lock(mutex_);
+    until_ = steady_clock::now() + kPersistence;
+  }
+  changed_.notify_all();
+  writer_.join();
 }
 
 void JobRecorder::Began(pid_t pid, const std::vector<std::string>& argv) {
   if (daemon_socket_.empty()) return;
-  job_.caller = caller_;
-  job_.pid = pid;
-  job_.argv = argv;
-  job_.started_ms = NowMs();
-  // A zombie has none: it ended at once.
-  if (const std::optional<cluster::ProcessId> process = cluster::IdentifyProcess(pid)) {
-    job_.start_ticks = process->start_ticks;
+  {
+    const base::MutexLock lock(mutex_);
+    job_.caller = caller_;
+    job_.pid = pid;
+    job_.argv = argv;
+    job_.started_ms = NowMs();
+    // A zombie has none: it ended at once.
+    if (const std::optional<cluster::ProcessId> process = cluster::IdentifyProcess(pid)) {
+      job_.start_ticks = process->start_ticks;
+    }
   }
-  adding_ = std::thread([this] { Add(); });
-}
-
-void JobRecorder::Add() {
-  WithJobs(daemon_socket_, [this](const Client& client, const JobLog& jobs) {
-    job_.node = client.node();
-    jobs.Add(&job_, kWait);  // once it has a number, its end is written, too
-  });
+  try {
+    writer_ = std::thread([this] { Write(); });
+  } catch (const std::system_error& error) {
+    base::Log(base::LogLevel::kWarning, "remote", "what runs is not remembered",
+              {{"error", error.what()}});
+  }
 }
 
 void JobRecorder::Ended(int status) {
-  if (!adding_.joinable()) return;
-  const int64_t ended_ms = NowMs();
-  adding_.join();
-  if (job_.serial == 0) return;
-  job_.ended_ms = ended_ms;
-  if (WIFSIGNALED(status)) {
-    job_.signal = WTERMSIG(status);
-  } else {
-    job_.code = WEXITSTATUS(status);
+  {
+    const base::MutexLock lock(mutex_);
+    if (job_.ended_ms != 0) return;
+    job_.ended_ms = NowMs();
+    if (WIFSIGNALED(status)) {
+      job_.signal = WTERMSIG(status);
+    } else {
+      job_.code = WEXITSTATUS(status);
+    }
   }
-  WithJobs(daemon_socket_, [this](const Client&, const JobLog& jobs) { jobs.Update(job_, kWait); });
+  changed_.notify_all();
+}
+
+std::optional<Job> JobRecorder::AwaitNews(bool begun) {
+  const base::MutexLock lock(mutex_);
+  while (begun && job_.ended_ms == 0 && !until_) changed_.wait(mutex_);
+  if (begun && job_.ended_ms == 0) return std::nullopt;  // nobody knows how it ended
+  return job_;
+}
+
+bool JobRecorder::Pause(milliseconds time) {
+  const base::MutexLock lock(mutex_);
+  const steady_clock::time_point end = steady_clock::now() + time;
+  while (steady_clock::now() < end && !(until_ && steady_clock::now() >= *until_)) {
+    changed_.wait_until(mutex_, until_ ? std::min(end, *until_) : end);
+  }
+  return !(until_ && steady_clock::now() >= *until_);
+}
+
+void JobRecorder::Write() {
+  Written written;
+  milliseconds pause = kFirstPause;
+  while (const std::optional<Job> job = AwaitNews(written.serial != 0)) {
+    switch (Try(*job, &written)) {
+      case Result::kDone:
+        if (job->ended_ms != 0) return;
+        pause = kFirstPause;
+        break;
+      case Result::kForgotten:
+        return;
+      case Result::kFailed:
+        if (!Pause(pause)) {
+          base::Log(base::LogLevel::kWarning, "remote", "how a program ended is not remembered",
+                    {{"program", job->argv[0]}, {"pid", job->pid}});
+          return;
+        }
+        pause = std::min(2 * pause, kLongestPause);
+        break;
+    }
+  }
+}
+
+// A session with the daemon lasts for no longer than writing takes, for a program may run for days.
+JobRecorder::Result JobRecorder::Try(Job job, Written* written) {
+  clustix::Result<Client> client =
+      Client::Connect({.socket = daemon_socket_, .timeout_ms = kPatienceMs, .spin_us = 0});
+  if (!client) return Result::kFailed;
+  const bool begun = written->serial != 0;
+  clustix::Result<JobLog> jobs =
+      JobLog::Open(*client, geteuid(), begun ? JobLog::Use::kWrite : JobLog::Use::kMake);
+  if (!jobs) {
+    return begun && jobs.error().code == ErrorCode::kNotFound ? Result::kForgotten
+                                                              : Result::kFailed;
+  }
+  if (!begun) {
+    job.node = client->node();
+    if (jobs->Add(&job, kWait) != SetOutcome::kOk) return Result::kFailed;
+    *written = {.node = job.node, .serial = job.serial, .set = jobs->id()};
+    return Result::kDone;
+  }
+  // The user may have destroyed the set in between, and begun another.
+  if (jobs->id() != written->set) return Result::kForgotten;
+  job.node = written->node;
+  job.serial = written->serial;
+  switch (jobs->Update(job, kWait)) {
+    case SetOutcome::kOk:
+      return Result::kDone;
+    case SetOutcome::kNotFound:
+      return Result::kForgotten;
+    default:
+      return Result::kFailed;
+  }
 }
 
 }  // namespace clustix::remote

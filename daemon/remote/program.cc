@@ -236,7 +236,10 @@ void Program::Reap() {
       waitpid(ended.si_pid, nullptr, WNOHANG);
       continue;
     }
-    if (status_) break;  // others behind the zombie that is kept are reaped at the end
+    if (status_) {
+      ReapOthers();
+      break;
+    }
     const bool exited = ended.si_code == CLD_EXITED;
     status_ = exited ? W_EXITCODE(ended.si_status, 0) : W_EXITCODE(0, ended.si_status);
   }
@@ -285,8 +288,17 @@ void Program::HangUp(milliseconds grace) {
   Reap();  // those that had ended before they were looked for
 }
 
+// Of all children, waitid() tells of the zombie that is kept again and again.
+void Program::ReapOthers() {
+  for (const pid_t pid : cluster::ListPids()) {
+    const std::optional<SessionOf> found = FindSession(pid);
+    if (pid != pid_ && found && found->zombie) waitpid(pid, nullptr, WNOHANG);  // if it is a child
+  }
+}
+
 void Program::Forget() {
-  if (pid_ > 0) waitpid(pid_, nullptr, 0);
+  // One that could not be ended goes on, and is reaped by whoever takes it over from us.
+  if (pid_ > 0) waitpid(pid_, nullptr, WNOHANG);
   pid_ = -1;
 }
 

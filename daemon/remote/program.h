@@ -69,11 +69,13 @@ class Program {
   // Closes everything, SIGHUP and SIGCONT to the processes of its session, SIGKILL to those that
   // are there after `grace`; returns when none is.
   void HangUp(std::chrono::milliseconds grace);
-  // The zombie of a program that has ended is reaped. Nothing else may be called then.
+  // The zombie of a program that has ended is reaped; one that goes on is left to itself. Nothing
+  // else may be called then.
   void Forget();
 
  private:
   struct Ends;
+  void ReapOthers();
   [[noreturn]] void Become(const ProgramOptions& options, const Ends& ends, int report);
   // Sends to every process of its session that is no zombie; how many there were.
   size_t SignalSession(int signal);

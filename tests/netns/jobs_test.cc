@@ -90,10 +90,35 @@ TEST_F(JobsCommand, Knows_which_still_run) {
   const nlohmann::json running = AskJson(3, {"jobs", "--running"});
   ASSERT_EQ(running.size(), 1u) << running.dump();
   EXPECT_FALSE(running[0].contains("ended_ms"));
+  EXPECT_EQ(AskJson(3, {"jobs", "--running", "-n", "1"}).size(), 1u) << "though not the last";
   // The caller dies: its program is hung up, and how that ended can be read.
   program.Kill(SIGKILL);
   ASSERT_TRUE(AwaitState(3, script, "killed")) << Job(3, script);
   EXPECT_EQ(Job(3, script)["signal"], SIGHUP);
+}
+
+TEST_F(JobsCommand, Knows_how_a_program_ended_whose_output_is_still_open) {
+  const std::string script = "sleep 4243 & echo up; exit 7";
+  Background program(ExecArguments(2, script));
+  ASSERT_EQ(program.ReadLine(seconds(20)), "up");
+  ASSERT_TRUE(AwaitState(3, script, "exited"));
+  EXPECT_EQ(Job(3, script)["code"], 7);
+  EXPECT_FALSE(program.Wait(std::chrono::milliseconds(0))) << "as long as its output is open";
+  program.Kill(SIGKILL);
+}
+
+TEST_F(JobsCommand, Leaves_no_zombies_behind_a_program_whose_output_is_still_open) {
+  const std::string script = "(sleep 4244 &); (sleep 0.2 &); echo up";
+  Background program(ExecArguments(2, script));
+  ASSERT_EQ(program.ReadLine(seconds(20)), "up");
+  ASSERT_TRUE(AwaitState(3, script, "exited"));
+  EXPECT_TRUE(Eventually(seconds(20), [&] {
+    const std::string processes = Exec(2, "ps -eo stat,args").output;
+    return absl::StrContains(processes, "sleep 4244") &&
+           !absl::StrContains(processes, "sleep 0.2") &&
+           !absl::StrContains(processes, "[sleep] <defunct>");
+  })) << Exec(2, "ps -eo stat,args").output;
+  program.Kill(SIGKILL);
 }
 
 TEST_F(JobsCommand, Follows_what_begins_and_ends) {
@@ -128,8 +153,8 @@ TEST_F(JobsCommand, Survives_the_node_that_ran_them) {
   ASSERT_TRUE(AwaitAllUp(3));
   ASSERT_TRUE(AwaitState(1, "exit 4", "exited"));
   EXPECT_EQ(Job(3, "exit 4")["code"], 4);
-  // That one was hung up with the daemon, and nobody was there to write it down.
-  ASSERT_TRUE(AwaitState(1, "echo up; read -r line", "gone"));
+  // That one was hung up with the daemon, which was there again in time to write it down.
+  ASSERT_TRUE(AwaitState(1, "echo up; read -r line", "killed"));
   program.Kill(SIGKILL);
 }
 
@@ -161,6 +186,14 @@ TEST_F(JobsCommand, Shows_users_their_own) {
   }));
   EXPECT_EQ(AskJson(3, {"jobs", "--all"}).size(), 2u);
   EXPECT_EQ(cluster::ExitCode(AsNobody({"jobs", "--all"}).status), 3);
+  // Nobody takes another's name, or hides all others by what is under his own.
+  EXPECT_NE(AsNobody({"set", "create", "jobs/0"}).status, 0);
+  EXPECT_EQ(AsNobody({"set", "destroy", "jobs/65534"}).status, 0);
+  EXPECT_EQ(AsNobody({"set", "create", "jobs/65534"}).status, 0);
+  const ToolResult all = Ask(3, {"jobs", "--all", "--json"});
+  EXPECT_EQ(all.status, 0) << all.errors;
+  EXPECT_EQ(nlohmann::json::parse(all.output).size(), 1u) << all.output;
+  EXPECT_TRUE(absl::StrContains(all.errors, "jobs/65534")) << all.errors;
 }
 
 }  // namespace

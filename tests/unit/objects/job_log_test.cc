@@ -26,7 +26,7 @@ class JobLogs : public LoopbackCluster {
   }
   JobLog Open(NodeId node) {
     Client client = Connect(node);
-    Result<JobLog> log = JobLog::Open(client, geteuid(), true);
+    Result<JobLog> log = JobLog::Open(client, geteuid(), JobLog::Use::kMake);
     EXPECT_TRUE(log) << log.error().message;
     return *std::move(log);
   }
@@ -100,7 +100,7 @@ TEST_F(JobLogs, Tell_who_watches_of_each_change) {
 TEST_F(JobLogs, Are_not_confused_by_what_is_no_job) {
   StartNodes(1);
   Client client = Connect(1);
-  EXPECT_EQ(JobLog::Open(client, geteuid(), false).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(JobLog::Open(client, geteuid(), JobLog::Use::kRead).error().code, ErrorCode::kNotFound);
   const JobLog log = Open(1);
   Add(log, 1, "good");
   Add(log, 1, "bad");
@@ -124,7 +124,7 @@ TEST_F(JobLogs, Are_not_taken_from_another_users_set) {
   const uid_t other = geteuid() + 1;
   ASSERT_TRUE(client.OpenSet(remote::JobSetName(other),
                              {.create = true, .policy = {.placement = Placement::kIdBits}}));
-  Result<JobLog> log = JobLog::Open(client, other, true);
+  Result<JobLog> log = JobLog::Open(client, other, JobLog::Use::kMake);
   ASSERT_FALSE(log);
   EXPECT_EQ(log.error().code, ErrorCode::kPermissionDenied);
 }
