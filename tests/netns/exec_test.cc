@@ -501,18 +501,21 @@ TEST_F(Exec, Garbage_from_a_caller_is_counted_and_harms_nobody) {
   }
   for (const remote::Frame& misfit : misfits) {
     base::UniqueFd fd = connect_to();
-    size_t sent = 0;
-    // It may be cut off before it has sent all.
-    while (sent < misfit.size()) {
-      const ssize_t n = send(fd.get(), misfit.data() + sent, misfit.size() - sent, MSG_NOSIGNAL);
-      if (n <= 0) break;
-      sent += static_cast<size_t>(n);
-    }
-    const timeval patience = {.tv_sec = 20, .tv_usec = 0};
-    setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    // It may be cut off before it has sent all, and what comes back, as of cat, may be so much that
+    // nobody goes on before it is read.
     std::array<char, 4096> bytes;
-    ssize_t n;
-    while ((n = recv(fd.get(), bytes.data(), bytes.size(), 0)) > 0) {
+    size_t sent = 0;
+    ssize_t n = 1;
+    while (n > 0) {
+      const bool sends = sent < misfit.size();
+      pollfd ready = {fd.get(), static_cast<short>(sends ? POLLIN | POLLOUT : POLLIN), 0};
+      ASSERT_EQ(poll(&ready, 1, 20'000), 1) << &misfit - misfits.data();
+      if (ready.revents & ~POLLOUT) n = recv(fd.get(), bytes.data(), bytes.size(), 0);
+      if (n <= 0 || (ready.revents & POLLOUT) == 0) continue;
+      const ssize_t more =
+          send(fd.get(), misfit.data() + sent, misfit.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (more < 0 && errno == EAGAIN) continue;
+      sent = more < 0 ? misfit.size() : sent + static_cast<size_t>(more);
     }
     EXPECT_TRUE(n == 0 || errno == ECONNRESET) << &misfit - misfits.data() << strerror(errno);
   }
