@@ -428,8 +428,11 @@ static void hand_over(struct kccm_inbox *inbox, struct list_head *messages)
 			leave_handler(handler);
 			handler = kccm_handler_get(node->home, delivery->incoming.port);
 		}
-		if (inbox->direct && handler && !(handler->flags & KCCM_HANDLER_DIRECT))
+		if (inbox->direct && handler && !(handler->flags & KCCM_HANDLER_DIRECT)) {
+			kccm_handler_put(handler);	/* it has had nothing from us */
+			handler = NULL;
 			break;
+		}
 		list_del(&delivery->incoming.entry);
 		WRITE_ONCE(inbox->handed_over, inbox->handed_over + 1);
 		if (handler) {

@@ -148,6 +148,15 @@ static bool take_in(struct kccm_link *link, int bytes)
 	return more;
 }
 
+/* Whether the end of the stream is here, or behind what is still to be read. */
+static bool has_ended(struct kccm_link *link)
+{
+	const struct sock *sk = link->sock->sk;
+
+	return READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN || READ_ONCE(sk->sk_err) ||
+	       READ_ONCE(sk->sk_state) == TCP_CLOSE;
+}
+
 static void rx_work(struct work_struct *work)
 {
 	struct kccm_link *link = container_of(work, struct kccm_link, rx_work);
@@ -163,8 +172,11 @@ static void rx_work(struct work_struct *work)
 			return;
 		if (!take_in(link, bytes))
 			return;
-		/* That was all; what comes now queues us again. */
-		if (bytes < BUFFER_BYTES)
+		/*
+		 * That was all, and what comes now queues us again; but not an end that
+		 * came before we began, when we were queued already.
+		 */
+		if (bytes < BUFFER_BYTES && !has_ended(link))
 			return;
 		turn += bytes;
 		cond_resched();
