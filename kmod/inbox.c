@@ -429,7 +429,8 @@ static void hand_over(struct kccm_inbox *inbox, struct list_head *messages)
 			handler = kccm_handler_get(node->home, delivery->incoming.port);
 		}
 		if (inbox->direct && handler && !(handler->flags & KCCM_HANDLER_DIRECT)) {
-			kccm_handler_put(handler);	/* it has had nothing from us */
+			/* It has had nothing from us. */
+			kccm_handler_put(handler);
 			handler = NULL;
 			break;
 		}
