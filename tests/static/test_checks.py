@@ -212,15 +212,17 @@ class Checks(unittest.TestCase):
     @unittest.skipUnless(shutil.which("clang-tidy"), "clang-tidy is not installed")
     def test_tidy_looks_into_files_that_are_compiled_as_one(self):
         shutil.copy(os.path.join(HERE, "..", "..", ".clang-tidy"), os.path.join(self.root, ".clang-tidy"))
-        self.write("lib/base/head.cc", C_LICENCE + "inline int Head() { return 1; }\n")
-        self.write("lib/base/tail.cc", C_LICENCE + "int Tail() { return Head(); }\n")
+        self.write("tests/.clang-tidy", "---\nInheritParentConfig: true\nChecks: '-modernize-use-override'\n")
         unity = os.path.join(self.root, "build/CMakeFiles/x.dir/Unity/unity_0_cxx.cxx")
-        self.write(os.path.relpath(unity, self.root),
-                   "".join(f'#include "{self.root}/lib/base/{name}.cc"\n' for name in ("head", "tail")))
-        build = self.write_compile_command(unity)
-        self.assert_clean("tidy", *build)
-        self.append("lib/base/tail.cc", "bool Same(int a) { return a == a; }\n")
-        self.assert_reports("misc-redundant-expression", "tidy", *build)
+        for folder in ("lib/base", "tests/unit"):
+            self.write(f"{folder}/head.cc", C_LICENCE + "inline int Head() { return 1; }\n")
+            self.write(f"{folder}/tail.cc", C_LICENCE + "int Tail() { return Head(); }\n")
+            self.write(os.path.relpath(unity, self.root),
+                       "".join(f'#include "{self.root}/{folder}/{name}.cc"\n' for name in ("head", "tail")))
+            build = self.write_compile_command(unity)
+            self.assert_clean("tidy", *build)
+            self.append(f"{folder}/tail.cc", "bool Same(int a) { return a == a; }\n")
+            self.assert_reports("misc-redundant-expression", "tidy", *build)
 
     @unittest.skipUnless(shutil.which("clang-tidy"), "clang-tidy is not installed")
     def test_tidy_looks_at_each_by_itself_when_it_is_told_so(self):

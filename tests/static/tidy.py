@@ -110,8 +110,7 @@ class Look:
             # A unity file lies in the build folder, above which no folder's own checks would be found.
             own = CHECKS.findall(checks(root, os.path.dirname(files[0])))
             self.command = options + [f"--config-file={os.path.join(root, '.clang-tidy')}", "-p", build,
-                                      *(f"--checks={one}" for one in own), "--checks=-clang-analyzer-*",
-                                      entry["file"]]
+                                      f"--checks={','.join([*own, '-clang-analyzer-*'])}", entry["file"]]
 
     def digest(self, version):
         digest = version.copy()
