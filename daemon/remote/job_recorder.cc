@@ -119,10 +119,7 @@ JobRecorder::Result JobRecorder::Try(Job job, Written* written) {
   const bool begun = written->serial != 0;
   clustix::Result<JobLog> jobs =
       JobLog::Open(*client, geteuid(), begun ? JobLog::Use::kWrite : JobLog::Use::kMake);
-  if (!jobs) {
-    return begun && jobs.error().code == ErrorCode::kNotFound ? Result::kForgotten
-                                                              : Result::kFailed;
-  }
+  if (!jobs) return Result::kFailed;  // a daemon that has just begun may not know the set yet
   if (!begun) {
     job.node = client->node();
     if (jobs->Add(&job, kWait) != SetOutcome::kOk) return Result::kFailed;

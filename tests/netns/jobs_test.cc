@@ -143,9 +143,10 @@ TEST_F(JobsCommand, Follows_what_begins_and_ends) {
 TEST_F(JobsCommand, Survives_the_node_that_ran_them) {
   EXPECT_EQ(cluster::ExitCode(Exec(2, "exit 4").status), 4);
   ASSERT_TRUE(AwaitState(1, "exit 4", "exited"));
-  Background program(ExecArguments(2, "echo up; read -r line"));
+  const std::string script = "echo up; exec sleep 4246";
+  Background program(ExecArguments(2, script));
   ASSERT_EQ(program.ReadLine(seconds(20)), "up");
-  ASSERT_TRUE(AwaitState(1, "echo up; read -r line", "running"));
+  ASSERT_TRUE(AwaitState(1, script, "running"));
   const cluster::ProcessId daemon = Daemon(2);
   Signal(daemon, SIGKILL);
   ASSERT_TRUE(AwaitGone(daemon, seconds(20)));
@@ -154,7 +155,7 @@ TEST_F(JobsCommand, Survives_the_node_that_ran_them) {
   ASSERT_TRUE(AwaitState(1, "exit 4", "exited"));
   EXPECT_EQ(Job(3, "exit 4")["code"], 4);
   // That one was hung up with the daemon, which was there again in time to write it down.
-  ASSERT_TRUE(AwaitState(1, "echo up; read -r line", "killed"));
+  ASSERT_TRUE(AwaitState(1, script, "killed")) << Job(1, script);
   program.Kill(SIGKILL);
 }
 

@@ -19,7 +19,7 @@ TEST(UniqueFd, Closes_with_its_owner_and_moves) {
     raw = fd.get();
     ASSERT_TRUE(fd.valid());
     UniqueFd moved(std::move(fd));
-    EXPECT_FALSE(fd.valid());
+    EXPECT_FALSE(fd.valid());  // NOLINT(bugprone-use-after-move)
     EXPECT_TRUE(IsOpen(raw));
     UniqueFd assigned;
     assigned = std::move(moved);

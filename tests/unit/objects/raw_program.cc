@@ -159,8 +159,11 @@ RawProgram::Opened RawProgram::Open(const std::string& name, const Wanted& wante
   if (!read.ok()) opened.error = read.ToString();
   if (!opened.error.empty()) return opened;
   auto view = fds.size() == 1 ? cache::SetView::Map(fds[0]) : absl::UnknownError("not one file");
-  if (view.ok()) opened.view = *std::move(view);
-  if (!view.ok()) opened.error = view.status().ToString();
+  if (view.ok()) {
+    opened.view = *std::move(view);
+  } else {
+    opened.error = view.status().ToString();
+  }
   return opened;
 }
 
