@@ -5,21 +5,12 @@
 #include <chrono>
 #include <cstring>
 #include <numeric>
+#include <optional>
 #include <utility>
 
+#include "lib/client/exchange_batch.h"
+
 namespace clustix::client {
-
-struct Batch {
-  // It has ended: whoever waits for that is woken once for all that end together.
-  void Note(Call* call);
-
-  size_t remaining = 0;                // calls that have not ended
-  Exchange::Waiter* waiter = nullptr;  // its thread
-  bool cancelled = false;
-  SetOutcome reason = SetOutcome::kDeadline;
-  uint64_t wake_at = kNever;            // when it is to be cancelled; then, given up
-  std::vector<Call*>* ended = nullptr;  // where to note calls that have ended, if anywhere
-};
 
 namespace {
 
@@ -128,10 +119,8 @@ SetOutcome Exchange::Stage(SetRequestKind kind, uint32_t bytes, const Patience& 
     waiter.for_room = true;
     Batch batch;
     batch.waiter = &waiter;
-    if (patience.cancel != nullptr &&
-        !patience.cancel->Begin(&batch, [this, &batch] { Cancel(&batch); })) {
-      return SetOutcome::kCancelled;
-    }
+    const Cancelling cancelling(this, &batch, patience);
+    if (!cancelling.begun()) return SetOutcome::kCancelled;
     room_waiters_.fetch_add(1, std::memory_order_seq_cst);
     {
       const base::MutexLock lock(mutex_);
@@ -143,7 +132,6 @@ SetOutcome Exchange::Stage(SetRequestKind kind, uint32_t bytes, const Patience& 
           [&] { return patience.deadline_ns; }, &waiter);
     }
     room_waiters_.fetch_sub(1, std::memory_order_relaxed);
-    if (patience.cancel != nullptr) patience.cancel->End(&batch);
     if (!offset && batch.cancelled) return batch.reason;
   }
   if (!offset) return alive() ? SetOutcome::kDeadline : SetOutcome::kUnavailable;
@@ -229,24 +217,21 @@ void Exchange::Run(Call& call, const Patience& patience) {
   Batch batch;
   batch.waiter = &waiter;
   call.outcome = SetOutcome::kUnavailable;
-  if (patience.cancel != nullptr &&
-      !patience.cancel->Begin(&batch, [this, &batch] { Cancel(&batch); })) {
+  const Cancelling cancelling(this, &batch, patience);
+  if (!cancelling.begun()) {
     call.outcome = SetOutcome::kCancelled;
     return;
   }
-  {
-    const base::MutexLock lock(mutex_);
-    if (!AwaitPlace(&batch, call.kind, patience.deadline_ns)) {
-      call.outcome = batch.reason;
-    } else {
-      PushFor(&batch, call, patience, false);
-    }
-    if (!batch.cancelled && patience.deadline_ns != kNever) {
-      batch.wake_at = patience.deadline_ns + (HasTime(call.kind) ? kTardinessNs : 0);
-    }
-    AwaitEnds(&batch, [&] { return batch.remaining == 0; });
+  const base::MutexLock lock(mutex_);
+  if (!AwaitPlace(&batch, call.kind, patience.deadline_ns)) {
+    call.outcome = batch.reason;
+  } else {
+    PushFor(&batch, call, patience, false);
   }
-  if (patience.cancel != nullptr) patience.cancel->End(&batch);
+  if (!batch.cancelled && patience.deadline_ns != kNever) {
+    batch.wake_at = patience.deadline_ns + (HasTime(call.kind) ? kTardinessNs : 0);
+  }
+  AwaitEnds(&batch, [&] { return batch.remaining == 0; });
 }
 
 // The calls of one RunMany() that are under way, and places for more.
@@ -264,16 +249,12 @@ class Window {
     batch_.ended = &ended_;
     if (patience.deadline_ns != kNever) batch_.wake_at = patience.deadline_ns + kTardinessNs;
     for (Call& call : calls_) free_.push_back(&call);
-    began_ = patience.cancel == nullptr ||
-             patience.cancel->Begin(&batch_, [this] { exchange_->Cancel(&batch_); });
+    cancelling_.emplace(exchange_, &batch_, patience);
   }
   // Also if what is called in between throws: then some are still under way.
   ~Window() {
-    {
-      const base::MutexLock lock(exchange_->mutex_);
-      exchange_->AbandonBatch(&batch_);
-    }
-    if (began_ && patience_.cancel != nullptr) patience_.cancel->End(&batch_);
+    const base::MutexLock lock(exchange_->mutex_);
+    exchange_->AbandonBatch(&batch_);
   }
   Window(const Window&) = delete;
   Window& operator=(const Window&) = delete;
@@ -298,14 +279,14 @@ class Window {
   // The first that has not been asked, and why.
   size_t next() const { return next_; }
   SetOutcome outcome() const {
-    if (!began_) return SetOutcome::kCancelled;
+    if (!cancelling_->begun()) return SetOutcome::kCancelled;
     return exchange_->alive() ? batch_.reason : SetOutcome::kUnavailable;
   }
 
  private:
   // There is a free place here. `idle`: nothing else is to be waited for than one on the ring.
   void Fill(bool idle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(exchange_->mutex_) {
-    const bool goes_on = began_ && !batch_.cancelled && exchange_->alive();
+    const bool goes_on = cancelling_->begun() && !batch_.cancelled && exchange_->alive();
     if (next_ == count_ || !goes_on) return;
     const auto kind = SetRequestKind::kGet;
     if (idle && !exchange_->AwaitPlace(&batch_, kind, patience_.deadline_ns)) return;
@@ -334,7 +315,7 @@ class Window {
   std::vector<Call*> ended_;  // with the exchange's lock
   std::vector<Call*> told_;
   size_t next_ = 0;
-  bool began_ = false;
+  std::optional<Cancelling> cancelling_;  // once all that it touches is there
 };
 
 void Exchange::RunMany(size_t count, absl::FunctionRef<Call(size_t)> make,
@@ -369,31 +350,25 @@ size_t Exchange::Post(std::span<const Call> calls) {
 }
 
 bool Exchange::AwaitPosted(uint32_t set, uint64_t object, const Patience& patience) {
-  bool awaited = false;
   Waiter waiter;
   waiter.for_room = true;  // its place is to be free again
   Batch batch;
   batch.waiter = &waiter;
-  if (patience.cancel != nullptr &&
-      !patience.cancel->Begin(&batch, [this, &batch] { Cancel(&batch); })) {
-    return false;
+  const Cancelling cancelling(this, &batch, patience);
+  if (!cancelling.begun()) return false;
+  const base::MutexLock lock(mutex_);
+  const auto posted =
+      std::find_if(pending_.begin(), posted_ == 0 ? pending_.begin() : pending_.end(),
+                   [&](const Pending& pending) {
+                     return pending.posted && pending.kind == SetRequestKind::kGet &&
+                            pending.object == object && pending.set == set;
+                   });
+  const bool awaited = posted_ > 0 && posted != pending_.end();
+  if (awaited) {
+    AwaitUntil([&, cookie = posted->cookie]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(
+                   mutex_) { return posted->cookie != cookie || batch.cancelled; },
+               [&] { return patience.deadline_ns; }, &waiter);
   }
-  {
-    const base::MutexLock lock(mutex_);
-    const auto posted =
-        std::find_if(pending_.begin(), posted_ == 0 ? pending_.begin() : pending_.end(),
-                     [&](const Pending& pending) {
-                       return pending.posted && pending.kind == SetRequestKind::kGet &&
-                              pending.object == object && pending.set == set;
-                     });
-    awaited = posted_ > 0 && posted != pending_.end();
-    if (awaited) {
-      AwaitUntil([&, cookie = posted->cookie]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(
-                     mutex_) { return posted->cookie != cookie || batch.cancelled; },
-                 [&] { return patience.deadline_ns; }, &waiter);
-    }
-  }
-  if (patience.cancel != nullptr) patience.cancel->End(&batch);
   return awaited;
 }
 
@@ -576,69 +551,6 @@ void Exchange::Die() {
 void Exchange::Close() {
   const base::MutexLock lock(mutex_);
   Die();
-}
-
-// --- For others ------------------------------------------------------------------------------
-
-SetOutcome Exchange::SetAside(const Patience& patience) {
-  Waiter waiter;
-  Batch batch;
-  batch.waiter = &waiter;
-  if (patience.cancel != nullptr &&
-      !patience.cancel->Begin(&batch, [this, &batch] { Cancel(&batch); })) {
-    return SetOutcome::kCancelled;
-  }
-  SetOutcome outcome = SetOutcome::kOk;
-  {
-    const base::MutexLock lock(mutex_);
-    if (AwaitPlace(&batch, SetRequestKind::kWatch, patience.deadline_ns)) {
-      ++set_aside_;
-    } else {
-      outcome = batch.reason;
-    }
-  }
-  if (patience.cancel != nullptr) patience.cancel->End(&batch);
-  return outcome;
-}
-
-uint64_t Exchange::Begin(const Call& call, std::function<void(const Call&)> done) {
-  const base::MutexLock lock(mutex_);
-  Pending* pending = Push(call, false);
-  if (pending == nullptr) return 0;
-  --set_aside_;
-  pending->done = std::move(done);
-  return pending->cookie;
-}
-
-bool Exchange::Forget(uint64_t cookie) {
-  const base::MutexLock lock(mutex_);
-  Pending& pending = pending_[cookie % cache::kRingSlots];
-  if (!pending.used || pending.cookie != cookie || pending.done == nullptr) {
-    --set_aside_;
-    WakeForRoom();
-    return false;
-  }
-  pending.done = nullptr;
-  if (HasPlace(SetRequestKind::kCancel)) {
-    Push({.kind = SetRequestKind::kCancel, .set = pending.set, .argument = cookie}, false);
-  }
-  return true;
-}
-
-void Exchange::CollectForOthers() {
-  Waiter waiter;
-  waiter.for_others = true;
-  for (;;) {
-    std::vector<std::pair<std::function<void(const Call&)>, Call>> ended;
-    {
-      const base::MutexLock lock(mutex_);
-      AwaitUntil([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !ended_.empty(); },
-                 [] { return kNever; }, &waiter);
-      ended.swap(ended_);
-    }
-    if (ended.empty()) return;  // closed, and all of it told
-    for (auto& [done, call] : ended) done(call);
-  }
 }
 
 }  // namespace clustix::client

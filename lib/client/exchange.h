@@ -90,6 +90,7 @@ inline constexpr size_t kWindow = 160;
 
 // What one thread waits for.
 struct Batch;
+class Cancelling;
 class Window;
 
 class Exchange {
@@ -142,6 +143,7 @@ class Exchange {
  private:
   friend class Staged;
   friend struct Batch;
+  friend class Cancelling;
   friend class Window;
 
   // A thread that sleeps while another one collects.
