@@ -2,6 +2,7 @@
 #include "daemon/remote/job_log.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "absl/status/statusor.h"
@@ -147,6 +148,9 @@ JobLog::Found JobLog::Read(std::span<const NodeId> nodes, uint64_t per_node,
         wait);
   }
   Sort(&found.jobs);
+  // Of nodes whose last number could not be read, all there was has been asked for.
+  std::map<NodeId, uint64_t> count;
+  std::erase_if(found.jobs, [&](const Job& job) { return ++count[job.node] > per_node; });
   found.missing.assign(missing.begin(), missing.end());
   return found;
 }

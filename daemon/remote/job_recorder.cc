@@ -93,13 +93,13 @@ void JobRecorder::Write() {
   milliseconds pause = kFirstPause;
   while (const std::optional<Job> job = AwaitNews(written.serial != 0)) {
     switch (Try(*job, &written)) {
-      case Result::kDone:
+      case Attempt::kDone:
         if (job->ended_ms != 0) return;
         pause = kFirstPause;
         break;
-      case Result::kForgotten:
+      case Attempt::kForgotten:
         return;
-      case Result::kFailed:
+      case Attempt::kFailed:
         if (!Pause(pause)) {
           base::Log(base::LogLevel::kWarning, "remote", "how a program ended is not remembered",
                     {{"program", job->argv[0]}, {"pid", job->pid}});
@@ -112,31 +112,31 @@ void JobRecorder::Write() {
 }
 
 // A session with the daemon lasts for no longer than writing takes, for a program may run for days.
-JobRecorder::Result JobRecorder::Try(Job job, Written* written) {
-  clustix::Result<Client> client =
+JobRecorder::Attempt JobRecorder::Try(Job job, Written* written) {
+  Result<Client> client =
       Client::Connect({.socket = daemon_socket_, .timeout_ms = kPatienceMs, .spin_us = 0});
-  if (!client) return Result::kFailed;
+  if (!client) return Attempt::kFailed;
   const bool begun = written->serial != 0;
-  clustix::Result<JobLog> jobs =
+  Result<JobLog> jobs =
       JobLog::Open(*client, geteuid(), begun ? JobLog::Use::kWrite : JobLog::Use::kMake);
-  if (!jobs) return Result::kFailed;  // a daemon that has just begun may not know the set yet
+  if (!jobs) return Attempt::kFailed;  // a daemon that has just begun may not know the set yet
   if (!begun) {
     job.node = client->node();
-    if (jobs->Add(&job, kWait) != SetOutcome::kOk) return Result::kFailed;
+    if (jobs->Add(&job, kWait) != SetOutcome::kOk) return Attempt::kFailed;
     *written = {.node = job.node, .serial = job.serial, .set = jobs->id()};
-    return Result::kDone;
+    return Attempt::kDone;
   }
   // The user may have destroyed the set in between, and begun another.
-  if (jobs->id() != written->set) return Result::kForgotten;
+  if (jobs->id() != written->set) return Attempt::kForgotten;
   job.node = written->node;
   job.serial = written->serial;
   switch (jobs->Update(job, kWait)) {
     case SetOutcome::kOk:
-      return Result::kDone;
+      return Attempt::kDone;
     case SetOutcome::kNotFound:
-      return Result::kForgotten;
+      return Attempt::kForgotten;
     default:
-      return Result::kFailed;
+      return Attempt::kFailed;
   }
 }
 

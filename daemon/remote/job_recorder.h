@@ -47,10 +47,10 @@ class JobRecorder {
     uint64_t serial = 0;  // 0: nothing
     uint32_t set = 0;
   };
-  enum class Result : uint8_t { kDone, kFailed, kForgotten };
+  enum class Attempt : uint8_t { kDone, kFailed, kForgotten };
 
   void Write();
-  Result Try(Job job, Written* written);
+  Attempt Try(Job job, Written* written);
   // A copy of the job once there is something new to say; nothing: there never will be.
   std::optional<Job> AwaitNews(bool begun);
   // False: no more.

@@ -23,8 +23,6 @@ namespace {
 constexpr int kPatienceMs = 30'000;  // nothing takes as long unless it hangs
 constexpr uint64_t kPatienceNs = uint64_t{kPatienceMs} * 1'000'000;
 
-std::string Text(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
-
 }  // namespace
 
 std::unique_ptr<RawProgram> RawProgram::Connect(const std::string& socket_path) {
@@ -108,7 +106,7 @@ std::string RawProgram::Attach() {
   std::string error;
   const absl::Status read =
       proto::ReadMessage<proto::SetsReply>(*bytes, [&error](proto::SetsReply::Reader reply) {
-        if (reply.isError()) error = Text(reply.getError().getMessage());
+        if (reply.isError()) error = proto::ToString(reply.getError().getMessage());
         if (!reply.isError() && !reply.isAttached()) error = "another reply";
         return absl::OkStatus();
       });
@@ -146,7 +144,7 @@ RawProgram::Opened RawProgram::Open(const std::string& name, const Wanted& wante
   const absl::Status read =
       proto::ReadMessage<proto::SetsReply>(*bytes, [&opened](proto::SetsReply::Reader reply) {
         if (reply.isError()) {
-          opened.error = Text(reply.getError().getMessage());
+          opened.error = proto::ToString(reply.getError().getMessage());
           opened.error_kind = reply.getError().getKind();
         } else if (reply.isOpened()) {
           opened.handle = reply.getOpened().getHandle();
@@ -174,7 +172,7 @@ std::string RawProgram::DoneOrError() {
   std::string error;
   const absl::Status read =
       proto::ReadMessage<proto::SetsReply>(*bytes, [&error](proto::SetsReply::Reader reply) {
-        if (reply.isError()) error = Text(reply.getError().getMessage());
+        if (reply.isError()) error = proto::ToString(reply.getError().getMessage());
         return absl::OkStatus();
       });
   return read.ok() ? error : read.ToString();
@@ -202,7 +200,7 @@ std::vector<std::string> RawProgram::List(const std::string& prefix) {
   const absl::Status read =
       proto::ReadMessage<proto::SetsReply>(*bytes, [&names](proto::SetsReply::Reader reply) {
         if (!reply.isSets()) return absl::UnknownError("another reply");
-        for (const auto set : reply.getSets()) names.push_back(Text(set.getName()));
+        for (const auto set : reply.getSets()) names.push_back(proto::ToString(set.getName()));
         return absl::OkStatus();
       });
   if (!read.ok()) names.push_back(read.ToString());
