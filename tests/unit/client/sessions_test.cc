@@ -2,18 +2,15 @@
 //
 // How sessions with a daemon end, or go on: it dies, answers late, or talks nonsense.
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <future>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "clustix/sets.h"
-#include "lib/client/exchange.h"
 #include "tests/unit/client/world.h"
 
 namespace clustix::client {

@@ -6,21 +6,17 @@
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <poll.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
-#include <future>
-#include <numeric>
+#include <string>
 #include <thread>
 #include <vector>
 
-#include "lib/client/exchange.h"
 #include "tests/unit/client/world.h"
 
 namespace clustix::client {

@@ -3,12 +3,11 @@
 // Watchers of object sets, against a daemon that answers as told.
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
-#include <array>
 #include <atomic>
-#include <future>
+#include <numeric>
+#include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
