@@ -382,7 +382,7 @@ void ProcService::OnChanges(const Incoming& incoming) {
 
 // --- files, tasks and signals -------------------------------------------------------------------
 
-std::shared_ptr<ProcService::PendingCall> ProcService::StartCall(NodeId node, Lane lane,
+std::shared_ptr<ProcService::PendingCall> ProcService::StartCall(NodeId node, Asked what,
                                                                  std::vector<std::byte> request) {
   auto call = std::make_shared<PendingCall>();  // outlives a caller that gave up
   call->node = node;
@@ -390,7 +390,9 @@ std::shared_ptr<ProcService::PendingCall> ProcService::StartCall(NodeId node, La
   {
     base::MutexLock lock(mutex_);
     Source* source = FindSource(node);
-    if (source == nullptr || stopped_ || !source->Expected()) {
+    const bool hopeful = source != nullptr && (what == Asked::kSignal ? source->Reachable()
+                                                                      : source->Expected());
+    if (stopped_ || !hopeful) {
       call->answer.outcome = source == nullptr ? Outcome::kNoSuchPeer : Outcome::kNotDelivered;
       call->done = true;
       return call;
@@ -404,6 +406,7 @@ std::shared_ptr<ProcService::PendingCall> ProcService::StartCall(NodeId node, La
     }
     changed_.notify_all();
   };
+  const Lane lane = what == Asked::kSignal ? Lane::kControl : Lane::kBulk;
   loop_.Post([this, node, lane, finish, message = std::move(request)] {
     CallOptions options{.lane = lane, .timeout_ms = CountMs(options_.deadline), .epoch = 0};
     Outcome outcome = messenger_ == nullptr
@@ -420,13 +423,8 @@ ProcService::Answer ProcService::AwaitCall(PendingCall& call) {
     if (changed_.wait_until(mutex_, call.deadline) == std::cv_status::timeout) break;
   }
   // What the loop may still do with the call nobody waits for any more.
-  Answer answer = call.done ? std::move(call.answer)
-                            : Answer{stopped_ ? Outcome::kUnknown : Outcome::kDeadline, 0, {}};
-  if (ErrnoOf(answer.outcome, answer.status) == ETIMEDOUT) {
-    if (Source* source = FindSource(call.node)) source->responsive = false;
-    built_ = nullptr;
-  }
-  return answer;
+  return call.done ? std::move(call.answer)
+                   : Answer{stopped_ ? Outcome::kUnknown : Outcome::kDeadline, 0, {}};
 }
 
 // Of a FileReply; `next`: nullptr if nobody has asked for more.
@@ -469,7 +467,7 @@ procview::FileResult ProcService::ReadProcessFile(uint16_t node, int32_t pid, in
   request.setUid(asker.uid);
   request.setGid(asker.gid);
   request.setAlsoNext(also_next);
-  const Answer answer = CallAndWait(node, Lane::kBulk, proto::WriteMessage(message));
+  const Answer answer = CallAndWait(node, Asked::kFile, proto::WriteMessage(message));
   std::vector<ReadAhead::NextFile> next;
   procview::FileResult result = DecodeFileAnswer(node, answer, &next);
   if (!next.empty()) read_ahead_.Keep(node, name, asker, asked, std::move(next));
@@ -483,7 +481,7 @@ std::vector<procview::FileResult> ProcService::ReadNodeFiles(const std::vector<u
   const std::vector<std::byte> request = proto::WriteMessage(message);
   std::vector<std::shared_ptr<PendingCall>> calls;
   for (uint16_t node : nodes) {
-    calls.push_back(node == self_ ? nullptr : StartCall(node, Lane::kBulk, request));
+    calls.push_back(node == self_ ? nullptr : StartCall(node, Asked::kFile, request));
   }
   std::vector<procview::FileResult> results;
   for (const std::shared_ptr<PendingCall>& call : calls) {
@@ -499,7 +497,7 @@ procview::TaskList ProcService::ListTasks(uint16_t node, int32_t pid) {
   if (node == self_) return reader_.ListTasks(pid);
   capnp::MallocMessageBuilder message;
   message.initRoot<proto::ProcRequest>().initListTasks().setPid(pid);
-  const Answer reply = CallAndWait(node, Lane::kBulk, proto::WriteMessage(message));
+  const Answer reply = CallAndWait(node, Asked::kFile, proto::WriteMessage(message));
   procview::TaskList result;
   result.error = ErrnoOf(reply.outcome, reply.status);
   if (result.error != 0) return result;
@@ -528,7 +526,7 @@ proc::SignalOutcome ProcService::Signal(int32_t gpid, int signal, uint64_t start
   request.setSignal(wanted.signal);
   request.setStartTicks(wanted.start_ticks);
   request.setUid(wanted.uid);
-  const Answer reply = CallAndWait(node, Lane::kControl, proto::WriteMessage(message));
+  const Answer reply = CallAndWait(node, Asked::kSignal, proto::WriteMessage(message));
   switch (reply.outcome) {
     case Outcome::kOk:
       break;

@@ -15,9 +15,11 @@
 // is asked less often: collecting must not become all that it does.
 //
 // Waiting. A caller waits for nodes that are expected to answer, up to its deadline. A node is not
-// expected to when the messenger suspects it, or when its last answer did not come in time: then it
-// is shown as stale at once, from the last that is known, while it is asked again in the
+// expected to when the messenger suspects it, or when its last snapshot did not come in time: then
+// it is shown as stale at once, from the last that is known, while it is asked again in the
 // background. So a node that dies costs its first asker one deadline, and nobody else anything.
+// Files and signals say nothing about their node: what makes one of them slow may be that process
+// alone. Signals are sent as long as the messenger reaches the node.
 //
 // Threads: as ClusterView says, any but the loop's; the functions below name theirs.
 #ifndef CLUSTIX_DAEMON_PROC_SERVICE_H_
@@ -105,7 +107,7 @@ class ProcService : public procview::ClusterView {
     member::Node node;
     bool self = false;
     PeerState state = PeerState::kConnecting;
-    bool responsive = true;  // its last answer came in time
+    bool responsive = true;  // its last snapshot came in time
     bool in_flight = false;  // it is being asked
     bool unasked = false;    // by this node of its own accord: nobody has waited for the answer
     bool outdated = false;   // `snapshot` is of before it came up the last time
@@ -157,10 +159,11 @@ class ProcService : public procview::ClusterView {
     bool done = false;  // this and what follows guarded by mutex_
     Answer answer;
   };
-  std::shared_ptr<PendingCall> StartCall(NodeId node, Lane lane, std::vector<std::byte> request);
+  enum class Asked { kFile, kSignal };
+  std::shared_ptr<PendingCall> StartCall(NodeId node, Asked what, std::vector<std::byte> request);
   Answer AwaitCall(PendingCall& call);
-  Answer CallAndWait(NodeId node, Lane lane, std::vector<std::byte> request) {
-    return AwaitCall(*StartCall(node, lane, std::move(request)));
+  Answer CallAndWait(NodeId node, Asked what, std::vector<std::byte> request) {
+    return AwaitCall(*StartCall(node, what, std::move(request)));
   }
   procview::FileResult DecodeFileAnswer(NodeId node, const Answer& answer,
                                         std::vector<ReadAhead::NextFile>* next);

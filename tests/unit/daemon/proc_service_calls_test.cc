@@ -110,14 +110,30 @@ TEST_F(RemoteFileTest, Fails_as_on_its_own_node) {
   }
 }
 
-TEST_F(RemoteFileTest, Of_a_node_that_does_not_answer_fails_without_waiting_again) {
+TEST_F(RemoteFileTest, Of_a_node_whose_snapshot_did_not_come_fails_at_once) {
   Start(kNever, milliseconds(300));
   EXPECT_EQ(ReadInBackground().get().error, EHOSTDOWN);  // not connected: not even asked
   ComeUp(2);
-  EXPECT_EQ(ReadInBackground().get().error, ETIMEDOUT);
+  EXPECT_FALSE(service_->Snapshot()->nodes[1].stale);
+  service_->Outdate();
+  EXPECT_TRUE(service_->Snapshot()->nodes[1].stale);  // waits its 300 ms
   EXPECT_EQ(ReadInBackground().get().error, EHOSTDOWN);
   EXPECT_EQ(messenger_.call_count(), 2u);
   EXPECT_EQ(service_->ReadProcessFile(9, 1, 0, "stat", {}).error, ENOENT);
+}
+
+TEST_F(RemoteFileTest, That_is_slow_or_refused_says_nothing_about_its_node) {
+  Start(kNever, milliseconds(300));
+  ComeUp(2);
+  EXPECT_EQ(ReadInBackground().get().error, ETIMEDOUT);  // waits its 300 ms
+  messenger_.TakeCall();
+  std::future<procview::FileResult> read = ReadInBackground();
+  Reply(messenger_.TakeCall(), Outcome::kHandlerError, {}, EBUSY);
+  EXPECT_EQ(read.get().error, ETIMEDOUT);
+  EXPECT_FALSE(service_->Snapshot()->nodes[1].stale);
+  read = ReadInBackground();
+  Reply(messenger_.TakeCall(), Outcome::kOk, FileReply(0, "A=1"));
+  EXPECT_EQ(read.get().text, "A=1");
 }
 
 TEST_F(RemoteFileTest, Of_this_node_is_read_here) {
@@ -216,6 +232,17 @@ TEST_F(RemoteSignalTest, Is_certainly_not_delivered_or_of_unknown_outcome_when_t
     Reply(messenger_.TakeCall(), failure);
     EXPECT_EQ(sent.get(), outcome);
   }
+}
+
+TEST_F(RemoteSignalTest, Is_sent_to_a_node_that_is_reached_though_its_snapshot_is_late) {
+  Start(kNever, milliseconds(300));
+  ComeUp(2);
+  service_->Outdate();
+  EXPECT_TRUE(service_->Snapshot()->nodes[1].stale);  // waits its 300 ms
+  messenger_.TakeCall();
+  std::future<proc::SignalOutcome> sent = SignalInBackground();
+  Reply(messenger_.TakeCall(), Outcome::kOk, SignalReply(0));
+  EXPECT_EQ(sent.get(), proc::SignalOutcome::kDelivered);
 }
 
 TEST_F(RemoteSignalTest, Reaches_processes_of_this_node_and_nobody_who_is_in_no_list) {
