@@ -186,6 +186,18 @@ class Checks(unittest.TestCase):
         self.assert_reports("docs/DEPENDENCIES.md: cmake (build) is not explained", "dependencies")
         self.assert_reports(".ci/packages: ninja-build (build) is explained", "dependencies")
 
+    # --- walk
+    @unittest.skipUnless(shutil.which("ninja"), "ninja is not installed")
+    def test_walk_reports_a_program_that_up_does_not_build(self):
+        self.write("up", "build() { :; }\nbuild counter\n")
+        self.write("README.md", "    $ build/bin/counter\n")
+        self.write("build/build.ninja", "rule cc\n  command = cc -o $out\n"
+                   "build bin/counter: cc\nbuild counter: phony bin/counter\nbuild docs/examples/other: cc\n")
+        build = "--build", os.path.join(self.root, "build")
+        self.assert_clean("walk", *build)
+        self.append("README.md", "    $ build/bin/counter & $PWD/build/docs/examples/other 7\n")
+        self.assert_reports("README.md:2: ./up does not build docs/examples/other", "walk", *build)
+
     # --- format
     def test_format_reports_code_laid_out_otherwise(self):
         self.append("lib/base/id.h", "int   x ;\n")
