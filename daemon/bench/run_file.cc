@@ -57,30 +57,65 @@ ordered_json RowToJson(const Row& row) {
   return object;
 }
 
-// The reading half. What is missing or of the wrong type is thrown by the JSON library, and caught
-// in RunFromJson().
+// The reading half. What is missing or of the wrong type is said in this code's words.
+
+absl::Status Wrong(const std::string& what) { return absl::InvalidArgumentError(what); }
+
+absl::StatusOr<const json*> MemberOf(const json& object, const char* key) {
+  const auto member = object.find(key);
+  if (member == object.end()) return Wrong(absl::StrCat("there is no ", key));
+  return &*member;
+}
+
+// "1.5", or what else stands where a number should.
+std::string Told(const json& value) { return value.is_number() ? value.dump() : value.type_name(); }
 
 absl::StatusOr<double> FigureOf(const json& value, const char* key) {
-  double figure = value.get<double>();
-  if (std::isfinite(figure) && figure >= 0) return figure;
-  return absl::InvalidArgumentError(
-      absl::StrCat(key, " is ", figure, ", not a figure of 0 or more"));
+  if (value.is_number()) {
+    const auto figure = value.get<double>();
+    if (std::isfinite(figure) && figure >= 0) return figure;
+  }
+  return Wrong(absl::StrCat(key, " is ", Told(value), ", not a figure of 0 or more"));
 }
 
 absl::StatusOr<uint64_t> CountOf(const json& value, const char* key) {
   // get<uint64_t>() would make a huge number of -1 and cut 1.5.
   if (value.is_number_unsigned()) return value.get<uint64_t>();
-  return absl::InvalidArgumentError(absl::StrCat(key, " is ", value.dump(), ", not a count"));
+  return Wrong(absl::StrCat(key, " is ", Told(value), ", not a count"));
 }
 
-absl::StatusOr<std::vector<LatencyBucket>> LatencyOf(const json& buckets) {
+absl::StatusOr<double> FigureIn(const json& object, const char* key) {
+  ASSIGN_OR_RETURN(const json* value, MemberOf(object, key));
+  return FigureOf(*value, key);
+}
+
+absl::StatusOr<uint64_t> CountIn(const json& object, const char* key) {
+  ASSIGN_OR_RETURN(const json* value, MemberOf(object, key));
+  return CountOf(*value, key);
+}
+
+absl::StatusOr<std::string> TextIn(const json& object, const char* key) {
+  ASSIGN_OR_RETURN(const json* value, MemberOf(object, key));
+  if (value->is_string()) return value->get<std::string>();
+  return Wrong(absl::StrCat(key, " is ", Told(*value), ", not a text"));
+}
+
+absl::StatusOr<const json*> ListIn(const json& object, const char* key) {
+  ASSIGN_OR_RETURN(const json* value, MemberOf(object, key));
+  if (value->is_array()) return value;
+  return Wrong(absl::StrCat(key, " is ", Told(*value), ", not a list"));
+}
+
+absl::StatusOr<std::vector<LatencyBucket>> LatencyIn(const json& object) {
+  ASSIGN_OR_RETURN(const json* buckets, ListIn(object, "latency_us"));
   std::vector<LatencyBucket> latency;
-  for (const json& pair : buckets) {
+  for (const json& pair : *buckets) {
+    if (!pair.is_array() || pair.size() != 2) return Wrong("latency_us is not a list of pairs");
     LatencyBucket bucket;
-    ASSIGN_OR_RETURN(bucket.upper_us, FigureOf(pair.at(0), "a bound in latency_us"));
-    ASSIGN_OR_RETURN(bucket.count, CountOf(pair.at(1), "a count in latency_us"));
+    ASSIGN_OR_RETURN(bucket.upper_us, FigureOf(pair[0], "a bound in latency_us"));
+    ASSIGN_OR_RETURN(bucket.count, CountOf(pair[1], "a count in latency_us"));
     if (!latency.empty() && latency.back().upper_us >= bucket.upper_us) {
-      return absl::InvalidArgumentError("latency_us is not in ascending order");
+      return Wrong("latency_us is not in ascending order");
     }
     latency.push_back(bucket);
   }
@@ -89,50 +124,54 @@ absl::StatusOr<std::vector<LatencyBucket>> LatencyOf(const json& buckets) {
 
 absl::StatusOr<Row> RowOf(const json& object) {
   Row row;
-  row.peer = object.at("peer").get<std::string>();
-  std::string mode_name = object.at("mode").get<std::string>();
+  ASSIGN_OR_RETURN(row.peer, TextIn(object, "peer"));
+  ASSIGN_OR_RETURN(const std::string mode_name, TextIn(object, "mode"));
   std::optional<Mode> mode = ParseMode(mode_name);
-  if (!mode) return absl::InvalidArgumentError(absl::StrCat("there is no mode ", mode_name));
+  if (!mode) return Wrong(absl::StrCat("there is no mode ", mode_name));
   row.test.mode = *mode;
-  ASSIGN_OR_RETURN(row.test.size_bytes, CountOf(object.at("size"), "size"));
-  ASSIGN_OR_RETURN(row.test.window, CountOf(object.at("window"), "window"));
-  ASSIGN_OR_RETURN(row.rounds, CountOf(object.at("rounds"), "rounds"));
+  ASSIGN_OR_RETURN(row.test.size_bytes, CountIn(object, "size"));
+  ASSIGN_OR_RETURN(row.test.window, CountIn(object, "window"));
+  ASSIGN_OR_RETURN(row.rounds, CountIn(object, "rounds"));
   for (const Figure& figure : kFigures) {
-    ASSIGN_OR_RETURN(row.*figure.value, FigureOf(object.at(figure.key), figure.key));
+    ASSIGN_OR_RETURN(row.*figure.value, FigureIn(object, figure.key));
   }
   if (object.contains(kSyscallsPerMessage)) {
-    ASSIGN_OR_RETURN(row.syscalls_per_msg,
-                     FigureOf(object.at(kSyscallsPerMessage), kSyscallsPerMessage));
+    ASSIGN_OR_RETURN(row.syscalls_per_msg, FigureIn(object, kSyscallsPerMessage));
   }
-  ASSIGN_OR_RETURN(row.latency, LatencyOf(object.at("latency_us")));
+  ASSIGN_OR_RETURN(row.latency, LatencyIn(object));
   return row;
 }
 
+absl::StatusOr<Machine> MachineIn(const json& file) {
+  ASSIGN_OR_RETURN(const json* object, MemberOf(file, "machine"));
+  Machine machine;
+  ASSIGN_OR_RETURN(machine.cpu_model, TextIn(*object, "cpu_model"));
+  ASSIGN_OR_RETURN(machine.cores, CountIn(*object, "cores"));
+  ASSIGN_OR_RETURN(machine.kernel, TextIn(*object, "kernel"));
+  ASSIGN_OR_RETURN(machine.memory_bytes, CountIn(*object, "memory_bytes"));
+  ASSIGN_OR_RETURN(machine.congestion_control, TextIn(*object, "congestion_control"));
+  return machine;
+}
+
 absl::StatusOr<Run> RunOf(const json& file) {
-  ASSIGN_OR_RETURN(uint64_t format, CountOf(file.at("format"), "format"));
+  ASSIGN_OR_RETURN(uint64_t format, CountIn(file, "format"));
   if (format != kFormat) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("format ", format, "; this clustix reads format ", kFormat));
+    return Wrong(absl::StrCat("format ", format, "; this clustix reads format ", kFormat));
   }
   Run run;
-  const json& machine = file.at("machine");
-  run.machine.cpu_model = machine.at("cpu_model").get<std::string>();
-  ASSIGN_OR_RETURN(run.machine.cores, CountOf(machine.at("cores"), "cores"));
-  run.machine.kernel = machine.at("kernel").get<std::string>();
-  ASSIGN_OR_RETURN(run.machine.memory_bytes, CountOf(machine.at("memory_bytes"), "memory_bytes"));
-  run.machine.congestion_control = machine.at("congestion_control").get<std::string>();
-  run.date = file.at("date").get<std::string>();
-  run.command_line = file.at("command_line").get<std::string>();
+  ASSIGN_OR_RETURN(run.machine, MachineIn(file));
+  ASSIGN_OR_RETURN(run.date, TextIn(file, "date"));
+  ASSIGN_OR_RETURN(run.command_line, TextIn(file, "command_line"));
 
+  ASSIGN_OR_RETURN(const json* rows, ListIn(file, "rows"));
   std::set<std::pair<std::string, Case>> seen;
-  for (const json& object : file.at("rows")) {
+  for (const json& object : *rows) {
     absl::StatusOr<Row> row = RowOf(object);
     if (!row.ok()) {
       return base::WithContext(row.status(), absl::StrCat("row ", run.rows.size() + 1));
     }
     if (!seen.insert({row->peer, row->test}).second) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(row->peer, " stands twice under ", CaseTitle(row->test)));
+      return Wrong(absl::StrCat(row->peer, " stands twice under ", CaseTitle(row->test)));
     }
     run.rows.push_back(*std::move(row));
   }
@@ -164,9 +203,9 @@ absl::StatusOr<Run> RunFromJson(const std::string& text) {
   try {
     return RunOf(json::parse(text));
   } catch (const json::parse_error& error) {
-    return absl::InvalidArgumentError(absl::StrCat("byte ", error.byte, " is no JSON"));
-  } catch (const json::exception& error) {
-    return absl::InvalidArgumentError(error.what());
+    return Wrong(absl::StrCat("byte ", error.byte, " is no JSON"));
+  } catch (const json::out_of_range&) {
+    return Wrong("a number in it is out of range");
   }
 }
 
@@ -180,7 +219,8 @@ absl::StatusOr<Run> LoadRun(const std::string& path) {
   ASSIGN_OR_RETURN(std::string text, daemon::ReadWholeFile(path, kFileBytesMax));
   absl::StatusOr<Run> run = RunFromJson(text);
   if (run.ok()) return run;
-  return base::WithContext(run.status(), absl::StrCat(path, " is not a benchmark run"));
+  return base::WithContext(run.status(),
+                           absl::StrCat(path, " is not a run of `clustix bench msg`"));
 }
 
 }  // namespace clustix::bench

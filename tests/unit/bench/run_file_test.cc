@@ -77,18 +77,24 @@ TEST(RunFile, What_is_malformed_is_refused_with_the_place_named) {
   std::string good = RunToJson(SampleRun());
   EXPECT_THAT(ErrorOf(""), HasSubstr("is no JSON"));
   EXPECT_THAT(ErrorOf(good.substr(0, good.size() / 2)), HasSubstr("is no JSON"));
-  EXPECT_THAT(ErrorOf("[1, 2]"), HasSubstr("type_error"));
-  EXPECT_THAT(ErrorOf("{}"), HasSubstr("format"));
+  EXPECT_EQ(ErrorOf("[1, 2]"), "there is no format");
+  EXPECT_EQ(ErrorOf("{}"), "there is no format");
+  EXPECT_EQ(ErrorOf("[1e999]"), "a number in it is out of range");
   EXPECT_THAT(ErrorOf(With(good, "\"format\": 1", "\"format\": 2")), HasSubstr("format 2"));
-  EXPECT_THAT(ErrorOf(With(good, "\"date\"", "\"dote\"")), HasSubstr("date"));
+  EXPECT_THAT(ErrorOf(With(good, "\"date\"", "\"dote\"")), HasSubstr("no date"));
+  EXPECT_EQ(ErrorOf(With(good, "\"rows\": [", "\"rows\": 7, \"more\": [")),
+            "rows is 7, not a list");
+  EXPECT_THAT(ErrorOf(With(good, "{\"peer\"", "7,{\"peer\"")),
+              HasSubstr("row 1: there is no peer"));
   EXPECT_THAT(ErrorOf(With(good, "\"mode\":\"sync\"", "\"mode\":\"sink\"")), HasSubstr("sink"));
   EXPECT_THAT(ErrorOf(With(good, "\"size\":64", "\"size\":-1")), HasSubstr("row 1: size is -1"));
   EXPECT_THAT(ErrorOf(With(good, "\"rounds\":5", "\"rounds\":1.5")), HasSubstr("rounds is 1.5"));
   EXPECT_THAT(ErrorOf(With(good, "\"p50_us\":16.0", "\"p50_us\":-1")), HasSubstr("p50_us"));
-  EXPECT_THAT(ErrorOf(With(good, "\"p50_us\":16.0", "\"p50_us\":null")), HasSubstr("type"));
+  EXPECT_THAT(ErrorOf(With(good, "\"p50_us\":16.0", "\"p50_us\":null")),
+              HasSubstr("p50_us is null, not a figure"));
   EXPECT_THAT(ErrorOf(With(good, "[[16.0,500],[32.0,", "[[16.0,500],[8.0,")),
               HasSubstr("ascending"));
-  EXPECT_THAT(ErrorOf(With(good, "[[16.0,500]", "[[16.0]")), HasSubstr("out of range"));
+  EXPECT_THAT(ErrorOf(With(good, "[[16.0,500]", "[[16.0]")), HasSubstr("not a list of pairs"));
 }
 
 TEST(RunFile, A_peer_that_stands_twice_in_a_case_is_refused) {
@@ -151,7 +157,16 @@ TEST(RunFile, What_cannot_be_read_is_named) {
   EXPECT_EQ(LoadRun(path).status().code(), absl::StatusCode::kNotFound);
   std::ofstream(path) << "no run";
   absl::Status status = LoadRun(path).status();
-  EXPECT_THAT(std::string(status.message()), HasSubstr(path + " is not a benchmark run"));
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr(path + " is not a run of `clustix bench msg`"));
+}
+
+TEST(RunFile, Runs_of_other_benchmarks_are_refused_in_words) {
+  TempDir folder;
+  const std::string path = folder.path() + "/run.json";
+  std::ofstream(path) << R"({"machine": {"cores": 2}, "rounds": 5, "rows": []})";  // bench kddm
+  EXPECT_EQ(LoadRun(path).status().message(),
+            path + " is not a run of `clustix bench msg`: there is no format");
 }
 
 }  // namespace
