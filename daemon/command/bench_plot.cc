@@ -60,7 +60,8 @@ int RunBenchShow(const ShowArguments& arguments) {
 }  // namespace
 
 void AddBenchPlotCommand(CLI::App& bench, Context& context) {
-  CLI::App* command = bench.add_subcommand("plot", "Draw a run that was kept");
+  CLI::App* command =
+      bench.add_subcommand("plot", "Draw a run of `clustix bench msg` that was kept");
   auto arguments = std::make_shared<PlotArguments>();
   command->add_option("FILE", arguments->file, "What `clustix bench msg --json` wrote")
       ->required()
@@ -76,7 +77,8 @@ void AddBenchPlotCommand(CLI::App& bench, Context& context) {
 }
 
 void AddBenchShowCommand(CLI::App& bench, Context& context) {
-  CLI::App* command = bench.add_subcommand("show", "Show the tables of a run that was kept");
+  CLI::App* command =
+      bench.add_subcommand("show", "Show the tables of a run of `clustix bench msg` that was kept");
   auto arguments = std::make_shared<ShowArguments>();
   command->add_option("FILE", arguments->file, "What `clustix bench msg --json` wrote")
       ->required()

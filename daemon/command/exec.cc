@@ -111,7 +111,7 @@ void AddExecCommand(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("exec", "Run a program on another node");
   command->footer(
       "It runs as you, with your input, output, terminal and signals, and ends when this command\n"
-      "does. TERM, LANG and LC_* go with it. It is started once at most.\n"
+      "does. TERM, COLORTERM, LANG, LANGUAGE and LC_* go with it. It is started once at most.\n"
       "Exit codes: that of the program, or 128 and the number of the signal that killed it; 125 "
       "if\n"
       "nobody knows what became of it, as the node failed; 126 if it was not started, 127 if it\n"

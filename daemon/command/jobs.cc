@@ -337,6 +337,7 @@ void AddJobsCommand(CLI::App& app, Context& context) {
       "the caller has ended. Each node remembers the last 256 of each user.\n"
       "STATE: running; exited, with its exit code; killed, by a signal; gone, it runs no more and\n"
       "how it ended could not be written; unknown, its node does not answer.\n"
+      "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied (--all without root).\n"
       "Examples:\n"
       "  clustix jobs --running\n"
       "  clustix jobs --json | jq '.[] | select(.state == \"exited\" and .code != 0)'\n"

@@ -25,7 +25,7 @@ namespace clustix::command {
 namespace {
 
 struct PsArguments {
-  bool everything = false;  // -e: all is shown anyway
+  bool everything = false;  // -e
   bool wide = false;
   bool json = false;
   std::vector<std::string> pids, users, commands;  // each a list
@@ -101,9 +101,9 @@ void AddPsCommand(CLI::App& app, Context& context) {
       "  clustix ps -ef --node 2\n"
       "  clustix ps -o node,pid,user,rss,args --sort=-rss\n"
       "  clustix ps --json | jq '.[] | select(.comm == \"sshd\") | .gpid'");
-  command->add_flag("-e", arguments->everything, "All processes; always so, and taken for habit");
+  command->add_flag("-e,-A", arguments->everything,
+                    "All processes, as by default, whatever -p, -u and -C say");
   command->add_flag("-f", arguments->options.full, "Full listing");
-  command->add_flag("-A", arguments->everything, "The same");
   command
       ->add_option("-p", arguments->pids,
                    "Only these processes, by global pid; fails if none is there")

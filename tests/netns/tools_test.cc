@@ -148,7 +148,9 @@ TEST_F(Tools, Choose_processes_by_the_options_of_ps) {
   EXPECT_EQ(AskJson(1, {"ps", "-C", "clustixd"}).size(), 3u);
   EXPECT_EQ(AskJson(1, {"ps", "-C", "clustixd", "--node", "2", "-p", first}).size(), 1u);
   EXPECT_EQ(AskJson(1, {"ps", "-u", "root"}).size(), AskJson(1, {"ps", "-u", "0"}).size());
-  EXPECT_GT(AskJson(1, {"ps", "-A", "-p", first}).size(), 3u);
+  for (const char* all : {"-A", "-e"}) {
+    EXPECT_GT(AskJson(1, {"ps", all, "-p", first, "-u", "nobody"}).size(), 3u) << all;
+  }
   EXPECT_EQ(WEXITSTATUS(Ask(1, {"ps", "-p", "7"}).status), 1);
   EXPECT_EQ(WEXITSTATUS(Ask(1, {"ps", "-p", "x"}).status), 2);
   EXPECT_EQ(WEXITSTATUS(Ask(1, {"ps", "-u", "no such user"}).status), 2);

@@ -130,10 +130,11 @@ class Module(unittest.TestCase):
 
 
 class Help:
-    """What `--help` lists of a command and of those below it: {"bench msg": options}."""
+    """What `--help` lists of a command and of those below it: {"bench msg": options}; and what they take besides."""
 
     def __init__(self, program):
         self.commands = {}
+        self.arguments = {}
         self._read(program, ())
 
     def _read(self, program, path):
@@ -142,6 +143,7 @@ class Help:
         self.commands[" ".join(path)] = {
             name for line in options.splitlines() if re.match(r"  -", line)
             for name in line.split()[0].split(",")} - {"-h", "--help"}
+        self.arguments[" ".join(path)] = re.search(r"^Usage:.* \[OPTIONS\](.*)$", text, re.MULTILINE).group(1).lower()
         for line in text.partition("\nSubcommands:\n")[2].partition("\n\n")[0].splitlines():
             self._read(program, (*path, line.split()[0]))
 
@@ -187,6 +189,17 @@ class Manual(unittest.TestCase):
         sections = self.sections("clustix.1")
         self.assertEqual(set(sections), set(commands) - groups)
         self.assert_documented({name: options for name, options in commands.items() if name not in groups}, sections)
+
+    def test_clustix_1_has_a_line_for_each_command_that_says_what_it_takes(self):
+        arguments = Help("clustix").arguments
+        for command, text in self.sections("clustix.1").items():
+            if not command:
+                continue
+            line = text.partition("\n")[0]
+            self.assertTrue(line.startswith(f".D1 Nm Ic {command} "), line)
+            line = re.sub(r"Op (.*)$", r"[\1]", line.replace("Oo ", "[").replace(" Oc", "]"))
+            line = re.sub(r"(Ar|Fl -) ", "", line).replace(" ...", "...")
+            self.assertTrue(line.endswith(arguments[command]), f"{line} of {arguments[command]}")
 
     def test_clustixd_8_has_every_option(self):
         self.assert_documented(Help("clustixd").commands, self.sections("clustixd.8"))
