@@ -13,11 +13,12 @@
  * never with a duplicate.
  *
  * Threads. A node belongs to the thread that opens it, and so do its queues; any other gets
- * CLUSTIX_WRONG_THREAD from every function but clustix_stop(), clustix_post() and
- * clustix_address(). Nothing is sent, received or timed but while the loop turns: in clustix_run(),
- * clustix_call() and clustix_queue_next(). A node that is not turned for longer than its tolerance
- * is suspected by its peers: a program that is busy elsewhere gives it a thread of its own. No
- * function is for signal handlers, and a child after fork() leaves its parent's nodes alone.
+ * CLUSTIX_WRONG_THREAD from every function that is given a node or a queue, but for clustix_stop(),
+ * clustix_post() and clustix_address(). Nothing is sent, received or timed but while the loop
+ * turns: in clustix_run(), clustix_call() and clustix_queue_next(). A node that is not turned for
+ * longer than its tolerance is suspected by its peers: a program that is busy elsewhere gives it a
+ * thread of its own. No function is for signal handlers, and a child after fork() leaves its
+ * parent's nodes alone.
  *
  * Callbacks run on that thread while the loop turns, and in clustix_close(). They may call every
  * function but those that turn the loop or end what may be running: clustix_run, clustix_call,
@@ -73,9 +74,9 @@ enum clustix_result {
   CLUSTIX_IN_CALLBACK = 34,
   CLUSTIX_NOT_FOUND =
       35, /* that call has ended, its request was answered; no such set, no daemon */
-  CLUSTIX_PERMISSION = 36,  /* a file or address that this user may not use */
-  CLUSTIX_IN_USE = 37,      /* somebody listens on that address already */
-  CLUSTIX_UNSUPPORTED = 38, /* the system has no io_uring, or forbids it */
+  CLUSTIX_PERMISSION = 36,  /* a file, an address or a set that this user may not use so */
+  CLUSTIX_IN_USE = 37,      /* somebody listens there, or this range is watched, already */
+  CLUSTIX_UNSUPPORTED = 38, /* the system has no io_uring, or forbids it; not with this daemon */
   CLUSTIX_SYSTEM = 39,      /* the system refused something else */
   CLUSTIX_EXISTS = 40       /* there is such a set already */
 };
@@ -120,7 +121,8 @@ int clustix_parse_uuid(const char* text, uint8_t uuid[CLUSTIX_UUID_BYTES]);
 
 /*
  * The key that `clustix init` wrote. CLUSTIX_PERMISSION for a file that others than its owner can
- * use, CLUSTIX_INVALID for one that holds no key, CLUSTIX_SYSTEM if it cannot be read. Any thread.
+ * use, or that this user may not read, CLUSTIX_INVALID for one that holds no key, CLUSTIX_SYSTEM
+ * for one that is not there or cannot be read. Any thread.
  */
 int clustix_load_key(const char* path, uint8_t key[CLUSTIX_KEY_BYTES]);
 

@@ -133,8 +133,11 @@ class Messenger {
   // Gives a call up: `done` will not run. False: it has run already.
   virtual bool Cancel(const CallId& id) = 0;
 
-  // Answers a call, from its handler or any time later. kBusy cannot happen: answers that find the
-  // queue full wait for room, at most one per call that the peer has outstanding.
+  // Answers a call, from its handler or any time later, with the status 0 for success, or 1 to
+  // 65534; the payload is copied. kOk: it is queued. kNotDelivered: it was answered before, was
+  // one-way, or its caller has restarted. kTooLarge, kNoSuchPeer; kHandlerError: 65535 is no
+  // handler's to give. kBusy cannot happen: answers that find the queue full wait for room, at most
+  // one per call that the peer has outstanding.
   virtual Outcome Answer(NodeId to, Lane lane, uint64_t request, uint16_t status,
                          Bytes payload) = 0;
 

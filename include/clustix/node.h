@@ -43,9 +43,12 @@ using ClusterUuid = std::array<uint8_t, 16>;
 using ClusterKey = std::array<uint8_t, 32>;
 
 // The uuid of a cluster.toml: "6ba7b810-9dad-41d1-80b4-00c04fd430c8", in either case.
+// kInvalidArgument. Any thread.
 Result<ClusterUuid> ParseUuid(std::string_view text);
 
-// The key that `clustix init` wrote. Refuses a file that others than its owner can use.
+// The key that `clustix init` wrote. kPermissionDenied: others than its owner can use the file, or
+// this user may not read it; kInvalidArgument: it holds no key; kSystem: it is not there, or cannot
+// be read. Any thread.
 Result<ClusterKey> LoadKey(const std::string& path);
 
 struct PeerAddress {
@@ -95,7 +98,8 @@ class Node {
   static constexpr uint64_t kForever = UINT64_MAX;
 
   // Starts to listen, and to connect to the peers as soon as the loop turns. Messages may be sent
-  // at once: they wait for their connection.
+  // at once: they wait for their connection. kInvalidArgument: an option; kPermissionDenied,
+  // kInUse: of the address to listen on; kUnsupported: no io_uring; kSystem.
   static Result<std::unique_ptr<Node>> Open(const NodeOptions& options);
 
   // Close(), unless that was called.

@@ -16,9 +16,9 @@ namespace clustix {
 
 enum class ErrorCode : uint8_t {
   kInvalidArgument,   // an option is missing, malformed or out of range
-  kPermissionDenied,  // a file or address that this user may not use
-  kInUse,             // somebody listens on that address already
-  kUnsupported,       // the system lacks what is needed, or forbids it
+  kPermissionDenied,  // a file, an address or a set that this user may not use so
+  kInUse,             // somebody listens on that address, or this range is watched, already
+  kUnsupported,       // the system or the daemon lacks what is needed, or forbids it
   kSystem,            // anything else that the system refused: memory, descriptors, files
   // Of object sets (clustix/sets.h):
   kNotFound,     // no daemon runs here; there is no such set

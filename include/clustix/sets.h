@@ -170,8 +170,9 @@ class WriteGuard {
   bool exists() const { return exists_; }
   // The value, to be changed; empty if there is none yet.
   std::span<std::byte> data() { return {data_, bytes_}; }
-  // 0 bytes up to kObjectBytesMax; new ones are 0. data() may move. kTooLarge; kRevoked as of
-  // Put().
+  // 0 bytes up to kObjectBytesMax; new ones are 0. data() may move. kTooLarge: nothing has changed.
+  // Beyond 256 bytes the daemon may be asked, for up to 5 s: then also as ObjectSet::Grab(), or
+  // kRevoked, and the object is not held any more.
   SetOutcome Resize(size_t bytes);
   // Resize() and a copy in one. `value` is not part of data().
   SetOutcome Assign(std::span<const std::byte> value);
@@ -319,7 +320,9 @@ class ObjectSet {
   // Tells of changes of objects `first` to `last`, both included, that happen after this has
   // returned: by Next() and fd(), or by the callback. Waits until all nodes know that tell of such
   // changes (kUnavailable: they do not in time). The first Watcher of a client starts a thread. At
-  // most 128 at once (kNoSpace), each of another range (kInUse).
+  // most 128 at once (kNoSpace), each of another range (kInUse). kNotFound: the set has been
+  // removed; kInvalidArgument: `first` comes after `last`; kUnsupported: not with this daemon;
+  // kSystem.
   Result<Watcher> Watch(ObjectId first, ObjectId last, const Wait& wait = {}) const;
   Result<Watcher> Watch(ObjectId first, ObjectId last, WatchCallback callback,
                         const Wait& wait = {}) const;
@@ -349,17 +352,25 @@ struct ClientOptions {
 class Client {
  public:
   // kNotFound: no daemon runs; kUnavailable: it does not answer; kPermissionDenied; kUnsupported:
-  // it is of another version; kNoSpace: it has too many clients.
+  // it is of another version; kNoSpace: it has too many clients; kInvalidArgument: that is no
+  // socket; kSystem.
   static Result<Client> Connect(const ClientOptions& options = {});
 
   // `name` is "namespace/name" or deeper: parts of letters, digits, ".", "-" and "_" with "/"
-  // between them. kNotFound, kExists, kPermissionDenied, kNoSpace, kUnavailable, kUnknown: it may
-  // have been made. Blocks, up to the client's timeout, as all that follow.
+  // between them. kInvalidArgument, kNotFound, kExists, kPermissionDenied, kNoSpace, kSystem,
+  // kUnavailable; kUnknown: it may have been made. Blocks, up to the client's timeout, as all that
+  // follow.
   Result<ObjectSet> OpenSet(const std::string& name, const SetOptions& options = {});
-  // Removes the set and all its objects, everywhere. Nothing: it is done.
+  // Removes the set and all its objects, everywhere. Nothing: it is done. kNotFound,
+  // kPermissionDenied: it is another user's; kNoSpace, kUnavailable: nothing has happened;
+  // kUnknown: it may be removed.
   std::optional<Error> RemoveSet(const std::string& name);
+  // Those whose names begin with `prefix`, by name. kUnavailable; kNoSpace: they do not fit into
+  // one answer, a longer prefix asks for fewer.
   Result<std::vector<SetInfo>> ListSets(const std::string& prefix = "");
+  // kNotFound, kUnavailable.
   Result<SetInfo> StatSet(const std::string& name);
+  // Of sets whose names begin with `prefix`, on all nodes. As ListSets().
   Result<std::vector<HotObject>> HotObjects(const std::string& prefix = "");
 
   uint16_t node() const;  // the one that the daemon is

@@ -128,14 +128,29 @@ enum kccm_attribute {
  *   PUMP       Looks at what has been consumed; see below. No arguments. -EPROTO: the ring is
  *              broken.
  *
- * Errors of SEND and CALL are those of kmod/kccm.h. In particular -EAGAIN: the queue to the peer is
- * full, nothing was sent, and POLLOUT comes when there is room; -EREMOTEIO: the outcome is unknown;
- * -ETIMEDOUT: the time limit has passed, otherwise as -EREMOTEIO. Of messages of one file to one
- * peer and lane, the one submitted first comes first, as long as io_uring submits them in order
- * (they are not linked or forced asynchronous). To keep this when one of several that are under way
- * is refused, with -EAGAIN or -ENOMEM, they have KCCM_URING_ORDERED: then all later ones of the
- * file to that peer and lane are refused, too, with -EAGAIN, until one has KCCM_URING_RESUME
- * besides. Refusals are completed in the order of submission.
+ * A SEND or CALL can be refused, and then nothing has happened:
+ *
+ *   -EAGAIN     the queue to the peer is full, or too many calls are open; POLLOUT comes when there
+ *               is room
+ *   -ENOMEM     no memory for it
+ *   -ENOTCONN   this namespace is no node, or the other node is unknown
+ *   -EMSGSIZE   longer than KCCM_PAYLOAD_MAX
+ *   -EINVAL, -EFAULT, -E2BIG   it is described wrongly, or asks for what this module does not know
+ *
+ * and it can end as
+ *
+ *   -ECANCELED  it never reached the wire, unless the command was cancelled: see below
+ *   -EREMOTEIO  the outcome is unknown: delivered at most once, and never will be again
+ *   -ETIMEDOUT  the time limit has passed; otherwise as -EREMOTEIO
+ *   -ENXIO      of a CALL: nobody serves the port
+ *   -EMSGSIZE   of a CALL: the answer is longer than the room for it, and cut off
+ *
+ * Of messages of one file to one peer and lane, the one submitted first comes first, as long as
+ * io_uring submits them in order (they are not linked or forced asynchronous). To keep this when
+ * one of several that are under way is refused, with -EAGAIN or -ENOMEM, they have
+ * KCCM_URING_ORDERED: then all later ones of the file to that peer and lane are refused, too, with
+ * -EAGAIN, until one has KCCM_URING_RESUME besides. Refusals are completed in the order of
+ * submission.
  *
  * SEND_MANY takes up to KCCM_URING_MANY_MAX messages, to any nodes, lanes and ports. They are
  * queued in their order, up to the first that cannot be: the result is how many are queued, and if
@@ -241,7 +256,7 @@ struct kccm_uring_send {
 	__u16 node;
 	__u16 port;
 	__u8 lane;
-	__u8 flags; /* KCCM_URING_CONFIRM (of a SEND only), _ORDERED, _RESUME */
+	__u8 flags; /* KCCM_URING_CONFIRM (of a SEND only), _ORDERED, _RESUME, _MORE */
 	__u16 zero;
 	__u32 timeout_ms; /* of a call or with KCCM_URING_CONFIRM: 1 to KCCM_URING_TIMEOUT_MAX_MS */
 	__u32 zero2;
