@@ -17,6 +17,7 @@ import scenario
 KERNEL = "6.1"
 COMPILING_S = 1800
 NAMES = ("clustix", "clustix-dkms", "libclustix-dev", "libclustix0")
+AS_NOBODY = "setpriv --reuid=nobody --clear-groups"
 TRACES = r"find / -xdev \( -name '*clustix*' -o -name '*kccm*' \) -not -path '/debs*' -not -path '/var/log/*'"
 
 
@@ -74,13 +75,20 @@ class Installed(scenario.Scenario):
         self.assertEqual(status["proc_mount"], "/run/clustix/proc")
         first = str((1 << 22) + 1)  # systemd itself
         # Everybody sees it, in any program's mount namespace.
-        self.assertIn(first, machine.do("setpriv --reuid=nobody --clear-groups ls /run/clustix/proc").split())
+        self.assertIn(first, machine.do(f"{AS_NOBODY} ls /run/clustix/proc").split())
         self.assertIn("systemd", machine.do(f"clustix shell -- ps -p {first}"))
         self.assertIn("clustixd", machine.do("clustix ps"))
-        # What the kernel shows of another user's process to nobody but a tracer.
-        machine.do("setpriv --reuid=nobody --clear-groups sleep 4242 & "
+        # What the kernel shows of another user's process to nobody but a tracer, and lets nobody else signal.
+        machine.do(f"{AS_NOBODY} sleep 4242 & "
                    "until clustix ps -o lpid,user,args | grep -q 'nobody *sleep'; do :; done; "
-                   "readlink /run/clustix/proc/$((4194304 + $!))/exe | grep /usr/bin/sleep; kill $!")
+                   "readlink /run/clustix/proc/$((4194304 + $!))/exe | grep /usr/bin/sleep && "
+                   "clustix kill $((4194304 + $!)) || { kill $!; exit 1; }; wait $!; test $? = 143")
+        # Files of others, with the rights of who made the set.
+        for name, user in (("nobody", AS_NOBODY), ("root", "")):
+            machine.do(f"install -m 600 -o nobody /dev/null /var/tmp/{name} && "
+                       f"{user} clustix set create vm/{name} --linker file:/var/tmp/{name} --placement creator && "
+                       f"{user} clustix set put vm/{name} 0 written && "
+                       f"until grep -q written /var/tmp/{name}; do :; done")
         self.assertRegex(machine.do("lsmod"), "(?m)^kccm ")
 
     def test_serves_at_boot_and_is_purged_without_a_trace(self):
