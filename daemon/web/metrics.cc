@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -18,8 +19,14 @@
 namespace clustix::web {
 namespace {
 
-// Of a peer's counters, those that also go down.
-constexpr std::array<std::string_view, 2> kGauges = {"queued_messages", "queue_memory_bytes"};
+// Of the counters of a peer and of the daemon, those that also go down.
+constexpr std::array<std::string_view, 2> kPeerGauges = {"queued_messages", "queue_memory_bytes"};
+constexpr std::array<std::string_view, 13> kDaemonGauges = {
+    "exec_tunnels",      "sets_in_service",       "sets_epoch",
+    "sets_nodes_out",    "sets_programs",         "sets_operations",
+    "sets_objects_held", "sets_objects_homed",    "sets_value_bytes",
+    "sets_shared_bytes", "sets_messages_waiting", "sets_watches_told",
+    "sets_lent"};
 
 using Labels = std::vector<std::pair<const char*, std::string>>;
 
@@ -46,6 +53,12 @@ class Writer {
     }
     absl::StrAppend(&text_, labels.empty() ? "" : "}", " ",
                     absl::string_view(digits.data(), end - digits.data()), "\n");
+  }
+  // Of what is one of `gauges`, or else a counter.
+  void Family(const char* prefix, const std::string& name, std::span<const std::string_view> gauges,
+              std::string_view help) {
+    const bool gauge = std::find(gauges.begin(), gauges.end(), name) != gauges.end();
+    Family(absl::StrCat(prefix, name, gauge ? "" : "_total"), gauge ? "gauge" : "counter", help);
   }
   // One sample per entry.
   void Reasons(std::string name, std::string_view help,
@@ -132,9 +145,8 @@ void WritePeers(Writer& writer, const std::vector<client::PeerStatus>& peers) {
     for (const client::Counter& counter : peer.counters) names.insert(counter.name);
   }
   for (const std::string& name : names) {
-    const bool gauge = std::find(kGauges.begin(), kGauges.end(), name) != kGauges.end();
-    writer.Family(absl::StrCat("clustix_peer_", name, gauge ? "" : "_total"),
-                  gauge ? "gauge" : "counter", "Messaging with the peer; as in clustix status.");
+    writer.Family("clustix_peer_", name, kPeerGauges,
+                  "Messaging with the peer; as in clustix status.");
     for (const client::PeerStatus& peer : peers) {
       if (const auto value = ValueOf(peer.counters, name)) {
         writer.Sample(LabelsOf(peer.node, peer.name), *value);
@@ -179,8 +191,8 @@ std::string MetricsText(const client::Status& status, const std::vector<proc::No
   writer.Reasons("clustix_refused_by_peer_total", "Connections of this node that others refused.",
                  grouped.refused_by_peer);
   for (const auto& [name, value] : grouped.others) {
-    writer.Family(absl::StrCat("clustix_daemon_", name, "_total"), "counter",
-                  "What came to the daemon; as in clustix status --json.");
+    writer.Family("clustix_daemon_", name, kDaemonGauges,
+                  "What the daemon counts; as in clustix status --json.");
     writer.Sample({}, value);
   }
   return writer.Take();

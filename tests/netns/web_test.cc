@@ -80,6 +80,14 @@ TEST_F(Web, Says_what_the_commands_say) {
   EXPECT_EQ(metrics.status, 200);
   EXPECT_TRUE(absl::StrContains(metrics.body, "\nclustix_set_objects{set=\"web/shown\"} "));
   EXPECT_TRUE(absl::StrContains(metrics.body, "\nclustix_node_up{node=\"3\",name=\"node3\"} 1\n"));
+  // As the daemon names them.
+  for (const char* gauge :
+       {"exec_tunnels", "sets_in_service", "sets_epoch", "sets_nodes_out", "sets_programs",
+        "sets_operations", "sets_objects_held", "sets_objects_homed", "sets_value_bytes",
+        "sets_shared_bytes", "sets_messages_waiting", "sets_watches_told", "sets_lent"}) {
+    EXPECT_TRUE(absl::StrContains(metrics.body, absl::StrCat("\nclustix_daemon_", gauge, " ")))
+        << gauge;
+  }
 }
 
 TEST_F(Web, Says_that_the_daemon_is_stopped_and_goes_on_after_it) {

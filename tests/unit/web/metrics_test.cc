@@ -87,6 +87,18 @@ TEST(Metrics, Say_what_the_nodes_peers_and_counters_say) {
   EXPECT_THAT(text, HasSubstr("clustix_daemon_bad_crc_total 7\n"));
 }
 
+TEST(Metrics, Tell_what_there_is_from_what_has_been) {
+  client::Status status = SampleStatus();
+  status.counters = {{"exec_tunnels", 3}, {"sets_value_bytes", 4096}, {"sets_loans", 9}};
+  const std::string text = MetricsText(status, {}, {});
+  EXPECT_THAT(text, HasSubstr("# TYPE clustix_daemon_exec_tunnels gauge\n"
+                              "clustix_daemon_exec_tunnels 3\n"));
+  EXPECT_THAT(text, HasSubstr("# TYPE clustix_daemon_sets_value_bytes gauge\n"
+                              "clustix_daemon_sets_value_bytes 4096\n"));
+  EXPECT_THAT(text, HasSubstr("# TYPE clustix_daemon_sets_loans_total counter\n"
+                              "clustix_daemon_sets_loans_total 9\n"));
+}
+
 TEST(Metrics, Leave_out_the_figures_of_a_node_that_was_never_heard) {
   const std::string text = MetricsText(SampleStatus(), SampleNodes(), SampleSets());
   EXPECT_THAT(text, HasSubstr("clustix_node_up{node=\"9\",name=\"silent\"} 0\n"));
