@@ -224,18 +224,20 @@ bool kccm_hello_reply_received(struct kccm_conn *conn, const uint8_t *body, uint
 /*
  * The session of ours that an initiator's new session is answered with, 0 if it cannot be computed.
  * Always the same one for the same session, because several connections shake hands at once, of
- * dead initiators too, and nothing may be remembered of one that has not proven itself.
+ * dead initiators too, and nothing may be remembered of one that has not proven itself. Another one
+ * once the peer has been removed and added again: what was delivered before is forgotten.
  */
 static uint64_t offer(const struct kccm_peer *peer, uint64_t initiators)
 {
 	const struct kccm_endpoint *endpoint = peer->endpoint;
-	uint8_t text[1 + 8 + 8 + 2];
+	uint8_t text[1 + 8 + 8 + 8 + 2];
 	uint8_t mac[KCCM_PROOF_BYTES];
 
 	text[0] = 'S';
 	kccm_put64(text + 1, endpoint->config.incarnation);
-	kccm_put64(text + 9, initiators);
-	kccm_put16(text + 17, peer->node);
+	kccm_put64(text + 9, peer->salt);
+	kccm_put64(text + 17, initiators);
+	kccm_put16(text + 25, peer->node);
 	if (endpoint->ops->mac(endpoint->ctx, endpoint->config.key, text, sizeof(text), mac))
 		return 0;
 	return kccm_get64(mac) | 1;

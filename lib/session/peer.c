@@ -31,6 +31,7 @@ int kccm_peer_add(struct kccm_endpoint *endpoint, uint16_t node, void *user, uin
 	peer->node = node;
 	peer->dialer = endpoint->config.node < node;
 	peer->session = kccm_new_session(endpoint);
+	endpoint->ops->random(endpoint->ctx, &peer->salt, sizeof(peer->salt));
 	peer->tolerance_ns = endpoint->tolerance_ns;
 	peer->heard_ns = now_ns;
 	peer->knock_at_ns = now_ns + KCCM_KNOCK_MS * KCCM_MS;

@@ -122,6 +122,7 @@ struct kccm_peer {
 	enum kccm_peer_state state;
 	uint64_t incarnation;	 /* 0: never heard */
 	uint64_t session;	 /* this node's id of the state it keeps for the peer */
+	uint64_t salt;		 /* of what it offers; see offer() */
 	uint64_t remote_session; /* the peer's; 0: none established */
 	/* The peer's ids of the last sessions that ended here, in a ring. */
 	uint64_t ended[KCCM_SESSIONS_REMEMBERED];

@@ -248,6 +248,28 @@ TEST(Handshake, A_session_that_is_over_never_begins_again) {
   EXPECT_EQ(pair.one().sent[0].error, -EREMOTEIO);
 }
 
+// Nothing has been acknowledged yet: as far as node 1 knows, the session may just be beginning.
+TEST(Handshake, A_peer_that_is_removed_and_added_again_begins_another_session) {
+  Pair pair;
+  pair.Settle();
+  ASSERT_EQ(pair.one().Send("once", 1), 0);
+  ASSERT_EQ(pair.two().Send("before", 1), 0);
+  pair.Settle();
+  ASSERT_THAT(pair.two().Payloads(), ElementsAre("once"));
+  pair.Cut();
+  kccm_peer_remove(pair.two().peer, pair.now);
+  pair.two().peer = pair.two().AddPeer(1);
+  ASSERT_EQ(pair.two().Send("after", 2), 0);
+  pair.Advance(5000 * kMs);
+  EXPECT_TRUE(Up(pair.one()));
+  EXPECT_TRUE(Up(pair.two()));
+  EXPECT_THAT(pair.one().events, Contains(KCCM_EVENT_REBOOTED));
+  EXPECT_THAT(pair.two().Payloads(), ElementsAre("once"));
+  EXPECT_THAT(pair.one().Payloads(), ElementsAre("before", "after"));
+  ASSERT_EQ(pair.one().sent.size(), 1u);
+  EXPECT_EQ(pair.one().sent[0].error, -EREMOTEIO);
+}
+
 // As after the restore of an older state of the whole machine: even its incarnation is the same.
 TEST(Handshake, A_responder_that_remembers_less_than_it_has_acknowledged_has_lost_the_session) {
   Pair pair;
