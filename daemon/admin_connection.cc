@@ -20,8 +20,9 @@ constexpr size_t kLengthBytes = sizeof(uint32_t);
 
 }  // namespace
 
-AdminConnection::AdminConnection(AdminService& service, io::StreamId stream, uid_t uid)
-    : service_(service), stream_(stream), uid_(uid) {
+AdminConnection::AdminConnection(AdminService& service, io::StreamId stream,
+                                 const procview::Asker& client)
+    : service_(service), stream_(stream), client_(client) {
   RestartIdleTimer();
 }
 

@@ -16,14 +16,15 @@
 #include "daemon/admin_service.h"
 #include "daemon/reply_cache.h"
 #include "lib/io/io.h"
+#include "lib/procview/cluster_view.h"
 
 namespace clustix::daemon {
 
 class AdminConnection : public io::StreamHandler {
  public:
-  AdminConnection(AdminService& service, io::StreamId stream, uid_t uid);
+  AdminConnection(AdminService& service, io::StreamId stream, const procview::Asker& client);
 
-  uid_t uid() const { return uid_; }
+  const procview::Asker& client() const { return client_; }
   // Sends the reply to the request in work, 1 to ADMIN_REPLY_BYTES_MAX bytes, and goes on with the
   // next.
   void Reply(ReplyBytes message);
@@ -52,7 +53,7 @@ class AdminConnection : public io::StreamHandler {
 
   AdminService& service_;
   const io::StreamId stream_;
-  const uid_t uid_;
+  const procview::Asker client_;
   Phase phase_ = Phase::kReceiving;
   std::vector<std::byte> input_;
   uint32_t output_length_ = 0;  // of output_, as it is sent before it

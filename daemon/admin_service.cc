@@ -86,7 +86,8 @@ io::StreamHandler* AdminService::OnAccept(io::StreamId stream, const std::string
     ++turned_away_;
     return nullptr;
   }
-  auto connection = std::make_unique<AdminConnection>(*this, stream, peer->uid);
+  auto connection = std::make_unique<AdminConnection>(
+      *this, stream, procview::Asker{.uid = peer->uid, .gid = peer->gid});
   io::StreamHandler* handler = connection.get();
   connections_.emplace(stream, std::move(connection));
   return handler;
@@ -97,7 +98,7 @@ bool AdminService::HasRoomFor(uid_t uid) const {
   if (IsOwn(uid)) return true;
   if (connections_.size() >= kConnectionsMax - kConnectionsPerUser) return false;
   auto same = std::count_if(connections_.begin(), connections_.end(),
-                            [uid](const auto& entry) { return entry.second->uid() == uid; });
+                            [uid](const auto& entry) { return entry.second->client().uid == uid; });
   return static_cast<size_t>(same) < kConnectionsPerUser;
 }
 
@@ -149,10 +150,15 @@ void AdminService::OnPeerState() {
 }
 
 void AdminService::AnswerFromView(io::StreamId stream, ReplyCache::Question question) {
-  const bool reserved = IsOwn(connections_.at(stream)->uid());
+  const procview::Asker client = connections_.at(stream)->client();
+  const bool reserved = IsOwn(client.uid);
   const size_t bytes_max = reserved ? kReplyBytesMax : kReplyBytesMax / 2;
-  bool taken = workers_.Submit([this, stream, question, bytes_max] {
-    absl::StatusOr<ReplyBytes> bytes = replies_.Get(question, view_.Snapshot(), bytes_max);
+  bool taken = workers_.Submit([this, stream, client, question, bytes_max] {
+    std::shared_ptr<const proc::ClusterSnapshot> cluster = view_.Snapshot();
+    if (question == ReplyCache::Question::kCluster) {  // nodes are told without their processes
+      cluster = proc::SeenBy(std::move(cluster), client.uid, client.gid);
+    }
+    absl::StatusOr<ReplyBytes> bytes = replies_.Get(question, cluster, bytes_max);
     io_.loop().Post([this, stream, bytes = std::move(bytes)] {
       if (!bytes.ok()) ++turned_away_;
       Reply(stream, bytes.ok() ? *bytes : ErrorReply(bytes.status().message()));
@@ -164,7 +170,7 @@ void AdminService::AnswerFromView(io::StreamId stream, ReplyCache::Question ques
 }
 
 void AdminService::AnswerWithOutcome(io::StreamId stream, proto::Signal::Reader wanted) {
-  const uid_t uid = connections_.at(stream)->uid();
+  const uid_t uid = connections_.at(stream)->client().uid;
   bool taken = workers_.Submit([this, stream, gpid = wanted.getGpid(), signal = wanted.getSignal(),
                                 start_ticks = wanted.getStartTicks(), uid] {
     const proc::SignalOutcome outcome = hooks_.signal(gpid, signal, start_ticks, uid);

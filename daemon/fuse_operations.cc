@@ -68,7 +68,7 @@ void Lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
 }
 
 void GetAttr(fuse_req_t req, fuse_ino_t number, fuse_file_info*) {
-  const ProcTree::Attributes found = Tree(req)->GetAttributes(number);
+  const ProcTree::Attributes found = Tree(req)->GetAttributes(number, AskerOf(req));
   if (found.error != 0) {
     fuse_reply_err(req, found.error);
     return;
@@ -79,7 +79,7 @@ void GetAttr(fuse_req_t req, fuse_ino_t number, fuse_file_info*) {
 
 // access(2), and entering a directory. Opening is not asked here but decided by the node.
 void Access(fuse_req_t req, fuse_ino_t number, int mask) {
-  const ProcTree::Attributes found = Tree(req)->GetAttributes(number);
+  const ProcTree::Attributes found = Tree(req)->GetAttributes(number, AskerOf(req));
   if (found.error != 0) {
     fuse_reply_err(req, found.error);
     return;

@@ -288,6 +288,7 @@ std::shared_ptr<const proc::ClusterSnapshot> ProcService::Build(TimePoint now) {
     view.stale = source.snapshot == nullptr || !source.Expected() || source.outdated;
     view.age_ms = source.snapshot == nullptr ? 0 : CountMs(now - source.taken);
     view.snapshot = source.snapshot;
+    cluster->hides |= view.snapshot != nullptr && HidesSome(*view.snapshot);
     cluster->nodes.push_back(std::move(view));
   }
   built_ = std::move(cluster);

@@ -120,7 +120,23 @@ std::string NodeStatusText(const NodeView& node) {
 
 }  // namespace
 
-ProcTree::Moment ProcTree::Now(Reading reading) {
+ProcTree::Moment ProcTree::Now(const Asker& asker, Reading reading) {
+  Moment moment = Latest(reading);
+  moment.asker = asker;
+  if (!moment.cluster->hides) return moment;
+  const std::shared_ptr<const ClusterSnapshot> whole = moment.cluster;
+  {
+    base::MutexLock lock(mutex_);
+    if (seen_of_ == whole && last_seen_.asker == asker) return last_seen_;
+  }
+  moment.cluster = proc::SeenBy(whole, asker.uid, asker.gid);
+  base::MutexLock lock(mutex_);
+  seen_of_ = whole;
+  last_seen_ = moment;
+  return moment;
+}
+
+ProcTree::Moment ProcTree::Latest(Reading reading) {
   Moment moment;
   moment.cluster = reading == Reading::kBegins ? view_->Snapshot() : view_->Recent();
   {
@@ -147,8 +163,9 @@ ProcTree::Process ProcTree::FindProcess(const Moment& moment, const ProcInode& i
     return process;
   }
   if (process.node->stale) return process;
-  // Not seen by the last refresh: born since (the asking tool itself, for one), or not there.
-  const FileResult text = view_->ReadProcessFile(inode.node, inode.pid, 0, "status", kDaemon);
+  // Not seen by the last refresh: born since (the asking tool itself, for one), hidden, or not there.
+  const FileResult text =
+      view_->ReadProcessFile(inode.node, inode.pid, 0, "status", moment.asker);
   if (text.error != 0) {
     process.error = text.error == ESRCH ? ENOENT : text.error;
     return process;
@@ -202,14 +219,14 @@ ProcTree::Attributes ProcTree::AttributesOf(const Moment& moment, const ProcInod
   return OwnedByRoot(inode, S_IFREG | 0444);
 }
 
-ProcTree::Attributes ProcTree::GetAttributes(uint64_t number) {
-  return AttributesOf(Now(), ProcInode::Decode(number));
+ProcTree::Attributes ProcTree::GetAttributes(uint64_t number, const Asker& asker) {
+  return AttributesOf(Now(asker), ProcInode::Decode(number));
 }
 
 ProcTree::Attributes ProcTree::Lookup(uint64_t parent_number, const std::string& name,
                                       const Asker& asker) {
   const ProcInode parent = ProcInode::Decode(parent_number);
-  const Moment moment = Now();
+  const Moment moment = Now(asker);
   const auto pid = ParsePid(name);
   ProcInode child = parent;
 
@@ -376,7 +393,7 @@ FileResult ProcTree::ReadProcess(const Moment& moment, const ProcInode& inode, c
 
 FileResult ProcTree::Read(uint64_t number, const Asker& asker) {
   const ProcInode inode = ProcInode::Decode(number);
-  const Moment moment = Now();
+  const Moment moment = Now(asker);
   if (inode.IsProcess()) return ReadProcess(moment, inode, asker);
   if (inode.IsDetail()) return ReadDetail(moment, inode, false, asker);
   if (inode.kind == InodeKind::kNode) return ReadNodeFile(moment, inode);
@@ -404,12 +421,12 @@ FileResult ProcTree::ReadProcessLink(const Moment& moment, const ProcInode& inod
 FileResult ProcTree::ReadLink(uint64_t number, const Asker& asker, int32_t thread) {
   const ProcInode inode = ProcInode::Decode(number);
   if (inode.IsProcess()) {
-    const Moment moment = Now();
+    const Moment moment = Now(asker);
     if (!HasProcessEntry(inode)) return {ENOENT, {}};
     return ReadProcessLink(moment, inode, asker);
   }
   if (inode.IsDetail()) {
-    const Moment moment = Now();
+    const Moment moment = Now(asker);
     FileResult target = ReadDetail(moment, inode, true, asker);
     if (target.error == 0) {
       target.text = GlobalLink(inode, moment.cluster->self, std::move(target.text));
@@ -420,7 +437,7 @@ FileResult ProcTree::ReadLink(uint64_t number, const Asker& asker, int32_t threa
   if (inode.entry == kMounts) return {0, "self/mounts"};
   if (inode.entry != kSelf && inode.entry != kThreadSelf) return {EINVAL, {}};
   if (thread <= 0) return {ENOENT, {}};  // a caller from outside this node's pid namespace
-  const uint16_t node = Now().cluster->self;
+  const uint16_t node = Now(asker).cluster->self;
   // The kernel names the thread, /proc/self the process.
   const FileResult text = view_->ReadProcessFile(node, thread, 0, "status", kDaemon);
   if (text.error != 0) return {text.error, {}};
@@ -509,7 +526,7 @@ ProcTree::Listing ProcTree::List(uint64_t number, const Asker& asker) {
   // Who walks through all processes begins by listing them, and waits for what is new once.
   const bool of_processes =
       number == Fixed(kRoot).Encode() || (inode.kind == InodeKind::kNode && inode.entry == kItself);
-  const Moment moment = Now(of_processes ? Reading::kBegins : Reading::kGoesOn);
+  const Moment moment = Now(asker, of_processes ? Reading::kBegins : Reading::kGoesOn);
   Listing listing;
   listing.entries = {{".", number, S_IFDIR}, {"..", number, S_IFDIR}};
   if (inode.IsProcess()) {

@@ -42,7 +42,7 @@ class ProcTree {
     uint64_t number = 0;  // what stat(2) says instead of `inode`, if not 0
   };
   Attributes Lookup(uint64_t parent, const std::string& name, const procview::Asker& asker);
-  Attributes GetAttributes(uint64_t inode);
+  Attributes GetAttributes(uint64_t inode, const procview::Asker& asker);
 
   // The whole text of a file as `asker` may see it.
   procview::FileResult Read(uint64_t inode, const procview::Asker& asker);
@@ -67,8 +67,9 @@ class ProcTree {
   Listing List(uint64_t inode, const procview::Asker& asker);
 
  private:
-  // One moment of the cluster: a call works on one of these from start to end.
+  // One moment of the cluster, as somebody sees it: a call works on one of these from start to end.
   struct Moment {
+    procview::Asker asker;
     std::shared_ptr<const proc::ClusterSnapshot> cluster;
     std::shared_ptr<const procview::ViewClock> clock;
     std::chrono::steady_clock::time_point seen;  // when this snapshot was first handed out
@@ -83,7 +84,8 @@ class ProcTree {
   };
 
   enum class Reading { kBegins, kGoesOn };
-  Moment Now(Reading reading = Reading::kGoesOn);
+  Moment Now(const procview::Asker& asker, Reading reading = Reading::kGoesOn);
+  Moment Latest(Reading reading);
   Process FindProcess(const Moment& moment, const ProcInode& inode);
   int FindTask(const Process& process, const ProcInode& inode);
   // proc_tree_details.cc: fd, fdinfo and ns of a process, which only its node can tell.
@@ -134,6 +136,9 @@ class ProcTree {
   base::Mutex mutex_;  // never held while the view is asked
   // Computing a clock parses every node's stat: once per snapshot.
   Moment last_ ABSL_GUARDED_BY(mutex_);
+  // Where processes are hidden: what seen_of_ is to the last asker.
+  Moment last_seen_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const proc::ClusterSnapshot> seen_of_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace clustix::daemon

@@ -10,8 +10,9 @@
 # the client), or bytes that are no AdminRequest, end the connection after an `error` reply that
 # says why; `clustix status` counts them.
 #
-# Who may connect. Everybody on the machine, as everybody may read /proc: the socket's mode is 0666
-# and nothing that /proc shows to its owner alone (environ, io) travels through it. The one request
+# Who may connect. Everybody on the machine, as everybody may read /proc: the socket's mode is 0666,
+# nothing that /proc shows to its owner alone (environ, io) travels through it, and processes that their
+# node hides (hidepid) are told to those alone to whom it would show them. The one request
 # that changes anything, `signal`, is decided as kill(2) is for the caller. The daemon learns the caller's uid from the kernel (SO_PEERCRED)
 # and limits how many connections one user keeps open, so that none is left out.
 

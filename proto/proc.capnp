@@ -201,4 +201,8 @@ struct Process {
   status @5 :Data;
   cmdline @6 :Data;
   comm @7 :Data;
+  # The node's /proc is mounted with hidepid: who but root may know that there is such a process.
+  hidden @8 :Bool;
+  seenByOwner @9 :Bool;  # whose uid and gid are the above
+  seenByGid @10 :UInt32 = 0xffffffff;  # that: no group
 }

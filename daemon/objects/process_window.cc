@@ -28,7 +28,7 @@ absl::StatusOr<kddm::Data> ProcessWindow::Read(uint64_t object) const {
   proc::ProcessChanges news;
   news.taken_ns = cache::MonotonicNs();
   std::optional<proc::ProcessRecord> process = reader_->CollectOne(static_cast<int32_t>(pid));
-  if (!process) return nullptr;
+  if (!process || process->hidden) return nullptr;
   news.changed.push_back(*std::move(process));
   return std::make_shared<const std::vector<std::byte>>(proc::EncodeChanges(news));
 }

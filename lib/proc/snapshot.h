@@ -23,6 +23,11 @@ struct ProcessRecord {
   int32_t pid = 0;
   uint32_t uid = 0;  // owner and group of /proc/PID, as the kernel reports them
   uint32_t gid = 0;
+  // Its node's /proc hides it (proc(5), hidepid) from all but root, this group, and its owner if
+  // that may trace it.
+  bool hidden = false;
+  bool seen_by_owner = false;
+  uint32_t seen_by_gid = UINT32_MAX;  // UINT32_MAX: no group
   std::string stat, statm, status, cmdline, comm;
 };
 
@@ -60,8 +65,20 @@ struct NodeSummary {
 
 struct ClusterSnapshot {
   uint16_t self = 0;
+  bool hides = false;           // some process is hidden
   std::vector<NodeView> nodes;  // by ascending id; every configured node
 };
+
+// Whether some process of the node is hidden. O(processes).
+bool HidesSome(const NodeSnapshot& node);
+
+// Whether the process's node would show it to somebody of these ids.
+bool IsSeenBy(const ProcessRecord& process, uint32_t uid, uint32_t gid);
+
+// Without the processes that are hidden from somebody of these ids: `cluster` itself if there are
+// none. O(processes) if some are.
+std::shared_ptr<const ClusterSnapshot> SeenBy(std::shared_ptr<const ClusterSnapshot> cluster,
+                                              uint32_t uid, uint32_t gid);
 
 }  // namespace clustix::proc
 

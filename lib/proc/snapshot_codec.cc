@@ -48,7 +48,7 @@ size_t TextBytes(const NodeSnapshot& snapshot) {
 
 // What a process takes in a page: its texts, rounded up, and the fixed part of its struct.
 size_t WireBytes(const ProcessRecord& process) {
-  constexpr size_t kFixedBytes = 64;
+  constexpr size_t kFixedBytes = 72;
   constexpr size_t kPaddingBytes = 5 * sizeof(capnp::word);
   return TextBytes(process) + kFixedBytes + kPaddingBytes;
 }
@@ -105,6 +105,9 @@ void EncodeProcess(const ProcessRecord& from, proto::Process::Builder to) {
   to.setPid(from.pid);
   to.setUid(from.uid);
   to.setGid(from.gid);
+  to.setHidden(from.hidden);
+  to.setSeenByOwner(from.seen_by_owner);
+  to.setSeenByGid(from.seen_by_gid);
   to.setStat(ToData(from.stat));
   to.setStatm(ToData(from.statm));
   to.setStatus(ToData(from.status));
@@ -117,6 +120,9 @@ ProcessRecord DecodeProcess(proto::Process::Reader from) {
   process.pid = from.getPid();
   process.uid = from.getUid();
   process.gid = from.getGid();
+  process.hidden = from.getHidden();
+  process.seen_by_owner = from.getSeenByOwner();
+  process.seen_by_gid = from.getSeenByGid();
   process.stat = ToString(from.getStat());
   process.statm = ToString(from.getStatm());
   process.status = ToString(from.getStatus());

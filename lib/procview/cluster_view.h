@@ -20,6 +20,7 @@ namespace clustix::procview {
 struct Asker {
   uid_t uid = 0;
   gid_t gid = 0;
+  bool operator==(const Asker&) const = default;
 };
 
 // An errno as it is handed to the caller of read(2), and the text otherwise.

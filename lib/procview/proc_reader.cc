@@ -21,6 +21,7 @@
 #include "lib/base/status.h"
 #include "lib/base/unique_fd.h"
 #include "lib/procview/asked_files.h"
+#include "lib/procview/hidepid.h"
 #include "lib/procview/node_files.h"
 #include "lib/procview/process_stat.h"
 #include "lib/procview/process_status.h"
@@ -98,8 +99,38 @@ int ListNumbers(int dir, const char* name, std::vector<int32_t>* numbers) {
   return error;
 }
 
+// Whether ptrace_may_access(PTRACE_MODE_READ_FSCREDS) lets the process's own user and group, if
+// they have no privileges. The kernel compares all ids, demands that the process is dumpable, and
+// that the asker has every capability of the process.
+bool OwnerMayTrace(const ProcessStatus& status, const struct stat& file) {
+  const Ids &uid = status.uid, &gid = status.gid;
+  const bool same = uid.real == uid.effective && uid.saved == uid.effective &&
+                    gid.real == gid.effective && gid.saved == gid.effective;
+  // The files (not the directory) of an undumpable process belong to root.
+  const bool dumpable = file.st_uid == uid.effective;
+  return same && dumpable && status.permitted_capabilities == 0;
+}
+
+// The same for an asker of whom only uid and gid are known.
+bool MayTrace(const Asker& asker, const ProcessStatus& status, const struct stat& file) {
+  if (asker.uid == 0) return true;
+  return asker.uid == status.uid.effective && asker.gid == status.gid.effective &&
+         OwnerMayTrace(status, file);
+}
+
+// Notes who may know of the process, of a /proc that hides some.
+void NoteHidden(int dir, const Hidepid& hidepid, proc::ProcessRecord* process) {
+  struct stat file;
+  const auto status = ParseProcessStatus(process->status);
+  process->hidden = true;
+  process->seen_by_gid = hidepid.seen_by_gid;
+  process->seen_by_owner = status.ok() && fstatat(dir, "stat", &file, AT_SYMLINK_NOFOLLOW) == 0 &&
+                           OwnerMayTrace(*status, file);
+}
+
 // Fails if the process is gone (or hidden from us); it is then no part of the snapshot.
-bool CollectProcess(int root, FileReader* reader, int32_t pid, proc::ProcessRecord* process) {
+bool CollectProcess(int root, const Hidepid& hidepid, FileReader* reader, int32_t pid,
+                    proc::ProcessRecord* process) {
   const base::UniqueFd dir(OpenDirectory(root, std::to_string(pid).c_str()));
   struct stat info;
   if (!dir.valid() || fstat(dir.get(), &info) != 0) return false;
@@ -112,6 +143,7 @@ bool CollectProcess(int root, FileReader* reader, int32_t pid, proc::ProcessReco
   }
   const auto stat = ParseProcessStat(process->stat);
   if (!stat.ok()) return false;
+  if (hidepid.hides) NoteHidden(dir.get(), hidepid, process);
   process->stat = HideAddresses(std::move(process->stat));
   // The kernel prints comm by the same function as stat's second field.
   process->comm = stat->comm + "\n";
@@ -168,19 +200,6 @@ int ReadLink(int dir, const char* name, std::string* target) {
   return length < 0 ? errno : 0;
 }
 
-// ptrace_may_access(PTRACE_MODE_READ_FSCREDS) for an asker of whom only uid and gid are known. The
-// kernel compares all ids, demands that the process is dumpable, and that the asker has every
-// capability of the process; an asker without privileges has none.
-bool MayTrace(const Asker& asker, const ProcessStatus& status, const struct stat& file) {
-  if (asker.uid == 0) return true;
-  const bool same = asker.uid == status.uid.real && asker.uid == status.uid.effective &&
-                    asker.uid == status.uid.saved && asker.gid == status.gid.real &&
-                    asker.gid == status.gid.effective && asker.gid == status.gid.saved;
-  // The files (not the directory) of an undumpable process belong to root.
-  const bool dumpable = file.st_uid == status.uid.effective;
-  return same && dumpable && status.permitted_capabilities == 0;
-}
-
 // 0 if the asker may read this file of the process as it is now, else an errno.
 int MayRead(int dir, const std::string& name, const Asker& asker, FileReader* reader) {
   std::string text;
@@ -189,6 +208,13 @@ int MayRead(int dir, const std::string& name, const Asker& asker, FileReader* re
   if (fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return errno;
   const auto status = ParseProcessStatus(text);
   return status.ok() && MayTrace(asker, *status, info) ? 0 : EACCES;
+}
+
+// Whether the asker may know that there is such a process.
+bool MayKnow(int dir, const Hidepid& hidepid, const Asker& asker, FileReader* reader) {
+  if (!hidepid.hides || asker.uid == 0) return true;
+  if (hidepid.seen_by_gid != UINT32_MAX && hidepid.seen_by_gid == asker.gid) return true;
+  return MayRead(dir, "stat", asker, reader) == 0;
 }
 
 uint64_t MonotonicNs() {
@@ -218,10 +244,25 @@ bool IsProcessFile(const std::string& name) {
 absl::StatusOr<std::unique_ptr<ProcReader>> ProcReader::Open(const std::string& root) {
   const int fd = OpenDirectory(AT_FDCWD, root.c_str());
   if (fd < 0) return absl::ErrnoToStatus(errno, "cannot open " + root);
-  return std::unique_ptr<ProcReader>(new ProcReader(fd));
+  std::unique_ptr<ProcReader> reader(new ProcReader(fd));
+  reader->LookUpHidepid();
+  return reader;
 }
 
 ProcReader::~ProcReader() { close(root_fd_); }
+
+Hidepid ProcReader::LookUpHidepid() const {
+  struct statx info;
+  FileReader reader;
+  std::string mounts;
+  Hidepid found;
+  if (statx(root_fd_, "", AT_EMPTY_PATH, STATX_MNT_ID, &info) == 0 &&
+      reader.ReadAt(root_fd_, "self/mountinfo", kNodeFileBytes, &mounts) == 0) {
+    found = ParseHidepid(mounts, info.stx_mnt_id);
+  }
+  hidepid_ = found;
+  return found;
+}
 
 absl::StatusOr<proc::NodeSnapshot> ProcReader::Collect(uint16_t node) const {
   FileReader reader;
@@ -234,11 +275,12 @@ absl::StatusOr<proc::NodeSnapshot> ProcReader::Collect(uint16_t node) const {
       !snapshot.hostname.empty() && snapshot.hostname.back() == '\n') {
     snapshot.hostname.pop_back();
   }
+  const Hidepid hidepid = LookUpHidepid();
   ASSIGN_OR_RETURN(const std::vector<int32_t> pids, ListProcesses());
   snapshot.processes.reserve(pids.size());
   for (int32_t pid : pids) {
     proc::ProcessRecord process;
-    if (CollectProcess(root_fd_, &reader, pid, &process)) {
+    if (CollectProcess(root_fd_, hidepid, &reader, pid, &process)) {
       snapshot.processes.push_back(std::move(process));
     }
   }
@@ -260,7 +302,7 @@ absl::StatusOr<std::vector<int32_t>> ProcReader::ListProcesses() const {
 std::optional<proc::ProcessRecord> ProcReader::CollectOne(int32_t pid) const {
   FileReader reader;
   proc::ProcessRecord process;
-  if (!CollectProcess(root_fd_, &reader, pid, &process)) return std::nullopt;
+  if (!CollectProcess(root_fd_, hidepid_, &reader, pid, &process)) return std::nullopt;
   return process;
 }
 
@@ -274,6 +316,7 @@ FileResult ProcReader::ReadProcessFile(int32_t pid, int32_t tid, const std::stri
   const base::UniqueFd dir(OpenDirectory(root_fd_, path.c_str()));
   if (!dir.valid()) return {errno, {}};
   FileReader reader;
+  if (!MayKnow(dir.get(), hidepid_, asker, &reader)) return {ENOENT, {}};
   // Asked before and after the read, for the process may exec meanwhile: one that has gained
   // privileges is refused, and one that has dropped them keeps what it knew before.
   const bool restricted = NeedsTraceRights(name);

@@ -5,6 +5,7 @@
 #ifndef CLUSTIX_LIB_PROCVIEW_PROC_READER_H_
 #define CLUSTIX_LIB_PROCVIEW_PROC_READER_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "lib/proc/snapshot.h"
 #include "lib/procview/cluster_view.h"
+#include "lib/procview/hidepid.h"
 
 namespace clustix::procview {
 
@@ -37,7 +39,8 @@ class ProcReader {
   ProcReader& operator=(const ProcReader&) = delete;
 
   // Everything, as of now. A process that exits meanwhile is left out. A node-wide file that cannot
-  // be read is empty. Costs about 18 us a file, four files a process (two for a kernel thread).
+  // be read is empty. What the root's mount option hidepid hides is marked. Costs about 18 us a
+  // file, four files a process (two for a kernel thread).
   absl::StatusOr<proc::NodeSnapshot> Collect(uint16_t node) const;
 
   // The pids of all processes, ascending. Costs about 1 us each.
@@ -48,8 +51,8 @@ class ProcReader {
   // PID/NAME, or PID/task/TID/NAME for a tid other than 0, as `asker` would see it; of the
   // links exe, cwd, root, fd/N and ns/N the target, of fd, fdinfo and ns the names in them, a line
   // each. Errors: ENOENT
-  // (no such process, thread or file), ESRCH (it exited while being read), EACCES, or what the
-  // kernel said to this process.
+  // (no such process, thread or file, or one that is hidden from the asker), ESRCH (it exited while
+  // being read), EACCES, or what the kernel said to this process.
   FileResult ReadProcessFile(int32_t pid, int32_t tid, const std::string& name,
                              const Asker& asker) const;
 
@@ -73,8 +76,11 @@ class ProcReader {
 
  private:
   explicit ProcReader(int root_fd) : root_fd_(root_fd) {}
+  // How the root is mounted now, which can change at any time.
+  Hidepid LookUpHidepid() const;
 
   const int root_fd_;
+  mutable std::atomic<Hidepid> hidepid_;  // as it was at the last Collect()
 };
 
 }  // namespace clustix::procview

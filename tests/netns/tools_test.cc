@@ -96,6 +96,29 @@ TEST_F(Tools, Look_into_a_process_of_another_node) {
   EXPECT_SUCCESS(as_stranger("limits"));
 }
 
+TEST_F(Tools, Show_nobody_what_the_proc_of_its_node_hides) {
+  Background sleeper(InShell(2, {"sh", "-c", "echo started; exec sleep 4343"}));
+  ASSERT_EQ(sleeper.ReadLine(seconds(10)), "started");
+  ASSERT_TRUE(Eventually(seconds(5), [&] { return Processes(1, "sleep 4343").size() == 1; }));
+  const std::string gpid = absl::StrCat(Processes(1, "sleep 4343")[0]["gpid"].get<int>());
+  auto as_stranger = [&](std::vector<std::string> argv) {
+    argv.insert(argv.begin(), {"setpriv", "--reuid=65533", "--regid=65533", "--clear-groups"});
+    return Shell(1, argv).output;
+  };
+  auto ways_to_see_it = [&] {
+    return int{absl::StrContains(as_stranger({"ps", "-eo", "args"}), "sleep 4343")} +
+           int{absl::StrContains(as_stranger({ClustixProgram(), "ps", "-ef"}), "sleep 4343")} +
+           int{as_stranger({"cat", absl::StrCat("/proc/", gpid, "/comm")}) == "sleep\n"};
+  };
+  EXPECT_EQ(ways_to_see_it(), 3);
+  ASSERT_SUCCESS(RunOn(2, {"mount", "-o", "remount,hidepid=invisible", "/proc"}));
+  EXPECT_TRUE(Eventually(seconds(10), [&] { return ways_to_see_it() == 0; }));
+  ExpectPrints({"ps", "-o", "args=", "-p", gpid}, "sleep 4343");
+  ExpectPrints({ClustixProgram(), "ps", "-ef"}, "sleep 4343");
+  ASSERT_SUCCESS(RunOn(2, {"mount", "-o", "remount,hidepid=off", "/proc"}));
+  EXPECT_TRUE(Eventually(seconds(10), [&] { return ways_to_see_it() == 3; }));
+}
+
 // Is there a process of this number in the view of node 1?
 bool IsListed(const std::string& root, const std::string& gpid) {
   DIR* directory = opendir(root.c_str());

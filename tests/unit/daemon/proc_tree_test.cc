@@ -22,7 +22,7 @@ class ProcTreeTest : public testing::Test {
  protected:
   // The attributes at a path such as "nodes/2/status"; the error of the first name that fails.
   ProcTree::Attributes Walk(const std::string& path) {
-    ProcTree::Attributes at = tree_.GetAttributes(kRoot);
+    ProcTree::Attributes at = tree_.GetAttributes(kRoot, Asker{});
     std::istringstream names(path);
     for (std::string name; at.error == 0 && std::getline(names, name, '/');) {
       at = tree_.Lookup(at.inode, name, Asker{});
@@ -128,6 +128,39 @@ TEST_F(ProcTreeTest, Has_the_files_of_net_and_pressure_at_the_root_and_in_nodes)
   EXPECT_EQ(Walk("nodes/2/net/1").error, ENOENT);
 }
 
+TEST_F(ProcTreeTest, Hides_processes_from_those_whom_their_node_would_not_show_them) {
+  ClusterSnapshot cluster = RecordedCluster();
+  auto node = std::make_shared<proc::NodeSnapshot>(*cluster.nodes[2].snapshot);
+  for (proc::ProcessRecord& process : node->processes) process.hidden = process.pid == 5;
+  cluster.nodes[2].snapshot = node;
+  cluster.hides = true;
+  const uint64_t hidden = Walk(Global(3, 5)).inode, file = Walk(Global(3, 5) + "/stat").inode;
+  view_.SetSnapshot(std::move(cluster));
+  view_.SetFile(3, 5, "status", {ENOENT, {}});  // as the node answers to who is not shown it
+  const Asker root = {0, 0}, user = {1234, 1234};
+  auto lists = [this](uint64_t directory, const Asker& asker, const std::string& name) {
+    for (const auto& entry : tree_.List(directory, asker).entries) {
+      if (entry.name == name) return true;
+    }
+    return false;
+  };
+  for (const int round : {1, 2}) {  // in turns: nothing is kept for the wrong one
+    SCOPED_TRACE(round);
+    EXPECT_TRUE(lists(kRoot, root, Global(3, 5)));
+    EXPECT_FALSE(lists(kRoot, user, Global(3, 5)));
+    EXPECT_TRUE(lists(kRoot, user, Global(3, 1)));
+    EXPECT_FALSE(lists(Walk("nodes/3").inode, user, "5"));
+    EXPECT_EQ(tree_.Lookup(kRoot, Global(3, 5), root).error, 0);
+    EXPECT_EQ(tree_.Lookup(kRoot, Global(3, 5), user).error, ENOENT);
+    EXPECT_EQ(tree_.GetAttributes(hidden, root).error, 0);
+    EXPECT_EQ(tree_.GetAttributes(hidden, user).error, ENOENT);
+    EXPECT_EQ(tree_.List(hidden, user).error, ENOENT);
+    EXPECT_EQ(tree_.Read(file, root).error, 0);
+    EXPECT_EQ(tree_.Read(file, user).error, ENOENT);
+  }
+  EXPECT_EQ(view_.last_asker().uid, user.uid);
+}
+
 TEST_F(ProcTreeTest, Owns_and_protects_files_as_the_kernel_does) {
   const auto environ_file = Walk(Global(1, 4) + "/environ");
   EXPECT_EQ(environ_file.uid, 65534u);
@@ -171,7 +204,7 @@ TEST_F(ProcTreeTest, Answers_for_any_inode_number_without_harm) {
   for (uint64_t bits = 0; bits < 64; ++bits) {
     for (uint64_t low = 0; low < 64; ++low) {
       const uint64_t number = (uint64_t{1} << bits) | low;
-      (void)tree_.GetAttributes(number);
+      (void)tree_.GetAttributes(number, Asker{});
       (void)tree_.Read(number, Asker{});
       (void)tree_.ReadLink(number, Asker{}, 1);
       (void)tree_.List(number, Asker{});
@@ -182,7 +215,7 @@ TEST_F(ProcTreeTest, Answers_for_any_inode_number_without_harm) {
   ProcInode process = ProcInode::Decode(Walk(Global(2, 4)).inode);
   for (uint8_t entry = kNs + 1; entry <= kEntryMax; ++entry) {
     process.entry = entry;
-    EXPECT_EQ(tree_.GetAttributes(process.Encode()).error, ENOENT) << int{entry};
+    EXPECT_EQ(tree_.GetAttributes(process.Encode(), Asker{}).error, ENOENT) << int{entry};
     EXPECT_EQ(tree_.Read(process.Encode(), Asker{}).error, ENOENT) << int{entry};
     EXPECT_EQ(tree_.ReadLink(process.Encode(), Asker{}, 1).error, ENOENT) << int{entry};
     EXPECT_EQ(tree_.List(process.Encode(), Asker{}).error, ENOENT) << int{entry};
@@ -404,7 +437,7 @@ TEST_F(ProcTreeTest, Leads_from_an_open_socket_to_its_line_in_the_tables) {
   EXPECT_EQ(socket.error, 0);
   EXPECT_EQ(socket.mode & S_IFMT, mode_t{S_IFSOCK});
   EXPECT_EQ(socket.number, 8589939303u);
-  EXPECT_EQ(tree_.GetAttributes(socket.inode).number, 8589939303u);
+  EXPECT_EQ(tree_.GetAttributes(socket.inode, Asker{}).number, 8589939303u);
   EXPECT_EQ(tree_.Read(socket.inode, {0, 0}).error, ENXIO);
   EXPECT_EQ(Walk("nodes/2/3/fd/socket:[4711]").number, 4711u);
   for (const std::string other :

@@ -3,7 +3,10 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -219,6 +222,64 @@ TEST(ProcReader, Refuses_the_environ_of_an_undumpable_process_even_to_its_user) 
   EXPECT_EQ(RealProc()->ReadProcessFile(child, 0, "environ", {0, 0}).error, 0);
   for (int fd : {ready[0], hold[0], hold[1]}) close(fd);
   waitpid(child, nullptr, 0);
+}
+
+// Mounted for as long as the object lives, in a mount namespace of this process.
+class HidingProc {
+ public:
+  explicit HidingProc(const std::string& options) : path_(testing::TempDir() + "hiding-proc") {
+    mkdir(path_.c_str(), 0755);
+    mounted_ = unshare(CLONE_NEWNS) == 0 &&
+               mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+               mount("proc", path_.c_str(), "proc", 0, options.c_str()) == 0;
+  }
+  ~HidingProc() {
+    if (mounted_) umount2(path_.c_str(), MNT_DETACH);
+    rmdir(path_.c_str());
+  }
+  bool mounted() const { return mounted_; }
+  const std::string& path() const { return path_; }
+  bool Remount(const std::string& options) {
+    return mount(nullptr, path_.c_str(), nullptr, MS_REMOUNT, options.c_str()) == 0;
+  }
+
+ private:
+  const std::string path_;
+  bool mounted_;
+};
+
+TEST(ProcReader, Hides_what_the_mount_hides) {
+  constexpr uid_t kUser = 12345;
+  constexpr gid_t kGroup = 777;
+  HidingProc proc("hidepid=invisible,gid=777");
+  if (!proc.mounted()) GTEST_SKIP() << "needs root to mount a /proc";
+  const Child child(kUser), other(kUser + 1);
+  ASSERT_TRUE(child.ready() && other.ready());
+  const auto reader = *ProcReader::Open(proc.path());
+  auto seen = [&](pid_t pid, const Asker& asker) {
+    const proc::NodeSnapshot all = *reader->Collect(1);
+    const proc::ProcessRecord* listed = Find(all, pid);
+    const bool shown = listed != nullptr && proc::IsSeenBy(*listed, asker.uid, asker.gid);
+    const auto single = reader->CollectOne(pid);
+    EXPECT_EQ(single && proc::IsSeenBy(*single, asker.uid, asker.gid), shown);
+    for (const std::string name : {"stat", "status", "cmdline", "comm", "limits", "wchan"}) {
+      EXPECT_EQ(reader->ReadProcessFile(pid, 0, name, asker).error, shown ? 0 : ENOENT) << name;
+      EXPECT_EQ(reader->ReadProcessFile(pid, pid, name, asker).error, shown ? 0 : ENOENT) << name;
+    }
+    return shown;
+  };
+  EXPECT_TRUE(seen(child.pid(), {kUser, kUser}));
+  EXPECT_TRUE(seen(child.pid(), {0, 0}));
+  EXPECT_TRUE(seen(child.pid(), {kUser + 1, kGroup}));
+  EXPECT_FALSE(seen(child.pid(), {kUser + 1, kUser}));
+  EXPECT_FALSE(seen(child.pid(), {kUser, kUser + 1}));
+  EXPECT_FALSE(seen(getpid(), {kUser, kUser}));
+  // As it is mounted now counts.
+  ASSERT_TRUE(proc.Remount("hidepid=ptraceable"));
+  EXPECT_TRUE(seen(child.pid(), {kUser, kUser}));
+  EXPECT_FALSE(seen(child.pid(), {kUser + 1, kGroup}));
+  ASSERT_TRUE(proc.Remount("hidepid=off"));
+  EXPECT_TRUE(seen(child.pid(), {kUser + 1, kUser}));
 }
 
 }  // namespace
