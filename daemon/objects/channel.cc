@@ -14,14 +14,12 @@ using base::LogLevel;
 Channel::Channel(const io::Clock& clock, Messenger& messenger, Receiver receiver)
     : clock_(clock), messenger_(&messenger), receiver_(std::move(receiver)) {
   messenger.Handle(msg::kPortObjects, [this](const Incoming& incoming) { OnMessage(incoming); });
-  messenger.Handle(msg::kPortObjectValues, [this](const Incoming& incoming) { OnValue(incoming); });
   messenger.OnWritable([this](NodeId peer, Lane lane) { OnWritable(peer, lane); });
 }
 
 void Channel::Stop() {
   if (messenger_ == nullptr) return;
   messenger_->Handle(msg::kPortObjects, nullptr);
-  messenger_->Handle(msg::kPortObjectValues, nullptr);
   messenger_ = nullptr;
   roads_.clear();
 }
@@ -37,9 +35,8 @@ void Channel::Send(NodeId to, const kddm::Message& message) {
     const Outcome outcome = messenger_->Send(to, msg::kPortObjects, buffer_, lane);
     if (outcome == Outcome::kOk) return;
   }
-  SendParcel(to, lane, {.port = msg::kPortObjects, .bytes = buffer_});
-  if (!detached) return;
-  SendParcel(to, lane, {.port = msg::kPortObjectValues, .bytes = {}, .value = message.data});
+  if (!SendParcel(to, lane, {.bytes = buffer_}) || !detached) return;
+  SendParcel(to, lane, {.bytes = {}, .value = message.data});
 }
 
 void Channel::Post(NodeId to, Port port, Bytes bytes) {
@@ -47,22 +44,24 @@ void Channel::Post(NodeId to, Port port, Bytes bytes) {
   SendParcel(to, Lane::kControl, {.port = port, .bytes = {bytes.begin(), bytes.end()}});
 }
 
-void Channel::SendParcel(NodeId to, Lane lane, Parcel parcel) {
+// False: it will not be sent.
+bool Channel::SendParcel(NodeId to, Lane lane, Parcel parcel) {
   Road& road = RoadOf(to, lane);
   if (road.waiting.empty()) {
     const Outcome outcome = TrySend(to, lane, parcel);
-    if (outcome == Outcome::kOk) return;
+    if (outcome == Outcome::kOk) return true;
     if (outcome != Outcome::kBusy) {
       ++counters_.refused;
       if (log_limiter_.Admit(OutcomeName(outcome), clock_.Now())) {
         Log(LogLevel::kError, "objects", "a message cannot be sent: who waits for it waits in vain",
             {{"peer", to}, {"error", OutcomeName(outcome)}});
       }
-      return;
+      return false;
     }
   }
   road.waiting.push_back(std::move(parcel));
   ++counters_.waiting;
+  return true;
 }
 
 Outcome Channel::TrySend(NodeId to, Lane lane, const Parcel& parcel) {
@@ -90,12 +89,9 @@ void Channel::Forget(NodeId peer) {
 }
 
 void Channel::OnMessage(const Incoming& incoming) {
-  ++counters_.received;
   std::optional<kddm::Decoded>& awaiting = RoadOf(incoming.from, incoming.lane).awaiting;
-  if (awaiting) {
-    awaiting.reset();
-    DropMalformed(incoming, absl::InvalidArgumentError("a message where a value was to follow"));
-  }
+  if (awaiting) return OnValue(incoming, *std::exchange(awaiting, std::nullopt));
+  ++counters_.received;
   absl::StatusOr<kddm::Decoded> decoded = kddm::DecodeMessage(incoming.payload);
   if (!decoded.ok()) return DropMalformed(incoming, decoded.status());
   if (decoded->detached_bytes != 0) {
@@ -105,12 +101,7 @@ void Channel::OnMessage(const Incoming& incoming) {
   receiver_(incoming.from, decoded->message);
 }
 
-void Channel::OnValue(const Incoming& incoming) {
-  std::optional<kddm::Decoded>& awaiting = RoadOf(incoming.from, incoming.lane).awaiting;
-  if (!awaiting) {
-    return DropMalformed(incoming, absl::InvalidArgumentError("a value that follows no message"));
-  }
-  kddm::Decoded decoded = *std::exchange(awaiting, std::nullopt);
+void Channel::OnValue(const Incoming& incoming, kddm::Decoded decoded) {
   if (absl::Status status = kddm::AttachValue(incoming.payload, &decoded); !status.ok()) {
     return DropMalformed(incoming, status);
   }

@@ -22,6 +22,7 @@
 #include "lib/io/io.h"
 #include "lib/kddm/message.h"
 #include "lib/kddm/wire.h"
+#include "lib/msg/ports.h"
 
 namespace clustix::daemon {
 
@@ -50,9 +51,9 @@ class Channel {
   const Counters& counters() const { return counters_; }
 
  private:
-  // A message, or a value that follows one.
+  // A message, or a value that follows one: on the same port, for order is kept by port and lane.
   struct Parcel {
-    Port port = 0;
+    Port port = msg::kPortObjects;
     std::vector<std::byte> bytes;
     kddm::Data value = nullptr;
   };
@@ -63,11 +64,11 @@ class Channel {
   using Roads = std::array<Road, 2>;  // by lane
 
   Road& RoadOf(NodeId peer, Lane lane) { return roads_[peer][static_cast<size_t>(lane)]; }
-  void SendParcel(NodeId to, Lane lane, Parcel parcel);
+  bool SendParcel(NodeId to, Lane lane, Parcel parcel);
   Outcome TrySend(NodeId to, Lane lane, const Parcel& parcel);
   void OnWritable(NodeId peer, Lane lane);
   void OnMessage(const Incoming& incoming);
-  void OnValue(const Incoming& incoming);
+  void OnValue(const Incoming& incoming, kddm::Decoded decoded);
   void DropMalformed(const Incoming& incoming, const absl::Status& why);
 
   const io::Clock& clock_;

@@ -10,7 +10,7 @@
 //   52  u32  bytes behind the header
 //
 // A large value travels as a message of its own right behind its header (kDetached), so that it is
-// sent from where it is; the lane keeps the two together.
+// sent from where it is: on the same lane and port, which keep the two together.
 //
 // Nothing that comes from outside is believed: every enum, count and size is checked before it is
 // used, and decoding takes no more memory than the message has bytes, twice over. Pure; any thread.

@@ -8,14 +8,13 @@
 
 namespace clustix::msg {
 
-inline constexpr Port kPortProc = 1;           // proto/proc.capnp: a node's own /proc
-inline constexpr Port kPortProcChanges = 2;    // likewise: births and exits, one way
-inline constexpr Port kPortExec = 3;           // proto/exec.capnp: programs started on other nodes
-inline constexpr Port kPortObjects = 10;       // lib/kddm/wire.h: messages of the coherence engine
-inline constexpr Port kPortObjectValues = 11;  // the values that follow some of them
-inline constexpr Port kPortObjectView = 12;    // proto/view.capnp: agreed views
-inline constexpr Port kPortObjectSets = 13;    // daemon/objects/object_service.h: a set is removed
-inline constexpr Port kPortObjectHot = 14;     // daemon/objects/hot_survey.h: contended objects
+inline constexpr Port kPortProc = 1;         // proto/proc.capnp: a node's own /proc
+inline constexpr Port kPortProcChanges = 2;  // likewise: births and exits, one way
+inline constexpr Port kPortExec = 3;         // proto/exec.capnp: programs started on other nodes
+inline constexpr Port kPortObjects = 10;     // lib/kddm/wire.h: messages of the coherence engine
+inline constexpr Port kPortObjectView = 12;  // proto/view.capnp: agreed views
+inline constexpr Port kPortObjectSets = 13;  // daemon/objects/object_service.h: a set is removed
+inline constexpr Port kPortObjectHot = 14;   // daemon/objects/hot_survey.h: contended objects
 
 }  // namespace clustix::msg
 
