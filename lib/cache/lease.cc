@@ -7,9 +7,16 @@
 namespace clustix::cache {
 namespace {
 
-// How long the counter's rate is measured before it is used first. Each extension measures again,
-// from the start on.
+// How long the counter's rate is measured at least. Each extension measures it since the last one:
+// while the machine sleeps the counter may go on, or start anew.
 constexpr uint64_t kMeasureNs = 1'000'000;
+
+// Unlike CLOCK_MONOTONIC it goes on while the machine sleeps.
+uint64_t BootNs() {
+  timespec now;
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
 
 }  // namespace
 
@@ -25,28 +32,43 @@ LeaseClockKind Lease::BestClock() {
 }
 
 Lease::Lease(NodePage* node, LeaseClockKind clock) : node_(node), clock_(clock) {
-  if (clock_ != LeaseClockKind::kTsc) return;
-  start_ns_ = MonotonicNs();
-  start_tsc_ = LeaseNow(clock_);
+  if (clock_ == LeaseClockKind::kTsc) BeginMeasuring();
+}
+
+// The counter is read last here and first where the measuring ends, and time passes in between: so
+// its rate comes out too low rather than too high, the time left too short, and the lease too
+// early.
+void Lease::BeginMeasuring() {
+  base_ns_ = BootNs();
+  base_tsc_ = LeaseNow(clock_);
+}
+
+void Lease::MeasureRate() {
+  uint64_t tsc = LeaseNow(clock_), ns = BootNs();
+  if (tsc < base_tsc_) {  // it has started anew
+    rate_ = 0;
+    BeginMeasuring();
+    ns = base_ns_;
+  }
+  while (rate_ == 0 && ns - base_ns_ < kMeasureNs) {
+    tsc = LeaseNow(clock_);
+    ns = BootNs();
+  }
+  if (ns - base_ns_ < kMeasureNs) return;
+  rate_ = static_cast<double>(tsc - base_tsc_) / static_cast<double>(ns - base_ns_);
+  BeginMeasuring();
 }
 
 void Lease::ExtendUntil(uint64_t deadline_ns) {
-  // The counter is read first here and last at the start, and time passes in between: so its rate
-  // comes out too low rather than too high, the time left too short, and the lease too early.
+  if (clock_ == LeaseClockKind::kTsc) MeasureRate();
   uint64_t now = LeaseNow(clock_);
-  uint64_t now_ns = MonotonicNs();
-  while (clock_ == LeaseClockKind::kTsc && now_ns - start_ns_ < kMeasureNs) {
-    now = LeaseNow(clock_);
-    now_ns = MonotonicNs();
-  }
+  const uint64_t now_ns = MonotonicNs();
   const uint64_t margin =
       kLeaseMarginNs + (deadline_ns > now_ns ? (deadline_ns - now_ns) >> 10 : 0);
   if (deadline_ns <= now_ns + margin) return Revoke();
   uint64_t left = deadline_ns - now_ns - margin;
   if (clock_ == LeaseClockKind::kTsc) {
-    const double rate =
-        static_cast<double>(now - start_tsc_) / static_cast<double>(now_ns - start_ns_);
-    left = static_cast<uint64_t>(static_cast<double>(left) * rate);
+    left = static_cast<uint64_t>(static_cast<double>(left) * rate_);
   } else {
     now = now_ns;
   }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Until when this node may serve what it has cached. The daemon extends the lease as long as the
-// cluster's majority lets it; a daemon that is stopped, or cut off, extends nothing, and its
-// clients stop being served when the lease runs out, by themselves.
+// Until when this node may serve what it has cached. The daemon extends the lease as long as it is
+// in the cluster's view; a daemon that is stopped, or has ended, extends nothing, and its clients
+// stop being served when the lease runs out, by themselves.
 //
 // A read asks after it has validated what it read: the moment that counts is before the question,
 // so a lease that still holds then held at that moment too. To ask before as well would prove
@@ -67,10 +67,15 @@ class Lease {
   void Revoke();
 
  private:
+  void BeginMeasuring();
+  void MeasureRate();
+
   NodePage* node_;
   LeaseClockKind clock_;
-  uint64_t start_ns_ = 0;
-  uint64_t start_tsc_ = 0;
+  // Of the counter, in a nanosecond; what is to come is measured from these two on.
+  double rate_ = 0;
+  uint64_t base_ns_ = 0;  // by CLOCK_BOOTTIME
+  uint64_t base_tsc_ = 0;
 };
 
 }  // namespace clustix::cache
