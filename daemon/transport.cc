@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 #include <utility>
+#include <vector>
 
 #include "lib/base/log.h"
 #include "lib/base/status.h"
@@ -76,8 +77,8 @@ absl::StatusOr<RunningTransport> StartTransport(TransportChoice choice, io::Urin
     absl::Status failed = absl::FailedPreconditionError(base::ToAbsl(why_user));
     if (why_user.empty()) {
       // What every node serves, so that no peer finds it without.
-      absl::StatusOr<msg::KccmMessenger> kccm =
-          msg::StartKccmMessenger(io, config, {msg::kPortProc}, closed);
+      const std::vector<Port> ports(msg::kServedPorts.begin(), msg::kServedPorts.end());
+      absl::StatusOr<msg::KccmMessenger> kccm = msg::StartKccmMessenger(io, config, ports, closed);
       if (kccm.ok()) {
         return RunningTransport{.transport = {"kccm", absl::StrCat("protocol ", kccm->protocol)},
                                 .messenger = std::move(kccm->messenger),

@@ -4,6 +4,8 @@
 #ifndef CLUSTIX_LIB_MSG_PORTS_H_
 #define CLUSTIX_LIB_MSG_PORTS_H_
 
+#include <array>
+
 #include "clustix/messenger.h"
 
 namespace clustix::msg {
@@ -15,6 +17,11 @@ inline constexpr Port kPortObjects = 10;     // lib/kddm/wire.h: messages of the
 inline constexpr Port kPortObjectView = 12;  // proto/view.capnp: agreed views
 inline constexpr Port kPortObjectSets = 13;  // daemon/objects/object_service.h: a set is removed
 inline constexpr Port kPortObjectHot = 14;   // daemon/objects/hot_survey.h: contended objects
+
+// What every daemon serves, from its first moment to its last.
+inline constexpr std::array kServedPorts = {kPortProc,     kPortProcChanges, kPortExec,
+                                            kPortObjects,  kPortObjectView,  kPortObjectSets,
+                                            kPortObjectHot};
 
 }  // namespace clustix::msg
 
