@@ -22,6 +22,9 @@ void Write(const AgreedView& view, proto::AgreedView::Builder to) {
   }
 }
 
+// No cluster comes so far by itself; and what follows an epoch must not be 0 again.
+constexpr uint32_t kEpochMax = 1u << 31;
+
 absl::StatusOr<AgreedView> Read(proto::AgreedView::Reader from) {
   AgreedView view{.epoch = from.getEpoch(), .members = {}};
   for (const auto member : from.getMembers()) {
@@ -32,6 +35,7 @@ absl::StatusOr<AgreedView> Read(proto::AgreedView::Reader from) {
     }
     view.members.push_back({.node = member.getNode(), .life = member.getLife()});
   }
+  if (view.epoch > kEpochMax) return absl::InvalidArgumentError("an epoch that none can have");
   if ((view.epoch == 0) != view.members.empty()) {
     return absl::InvalidArgumentError("a view without members, or members without a view");
   }
@@ -40,6 +44,9 @@ absl::StatusOr<AgreedView> Read(proto::AgreedView::Reader from) {
 
 absl::StatusOr<Hello> Read(proto::ViewHello::Reader from) {
   ASSIGN_OR_RETURN(AgreedView installed, Read(from.getInstalled()));
+  if (from.getHighestEpoch() > kEpochMax) {
+    return absl::InvalidArgumentError("an epoch that none can have");
+  }
   return Hello{.answered = from.getAnswered(),
                .installed = std::move(installed),
                .highest_epoch = from.getHighestEpoch()};

@@ -279,6 +279,12 @@ TEST(Agreement, Is_told_no_nonsense) {
   EXPECT_TRUE(decodes());
   proposal.base = proposal.next;
   EXPECT_FALSE(decodes()) << "the next view is not newer";
+  proposal.base = {};
+  proposal.next.epoch = UINT32_MAX - 1;
+  EXPECT_FALSE(decodes()) << "no epoch can follow";
+  const Hello hello{.answered = true, .installed = {}, .highest_epoch = UINT32_MAX - 1};
+  EXPECT_FALSE(
+      DecodeViewMessage(EncodeViewMessage({.life = 1, .your_life = 0, .what = hello})).ok());
   const std::vector<std::byte> bytes = EncodeViewMessage(lifeless);
   for (size_t cut = 0; cut < bytes.size(); ++cut) {
     EXPECT_FALSE(DecodeViewMessage(Bytes(bytes).first(cut)).ok());
