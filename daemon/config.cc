@@ -102,7 +102,8 @@ class Section {
   const std::vector<std::string_view> known_;
 };
 
-constexpr const char* kNameForm = "1 to 63 letters, digits, '.', '_' or '-', no '.' or '-' first";
+constexpr const char* kNameForm =
+    "1 to 63 letters, digits, '.', '_' or '-', no '.' or '-' first, and not digits alone";
 
 absl::Status ReadCluster(Section section, Config& config) {
   RETURN_IF_ERROR(section.CheckKeys());
@@ -279,6 +280,10 @@ std::optional<ExecAllow> ParseExecAllow(std::string_view text) {
 bool IsValidName(std::string_view name) {
   if (name.empty() || name.size() > kNameBytesMax) return false;
   if (name.front() == '.' || name.front() == '-') return false;
+  // Where a node is meant, its name will do, or its number.
+  const bool number =
+      std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+  if (number) return false;
   return std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
            c == '_' || c == '-';
@@ -286,7 +291,7 @@ bool IsValidName(std::string_view name) {
 }
 
 absl::StatusOr<Config> LoadConfig(const std::string& path) {
-  absl::StatusOr<std::string> text = ReadWholeFile(path, kConfigBytesMax);
+  absl::StatusOr<std::string> text = ReadWholeFile(path, kConfigBytesMax, Writers::kOwnerAlone);
   if (text.ok()) return ParseConfig(path, *text);
   const char* advice = absl::IsNotFound(text.status()) ? " (clustix init makes one)" : "";
   return absl::Status(

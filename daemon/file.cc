@@ -26,7 +26,8 @@ void SyncFolderOf(const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t bytes_max) {
+absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t bytes_max,
+                                          Writers writers) {
   // O_NONBLOCK: opening a FIFO by mistake must not wait for a writer.
   base::UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd.valid()) return base::ErrnoStatus(errno, path);
@@ -34,6 +35,11 @@ absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t bytes_
   if (fstat(fd.get(), &info) != 0) return base::ErrnoStatus(errno, path);
   if (!S_ISREG(info.st_mode)) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": not a regular file"));
+  }
+  const bool own = info.st_uid == 0 || info.st_uid == geteuid();
+  if (writers == Writers::kOwnerAlone && (!own || (info.st_mode & (S_IWGRP | S_IWOTH)) != 0)) {
+    return absl::PermissionDeniedError(absl::StrCat(path, ": others may write it (try: chown root ",
+                                                    path, "; chmod go-w ", path, ")"));
   }
   std::string text(bytes_max + 1, '\0');
   size_t size = 0;

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,8 +17,12 @@
 
 namespace clustix::daemon {
 
-// kInvalidArgument if it is no regular file or larger than `bytes_max`.
-absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t bytes_max);
+enum class Writers : uint8_t { kAnybody, kOwnerAlone };
+
+// kInvalidArgument if it is no regular file or larger than `bytes_max`. kPermissionDenied, for
+// kOwnerAlone, if others than root and this process's user may write it.
+absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t bytes_max,
+                                          Writers writers = Writers::kAnybody);
 
 // A file that comes into being complete or not at all: it is written beside its place, synced, and
 // moved there by Commit(). Without Commit() nothing is left of it.

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/base/status.h"
 #include "tests/unit/daemon/temp_dir.h"
@@ -146,8 +148,8 @@ TEST(Config, Refuses_two_nodes_with_the_same_id_name_or_address) {
               "taken by node 1");
 }
 
-TEST(Config, Refuses_names_that_are_unsafe_in_a_path_or_a_shell) {
-  for (const char* name : {"", "-x", ".hidden", "a b", "a/b", "$(x)", "ä"}) {
+TEST(Config, Refuses_names_that_are_unsafe_in_a_path_or_a_shell_or_are_numbers) {
+  for (const char* name : {"", "-x", ".hidden", "a b", "a/b", "$(x)", "ä", "2", "007"}) {
     ExpectError(Text("[[node]]\nid = 2\nname = \"" + std::string(name) + "\"\n"), 10,
                 "[[node]] name", "letters, digits");
   }
@@ -159,6 +161,22 @@ TEST(Config, Says_which_file_cannot_be_read) {
   EXPECT_THAT(LoadConfig(dir.path()).status().ToString(), HasSubstr("not a regular file"));
   dir.Write("big.toml", std::string(2 << 20, '#'));
   EXPECT_THAT(LoadConfig(dir.File("big.toml")).status().ToString(), HasSubstr("larger than"));
+}
+
+TEST(Config, Is_not_read_where_others_may_write_it) {
+  TempDir dir;
+  const std::string path = dir.File("cluster.toml");
+  dir.Write("cluster.toml", Text(""));
+  ASSERT_EQ(chmod(path.c_str(), 0644), 0);
+  EXPECT_TRUE(LoadConfig(path).ok()) << LoadConfig(path).status();
+  for (const mode_t mode : {0664, 0646}) {
+    ASSERT_EQ(chmod(path.c_str(), mode), 0);
+    EXPECT_TRUE(absl::IsPermissionDenied(LoadConfig(path).status())) << mode;
+  }
+  ASSERT_EQ(chmod(path.c_str(), 0644), 0);
+  if (geteuid() != 0) return;
+  ASSERT_EQ(chown(path.c_str(), 12345, 0), 0);
+  EXPECT_TRUE(absl::IsPermissionDenied(LoadConfig(path).status()));
 }
 
 Config TwoNodes() {
