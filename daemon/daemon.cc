@@ -107,8 +107,8 @@ absl::Status Daemon::StartExec() {
 absl::Status Daemon::WatchSignals() {
   sigset_t signals;
   sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
+  // SIGHUP and SIGQUIT: of a terminal that it was started on, by hand.
+  for (const int ending : {SIGTERM, SIGINT, SIGHUP, SIGQUIT}) sigaddset(&signals, ending);
   if (pthread_sigmask(SIG_BLOCK, &signals, nullptr) != 0) {
     return absl::InternalError("cannot block signals");
   }

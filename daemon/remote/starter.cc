@@ -31,6 +31,7 @@ namespace {
 constexpr int kBacklog = 128;
 constexpr mode_t kStarterSocketMode = 0600;
 // Where the process finds them.
+constexpr int kRestMs = 100;
 constexpr int kListenerFd = 3;
 constexpr int kLifelineFd = 4;
 
@@ -61,7 +62,12 @@ void Reap() {
 
 void ServeConnection(int listener, int lifeline, int signals) {
   base::UniqueFd connection(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
-  if (!connection.valid()) return;
+  if (!connection.valid()) {
+    // Of descriptors or memory there are none left, and the listener stays readable: nothing tells
+    // when it is worth trying again.
+    if (errno != EAGAIN && errno != EINTR) poll(nullptr, 0, kRestMs);
+    return;
+  }
   if (fork() != 0) return;  // if it failed, the daemon sees the connection end
   close(listener);
   close(lifeline);
