@@ -101,6 +101,14 @@ class Daemons(kccm.Scenario):
         for command in ("status", "peers", "stats", "queue"):
             self.assertIn("the module kccm is not loaded", two.refuses(f"kmod {command}"))
 
+        # Large values come through the module as they were sent, many at once.
+        one.do("set create large")
+        value = "yes {} | head -c 65536"
+        two.machine.do(f"for i in $(seq 1 24); do {value.format('$i')} | clustix set put large $i || exit 1; done")
+        one.machine.do("for i in $(seq 1 24); do clustix set get large $i >/tmp/large.$i & done; wait")
+        one.machine.do(f"for i in $(seq 1 24); do {value.format('$i')} | cmp - /tmp/large.$i || exit 1; done")
+        self.assertEqual(one.status()["counters"]["sets_messages_malformed"], 0)
+
         # The module cannot go while a daemon uses it.
         self.assertNotEqual(one.machine.run("rmmod kccm").wait(), 0)
 
