@@ -200,12 +200,13 @@ int ReadLink(int dir, const char* name, std::string* target) {
   return length < 0 ? errno : 0;
 }
 
-// 0 if the asker may read this file of the process as it is now, else an errno.
-int MayRead(int dir, const std::string& name, const Asker& asker, FileReader* reader) {
+// 0 if the asker may trace the process as it is now, else an errno.
+int MayRead(int dir, const Asker& asker, FileReader* reader) {
   std::string text;
   struct stat info;
   if (const int error = reader->ReadAt(dir, "status", kProcessFileBytes, &text)) return error;
-  if (fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return errno;
+  // Not of any file: fdinfo belongs to the process's user even if that may not trace it.
+  if (fstatat(dir, "stat", &info, AT_SYMLINK_NOFOLLOW) != 0) return errno;
   const auto status = ParseProcessStatus(text);
   return status.ok() && MayTrace(asker, *status, info) ? 0 : EACCES;
 }
@@ -214,7 +215,7 @@ int MayRead(int dir, const std::string& name, const Asker& asker, FileReader* re
 bool MayKnow(int dir, const Hidepid& hidepid, const Asker& asker, FileReader* reader) {
   if (!hidepid.hides || asker.uid == 0) return true;
   if (hidepid.seen_by_gid != UINT32_MAX && hidepid.seen_by_gid == asker.gid) return true;
-  return MayRead(dir, "stat", asker, reader) == 0;
+  return MayRead(dir, asker, reader) == 0;
 }
 
 uint64_t MonotonicNs() {
@@ -321,7 +322,7 @@ FileResult ProcReader::ReadProcessFile(int32_t pid, int32_t tid, const std::stri
   // privileges is refused, and one that has dropped them keeps what it knew before.
   const bool restricted = NeedsTraceRights(name);
   if (restricted) {
-    const int error = MayRead(dir.get(), name, asker, &reader);
+    const int error = MayRead(dir.get(), asker, &reader);
     if (error == EACCES && name == "wchan") return {0, "0"};  // it is hidden, not closed
     if (error != 0) return {error, {}};
   }
@@ -335,7 +336,7 @@ FileResult ProcReader::ReadProcessFile(int32_t pid, int32_t tid, const std::stri
   }
   if (result.error != 0) return result;
   if (restricted) {
-    if (const int error = MayRead(dir.get(), name, asker, &reader)) return {error, {}};
+    if (const int error = MayRead(dir.get(), asker, &reader)) return {error, {}};
   }
   if (name == "stat") result.text = HideAddresses(std::move(result.text));
   return result;

@@ -220,6 +220,8 @@ TEST(ProcReader, Refuses_the_environ_of_an_undumpable_process_even_to_its_user) 
   ASSERT_EQ(read(ready[0], &byte, 1), 1);
   EXPECT_EQ(RealProc()->ReadProcessFile(child, 0, "environ", {kUser, kUser}).error, EACCES);
   EXPECT_EQ(RealProc()->ReadProcessFile(child, 0, "environ", {0, 0}).error, 0);
+  // The directory belongs to the user all the same.
+  EXPECT_EQ(RealProc()->ReadProcessFile(child, 0, "fdinfo", {kUser, kUser}).error, EACCES);
   for (int fd : {ready[0], hold[0], hold[1]}) close(fd);
   waitpid(child, nullptr, 0);
 }
