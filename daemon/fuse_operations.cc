@@ -15,6 +15,7 @@
 #include <cstring>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,6 +27,7 @@ namespace clustix::daemon {
 namespace {
 
 constexpr double kForeverSeconds = 86400;
+constexpr size_t kOpenBytes = 256;  // of what is open, besides what it says
 
 FuseState* State(fuse_req_t req) { return static_cast<FuseState*>(fuse_req_userdata(req)); }
 
@@ -109,6 +111,14 @@ void ReplyOpen(fuse_req_t req, fuse_file_info* file, HandleTable<T>* table, T ca
   if (fuse_reply_open(req, file) != 0) table->Remove(file->fh);
 }
 
+// Nothing if too much is kept already for this user, or for all.
+std::optional<OpenFile::Captured> Charged(fuse_req_t req, std::string text) {
+  MemoryAccount::Charge charge =
+      State(req)->memory.Take(fuse_req_ctx(req)->uid, kOpenBytes + text.capacity());
+  if (!charge) return std::nullopt;
+  return OpenFile::Captured{std::move(text), std::move(charge)};
+}
+
 void Open(fuse_req_t req, fuse_ino_t number, fuse_file_info* file) {
   if ((file->flags & O_ACCMODE) != O_RDONLY) {
     fuse_reply_err(req, EROFS);
@@ -120,9 +130,15 @@ void Open(fuse_req_t req, fuse_ino_t number, fuse_file_info* file) {
     fuse_reply_err(req, result.error);
     return;
   }
+  std::optional<OpenFile::Captured> captured = Charged(req, std::move(result.text));
+  if (!captured) {
+    fuse_reply_err(req, ENFILE);
+    return;
+  }
   file->direct_io = 1;
-  ReplyOpen(req, file, &State(req)->files,
-            std::make_shared<OpenFile>(opener, std::move(result.text)));
+  ReplyOpen(
+      req, file, &State(req)->files,
+      std::make_shared<OpenFile>(opener, Tree(req)->StartOf(number, opener), *std::move(captured)));
 }
 
 void Read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, fuse_file_info* file) {
@@ -133,12 +149,17 @@ void Read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, fuse_fil
   }
   OpenFile& open = **handle;
   if (offset == 0 && open.BeginsAgain()) {
-    procview::FileResult result = Tree(req)->ReadAgain(number, open.opener());
+    procview::FileResult result = Tree(req)->ReadAgain(number, open.opener(), open.started());
     if (result.error != 0) {
       fuse_reply_err(req, result.error);
       return;
     }
-    open.Renew(std::move(result.text));
+    std::optional<OpenFile::Captured> captured = Charged(req, std::move(result.text));
+    if (!captured) {
+      fuse_reply_err(req, ENOMEM);
+      return;
+    }
+    open.Renew(*std::move(captured));
   }
   const std::shared_ptr<const std::string> text = open.text();
   const size_t start = std::min(static_cast<size_t>(offset), text->size());
@@ -156,7 +177,14 @@ void OpenDir(fuse_req_t req, fuse_ino_t number, fuse_file_info* file) {
     fuse_reply_err(req, listing.error);
     return;
   }
-  ReplyOpen(req, file, &State(req)->directories, std::move(listing.entries));
+  const size_t bytes = kOpenBytes + listing.entries.capacity() * sizeof(ProcTree::Entry);
+  OpenDirectory directory = {std::move(listing.entries),
+                             State(req)->memory.Take(fuse_req_ctx(req)->uid, bytes)};
+  if (!directory.charge) {
+    fuse_reply_err(req, ENFILE);
+    return;
+  }
+  ReplyOpen(req, file, &State(req)->directories, std::move(directory));
 }
 
 // An entry's offset is its index + 1; a directory stream can be rewound and positioned.
@@ -166,7 +194,7 @@ void ReadDir(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_in
     fuse_reply_err(req, EBADF);
     return;
   }
-  const std::vector<ProcTree::Entry>& entries = *captured;
+  const std::vector<ProcTree::Entry>& entries = captured->entries;
   std::vector<char> buffer(size);
   size_t used = 0;
   for (size_t i = static_cast<size_t>(offset); i < entries.size(); ++i) {

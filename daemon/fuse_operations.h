@@ -8,21 +8,32 @@
 #define FUSE_USE_VERSION 314
 #include <fuse3/fuse_lowlevel.h>
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "daemon/handle_table.h"
+#include "daemon/memory_account.h"
 #include "daemon/open_file.h"
 #include "daemon/proc_tree.h"
 
 namespace clustix::daemon {
 
 // The user data of a session: it outlives the threads that serve.
+struct OpenDirectory {
+  std::vector<ProcTree::Entry> entries;
+  MemoryAccount::Charge charge;
+};
+
 struct FuseState {
+  // Of the texts and listings that are kept for who has them open.
+  static constexpr size_t kOpenBytesMax = size_t{256} << 20;
+
   ProcTree tree;
-  HandleTable<std::shared_ptr<OpenFile>> files;
-  HandleTable<std::vector<ProcTree::Entry>> directories;  // what open directories list
+  MemoryAccount memory{kOpenBytesMax};
+  HandleTable<std::shared_ptr<OpenFile>> files = {};
+  HandleTable<OpenDirectory> directories = {};
 };
 
 // For a session whose user data is a FuseState*.

@@ -109,7 +109,7 @@ uint64_t MountIdAt(const std::string& path) {
 class FuseView::Session {
  public:
   Session(procview::ClusterView* view, const std::string& local_proc)
-      : state_{ProcTree(view, local_proc), {}, {}} {}
+      : state_{.tree = ProcTree(view, local_proc)} {}
   ~Session() { Stop(); }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;

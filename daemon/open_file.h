@@ -6,11 +6,13 @@
 #ifndef CLUSTIX_DAEMON_OPEN_FILE_H_
 #define CLUSTIX_DAEMON_OPEN_FILE_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "daemon/memory_account.h"
 #include "lib/base/mutex.h"
 #include "lib/procview/cluster_view.h"
 
@@ -18,19 +20,27 @@ namespace clustix::daemon {
 
 class OpenFile {
  public:
-  OpenFile(const procview::Asker& opener, std::string text)
-      : opener_(opener), text_(std::make_shared<const std::string>(std::move(text))) {}
+  // A text, and what it is charged for.
+  struct Captured {
+    std::string text;
+    MemoryAccount::Charge charge;
+  };
+  // `started`: ProcTree::StartOf() of what is read.
+  OpenFile(const procview::Asker& opener, uint64_t started, Captured captured)
+      : opener_(opener), started_(started), text_(Share(std::move(captured))) {}
 
   // Whose rights decide what the file says.
   const procview::Asker& opener() const { return opener_; }
+
+  uint64_t started() const { return started_; }
 
   // Whether a read from the beginning is not the first one, and has to renew the text.
   bool BeginsAgain() {
     base::MutexLock lock(mutex_);
     return std::exchange(begun_, true);
   }
-  void Renew(std::string text) {
-    auto renewed = std::make_shared<const std::string>(std::move(text));
+  void Renew(Captured captured) {
+    std::shared_ptr<const std::string> renewed = Share(std::move(captured));
     base::MutexLock lock(mutex_);
     text_ = std::move(renewed);
   }
@@ -40,7 +50,13 @@ class OpenFile {
   }
 
  private:
+  static std::shared_ptr<const std::string> Share(Captured captured) {
+    auto shared = std::make_shared<const Captured>(std::move(captured));
+    return {shared, &shared->text};  // the charge lives as long as the text
+  }
+
   const procview::Asker opener_;
+  const uint64_t started_;
   base::Mutex mutex_;  // a leaf
   std::shared_ptr<const std::string> text_ ABSL_GUARDED_BY(mutex_);
   bool begun_ ABSL_GUARDED_BY(mutex_) = false;

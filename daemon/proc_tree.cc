@@ -163,9 +163,9 @@ ProcTree::Process ProcTree::FindProcess(const Moment& moment, const ProcInode& i
     return process;
   }
   if (process.node->stale) return process;
-  // Not seen by the last refresh: born since (the asking tool itself, for one), hidden, or not there.
-  const FileResult text =
-      view_->ReadProcessFile(inode.node, inode.pid, 0, "status", moment.asker);
+  // Not seen by the last refresh: born since (the asking tool itself, for one), hidden, or not
+  // there.
+  const FileResult text = view_->ReadProcessFile(inode.node, inode.pid, 0, "status", moment.asker);
   if (text.error != 0) {
     process.error = text.error == ESRCH ? ENOENT : text.error;
     return process;
@@ -400,6 +400,29 @@ FileResult ProcTree::Read(uint64_t number, const Asker& asker) {
   if (inode.kind == InodeKind::kAsked) return ReadAsked(moment, inode);
   if (inode.kind == InodeKind::kSocket) return {ENXIO, {}};
   return ReadFixed(moment, inode);
+}
+
+uint64_t ProcTree::StartOf(uint64_t number, const Asker& asker) {
+  const ProcInode inode = ProcInode::Decode(number);
+  if (!inode.IsProcess() && !inode.IsDetail()) return 0;
+  const Moment moment = Now(asker);
+  const NodeView* node = FindNode(*moment.cluster, inode.node);
+  if (node == nullptr || !node->snapshot) return 0;
+  const ProcessRecord* record = FindRecord(*node, inode.pid);
+  if (record == nullptr) return 0;
+  const auto stat = procview::ParseProcessStat(record->stat);
+  return stat.ok() ? stat->starttime_ticks : 0;
+}
+
+FileResult ProcTree::ReadAgain(uint64_t number, const Asker& asker, uint64_t started) {
+  view_->Outdate();
+  FileResult result = Read(number, asker);
+  const ProcInode inode = ProcInode::Decode(number);
+  if (!inode.IsProcess() && !inode.IsDetail()) return result;
+  if (result.error == ENOENT) return {ESRCH, {}};  // as the kernel, of a file that is open
+  const uint64_t starts = StartOf(number, asker);
+  if (started != 0 && starts != 0 && starts != started) return {ESRCH, {}};
+  return result;
 }
 
 // exe, cwd and root: where they lead on the node of the process.

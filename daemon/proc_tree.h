@@ -46,11 +46,12 @@ class ProcTree {
 
   // The whole text of a file as `asker` may see it.
   procview::FileResult Read(uint64_t inode, const procview::Asker& asker);
-  // The same for somebody who has read it before: time has passed since, if only a little.
-  procview::FileResult ReadAgain(uint64_t inode, const procview::Asker& asker) {
-    view_->Outdate();
-    return Read(inode, asker);
-  }
+  // When the process of a file started, in clock ticks, to tell it from others that have its pid
+  // later; 0 if the file is of none, or that is not known.
+  uint64_t StartOf(uint64_t inode, const procview::Asker& asker);
+  // The same for somebody who has read it before: time has passed since, if only a little. ESRCH if
+  // the process that `started` then is gone.
+  procview::FileResult ReadAgain(uint64_t inode, const procview::Asker& asker, uint64_t started);
 
   // `thread` is the calling thread's id on this node, or 0 if it has none here.
   procview::FileResult ReadLink(uint64_t inode, const procview::Asker& asker, int32_t thread);

@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,6 +30,7 @@
 #include "lib/procview/global_pid.h"
 #include "lib/procview/node_files.h"
 #include "lib/procview/proc_reader.h"
+#include "lib/procview/process_stat.h"
 #include "tests/unit/procview/recorded_view.h"
 
 namespace clustix::daemon {
@@ -411,7 +413,34 @@ TEST_F(FuseViewTest, A_process_that_went_is_gone_at_once) {
   EXPECT_THAT(ShellInView("ls /proc").text, Not(HasSubstr(dead)));
 }
 
-TEST_F(FuseViewTest, Thousands_of_processes_are_listed_once_each) {
+TEST_F(FuseViewTest, An_open_file_says_nothing_of_another_process_with_the_same_pid) {
+  const std::string path = Path(std::to_string(GlobalPid(3, 5)) + "/comm");
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_FALSE(ReadAll(fd).empty());
+  char byte = 0;
+  EXPECT_EQ(pread(fd, &byte, 1, 0), 1);
+  ClusterSnapshot cluster = procview::RecordedCluster();
+  auto later = std::make_shared<proc::NodeSnapshot>(*cluster.nodes[2].snapshot);
+  for (proc::ProcessRecord& process : later->processes) {
+    if (process.pid != 5) continue;
+    const std::string ticks =
+        std::to_string(procview::ParseProcessStat(process.stat)->starttime_ticks);
+    process.stat.replace(process.stat.find(" " + ticks + " ") + 1, 1, "9");
+  }
+  cluster.nodes[2].snapshot = later;
+  view_.SetSnapshot(cluster);
+  EXPECT_EQ(pread(fd, &byte, 1, 0), -1);
+  EXPECT_EQ(errno, ESRCH);
+  std::erase_if(later->processes, [](const auto& process) { return process.pid == 5; });
+  view_.SetFile(3, 5, "status", {ENOENT, {}});
+  view_.SetSnapshot(std::move(cluster));
+  EXPECT_EQ(pread(fd, &byte, 1, 0), -1);
+  EXPECT_EQ(errno, ESRCH) << "not ENOENT: the file was found";
+  close(fd);
+}
+
+// One node with 5,000 processes.
+ClusterSnapshot Crowd() {
   ClusterSnapshot cluster = procview::RecordedCluster();
   auto crowded = std::make_shared<proc::NodeSnapshot>(*cluster.nodes[1].snapshot);
   const proc::ProcessRecord model = crowded->processes.front();
@@ -422,7 +451,29 @@ TEST_F(FuseViewTest, Thousands_of_processes_are_listed_once_each) {
   }
   cluster.nodes = {cluster.nodes[1]};
   cluster.nodes[0].snapshot = crowded;
-  view_.SetSnapshot(std::move(cluster));
+  return cluster;
+}
+
+TEST_F(FuseViewTest, Nobody_can_fill_the_daemon_with_what_he_has_open) {
+  constexpr uid_t kUser = 12345;
+  view_.SetSnapshot(Crowd());
+  // Opens the list of processes 4,000 times, and says how that ended.
+  const std::string opens = "perl -e 'for (1..4000) { opendir(my $d, \"" + path_ +
+                            "\") or do { print \"$!\"; exit }; push @kept, $d } print \"all\"'";
+  const rlimit files = {8192, 8192};
+  auto become = [&files](uid_t uid) {
+    return [uid, &files] {
+      return setrlimit(RLIMIT_NOFILE, &files) == 0 && setresgid(uid, uid, uid) == 0 &&
+             setresuid(uid, uid, uid) == 0;
+    };
+  };
+  EXPECT_EQ(Shell(opens, become(kUser)).text, "Too many open files in system");
+  // It is given back, and one user's part is not all.
+  EXPECT_EQ(Shell("ls " + path_ + " | grep -c '^[0-9]'", become(kUser)).text, "5000\n");
+}
+
+TEST_F(FuseViewTest, Thousands_of_processes_are_listed_once_each) {
+  view_.SetSnapshot(Crowd());
   const Output list = Shell("ls -U " + path_ + " | grep -c '^[0-9]'", [] { return true; });
   EXPECT_EQ(list.text, "5000\n");
   EXPECT_EQ(Shell("ls " + path_ + " | sort -u | grep -c '^[0-9]'", [] { return true; }).text,
