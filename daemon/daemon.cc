@@ -61,6 +61,7 @@ absl::Status Daemon::StartParts() {
     if (snapshot.ok()) snapshot->watch = watch_->how();
     return snapshot;
   });
+  readers_ = std::make_unique<FileReaders>(FileReadersOptions{});
   proc_workers_ = std::make_unique<WorkerPool>(kProcWorkers, kWorkQueueMax);
   admin_workers_ = std::make_unique<WorkerPool>(kAdminWorkers, kWorkQueueMax);
   ASSIGN_OR_RETURN(io_, io::UringIo::Create());
@@ -147,7 +148,7 @@ absl::Status Daemon::StartMessenger() {
   service_ = std::make_unique<ProcService>(io_->loop(), *messenger_, *nodes_, *local_, *reader_,
                                            ProcServiceOptions{});
   server_ = std::make_unique<ProcServer>(io_->loop(), *messenger_, *local_, *reader_, *watch_,
-                                         *proc_workers_);
+                                         *proc_workers_, *readers_);
   service_->OnAnswer([this] {
     if (admin_ != nullptr) admin_->OnPeerState();
   });
@@ -221,6 +222,7 @@ Daemon::~Daemon() {
   // 3. Threads that work for others end; what they post to the loop from now on is harmless.
   if (admin_workers_ != nullptr) admin_workers_->Stop();
   if (proc_workers_ != nullptr) proc_workers_->Stop();
+  if (readers_ != nullptr) readers_->Stop();
   if (local_ != nullptr) local_->Stop();
   if (watch_ != nullptr) watch_->Stop();
   // 4. Calls that are still open end, and connections are closed.

@@ -15,6 +15,7 @@
 #include "clustix/messenger.h"
 #include "daemon/admin_service.h"
 #include "daemon/config.h"
+#include "daemon/file_readers.h"
 #include "daemon/fuse_view.h"
 #include "daemon/local_proc.h"
 #include "daemon/objects/object_service.h"
@@ -84,7 +85,8 @@ class Daemon {
   std::unique_ptr<procview::ProcReader> reader_;
   std::unique_ptr<ProcWatch> watch_;
   std::unique_ptr<LocalProc> local_;
-  std::unique_ptr<WorkerPool> proc_workers_;   // of server_
+  std::unique_ptr<FileReaders> readers_;       // of server_
+  std::unique_ptr<WorkerPool> proc_workers_;   // likewise
   std::unique_ptr<WorkerPool> admin_workers_;  // of admin_
   base::UniqueFd signals_;
   std::unique_ptr<io::UringIo> io_;

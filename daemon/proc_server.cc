@@ -50,13 +50,15 @@ std::vector<std::byte> EncodeTasks(const procview::TaskList& tasks) {
 }  // namespace
 
 ProcServer::ProcServer(io::Loop& loop, Messenger& messenger, LocalProc& local,
-                       const procview::ProcReader& reader, ProcWatch& watch, WorkerPool& workers)
+                       const procview::ProcReader& reader, ProcWatch& watch, WorkerPool& workers,
+                       FileReaders& readers)
     : loop_(loop),
       messenger_(&messenger),
       local_(local),
       reader_(reader),
       watch_(watch),
-      workers_(workers) {
+      workers_(workers),
+      readers_(readers) {
   messenger.Handle(msg::kPortProc, [this](const Incoming& incoming) { OnRequest(incoming); });
 }
 
@@ -121,10 +123,7 @@ absl::Status ProcServer::Dispatch(const Caller& caller, proto::ProcRequest::Read
 void ProcServer::ServeSnapshot(const Caller& caller, int32_t after_pid, uint32_t max_age_ms) {
   local_.Get(std::chrono::milliseconds(max_age_ms),
              [this, caller, after_pid](const absl::StatusOr<LocalProc::Collected>& collected) {
-               if (!collected.ok()) {
-                 ++turned_away_;
-                 return Answer(caller, EBUSY, {});
-               }
+               if (!collected.ok()) return TurnAway(caller);
                // On the collecting thread, or on the loop's if there was one young enough.
                Submit(caller, [snapshot = collected->snapshot, after_pid] {
                  return EncodeSnapshotPage(*snapshot, after_pid);
@@ -160,8 +159,8 @@ void ProcServer::OnChangesSent(NodeId peer) {
     SendChanges(peer, proc::EncodeChanges({.taken_ns = 0, .changed = {}, .gone = {}, .all = true}));
 }
 
-void ProcServer::ServeFile(const Caller& caller, WantedFile wanted) {
-  Submit(caller, [this, wanted = std::move(wanted)] {
+void ProcServer::ServeFile(const Caller& caller, const WantedFile& wanted) {
+  Work read = [this, wanted] {
     std::vector<procview::ProcReader::NextFile> next;
     if (wanted.also_next > 0 && wanted.tid == 0) {
       next = reader_.ReadNextProcessFiles(wanted.pid, wanted.also_next, proto::FILE_NEXT_BYTES_MAX,
@@ -169,12 +168,18 @@ void ProcServer::ServeFile(const Caller& caller, WantedFile wanted) {
     }
     return EncodeFile(reader_.ReadProcessFile(wanted.pid, wanted.tid, wanted.name, wanted.asker),
                       next);
+  };
+  if (!procview::MayKeepWaiting(wanted.name)) return Submit(caller, std::move(read));
+  // The loop's thread does not even look whose process it is.
+  const bool taken = workers_.Submit([this, caller, pid = wanted.pid, read = std::move(read)] {
+    SubmitSlow(caller, reader_.OwnerOf(pid), read);
   });
+  if (!taken) TurnAway(caller);
 }
 
 void ProcServer::ServeNodeFile(const Caller& caller, std::string path) {
-  Submit(caller,
-         [this, path = std::move(path)] { return EncodeFile(reader_.ReadNodeFile(path), {}); });
+  SubmitSlow(caller, kOfNobody,
+             [this, path = std::move(path)] { return EncodeFile(reader_.ReadNodeFile(path), {}); });
 }
 
 void ProcServer::ServeTasks(const Caller& caller, int32_t pid) {
@@ -189,10 +194,21 @@ void ProcServer::ServeSignal(const Caller& caller, const procview::ProcessSignal
   });
 }
 
-void ProcServer::Submit(const Caller& caller, std::function<std::vector<std::byte>()> work) {
-  bool taken =
+void ProcServer::Submit(const Caller& caller, Work work) {
+  const bool taken =
       workers_.Submit([this, caller, work = std::move(work)] { Answer(caller, 0, work()); });
-  if (taken) return;
+  if (!taken) TurnAway(caller);
+}
+
+void ProcServer::SubmitSlow(const Caller& caller, uid_t owner, Work work) {
+  const bool taken =
+      readers_.Submit(owner, [this, caller, work = std::move(work)](bool in_time) {
+        in_time ? Answer(caller, 0, work()) : TurnAway(caller);
+      });
+  if (!taken) TurnAway(caller);
+}
+
+void ProcServer::TurnAway(const Caller& caller) {
   ++turned_away_;
   Answer(caller, EBUSY, {});
 }

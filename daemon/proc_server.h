@@ -3,7 +3,8 @@
 // Serves this node's own /proc to its peers: the answering side of proto/proc.capnp. Requests come
 // in on the loop's thread and are only decoded there; collecting, reading and encoding happens on
 // other threads, and the answer comes back through the loop. The workers must not be those of tasks
-// that wait for peers: nodes that wait for each other would be held to be dead.
+// that wait for peers: nodes that wait for each other would be held to be dead. Nor do they read
+// what may take long (FileReaders do): snapshots and signals would wait for that.
 #ifndef CLUSTIX_DAEMON_PROC_SERVER_H_
 #define CLUSTIX_DAEMON_PROC_SERVER_H_
 
@@ -16,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "clustix/messenger.h"
+#include "daemon/file_readers.h"
 #include "daemon/local_proc.h"
 #include "daemon/proc_watch.h"
 #include "daemon/worker_pool.h"
@@ -30,7 +32,8 @@ class ProcServer {
  public:
   // Registers on kPortProc. All must outlive it, but `messenger` only until Stop().
   ProcServer(io::Loop& loop, Messenger& messenger, LocalProc& local,
-             const procview::ProcReader& reader, ProcWatch& watch, WorkerPool& workers);
+             const procview::ProcReader& reader, ProcWatch& watch, WorkerPool& workers,
+             FileReaders& readers);
   // On the loop's thread: answers no more.
   void Stop();
 
@@ -65,12 +68,15 @@ class ProcServer {
   // The loop's thread.
   void SendChanges(NodeId peer, const std::vector<std::byte>& message);
   void OnChangesSent(NodeId peer);
-  void ServeFile(const Caller& caller, WantedFile wanted);
+  void ServeFile(const Caller& caller, const WantedFile& wanted);
   void ServeNodeFile(const Caller& caller, std::string path);
   void ServeTasks(const Caller& caller, int32_t pid);
   void ServeSignal(const Caller& caller, const procview::ProcessSignal& signal);
-  void Submit(const Caller& caller, std::function<std::vector<std::byte>()> work);
+  using Work = std::function<std::vector<std::byte>()>;
+  void Submit(const Caller& caller, Work work);
   // Any thread.
+  void SubmitSlow(const Caller& caller, uid_t owner, Work work);
+  void TurnAway(const Caller& caller);
   void Answer(const Caller& caller, uint16_t status, std::vector<std::byte> payload);
 
   io::Loop& loop_;
@@ -79,6 +85,7 @@ class ProcServer {
   const procview::ProcReader& reader_;
   ProcWatch& watch_;
   WorkerPool& workers_;
+  FileReaders& readers_;
   // Peers with news on their way to them; true: more has happened since. The loop's thread.
   std::map<NodeId, bool> being_told_;
   std::atomic<uint64_t> bad_requests_ = 0;

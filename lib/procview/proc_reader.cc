@@ -242,6 +242,14 @@ bool IsProcessFile(const std::string& name) {
   return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }
 
+bool MayKeepWaiting(const std::string& name) {
+  static constexpr std::array<std::string_view, 12> kNames = {
+      "environ", "cmdline",     "maps",   "smaps",     "smaps_rollup", "numa_maps",
+      "auxv",    "personality", "io",     "mountinfo", "mountstats",   "mounts"};
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end() ||
+         SplitDetail(name).directory == "fdinfo";
+}
+
 absl::StatusOr<std::unique_ptr<ProcReader>> ProcReader::Open(const std::string& root) {
   const int fd = OpenDirectory(AT_FDCWD, root.c_str());
   if (fd < 0) return absl::ErrnoToStatus(errno, "cannot open " + root);
@@ -298,6 +306,12 @@ absl::StatusOr<std::vector<int32_t>> ProcReader::ListProcesses() const {
     return absl::ErrnoToStatus(error, "cannot list the processes");
   }
   return pids;
+}
+
+uid_t ProcReader::OwnerOf(int32_t pid) const {
+  struct stat info;
+  const bool found = fstatat(root_fd_, std::to_string(pid).c_str(), &info, 0) == 0;
+  return found ? info.st_uid : static_cast<uid_t>(-1);
 }
 
 std::optional<proc::ProcessRecord> ProcReader::CollectOne(int32_t pid) const {

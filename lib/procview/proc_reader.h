@@ -30,6 +30,10 @@ inline constexpr size_t kProcessFileBytes = 512 * 1024;
 // May this file of a process be read through ReadProcessFile()?
 bool IsProcessFile(const std::string& name);
 
+// May reading it take long, or for ever? The kernel waits while the process has its memory locked
+// or becomes another program, walks through all its memory, or asks others about what it has open.
+bool MayKeepWaiting(const std::string& name);
+
 class ProcReader {
  public:
   // `root` is normally "/proc". The directory is held open, so a later mount over it is not seen.
@@ -45,6 +49,8 @@ class ProcReader {
 
   // The pids of all processes, ascending. Costs about 1 us each.
   absl::StatusOr<std::vector<int32_t>> ListProcesses() const;
+  // Whose process it is; nobody's (-1) if it is gone.
+  uid_t OwnerOf(int32_t pid) const;
   // One process as in a snapshot; nothing if it is gone.
   std::optional<proc::ProcessRecord> CollectOne(int32_t pid) const;
 

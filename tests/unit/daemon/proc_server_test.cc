@@ -15,29 +15,37 @@
 #include "lib/msg/ports.h"
 #include "proto/message.h"
 #include "tests/unit/daemon/proc_service_fixture.h"
+#include "tests/unit/daemon/stuck_proc.h"
 
 namespace clustix::daemon {
 namespace {
 
 class ProcServerTest : public ProcServiceTest {
  protected:
-  ProcServerTest()
-      : watch_(*reader_, WatchBy::kPolling,
+  explicit ProcServerTest(const std::string& root = "/proc")
+      : ProcServiceTest(root),
+        watch_(*reader_, WatchBy::kPolling,
                [this](const auto& who, const auto& changes) { server_->Tell(who, changes); }),
         workers_(2, 16) {
     loop_.RunAndWait([this] {
-      server_ = std::make_unique<ProcServer>(loop_, messenger_, local_, *reader_, watch_, workers_);
+      server_ = std::make_unique<ProcServer>(loop_, messenger_, local_, *reader_, watch_, workers_,
+                                             readers_);
     });
   }
   ~ProcServerTest() override {
     loop_.RunAndWait([this] { server_->Stop(); });
     watch_.Stop();
     workers_.Stop();
+    readers_.Stop();
     local_.Stop();
     loop_.RunAndWait([] {});
   }
 
   FakeMessenger::Answered Ask(std::vector<std::byte> payload) {
+    Begin(std::move(payload));
+    return messenger_.TakeAnswer();
+  }
+  void Begin(std::vector<std::byte> payload) {
     loop_.RunAndWait([&] {
       messenger_.handlers[msg::kPortProc]({.from = 2,
                                            .port = msg::kPortProc,
@@ -47,11 +55,11 @@ class ProcServerTest : public ProcServiceTest {
                                            .request = 5,
                                            .payload = payload});
     });
-    return messenger_.TakeAnswer();
   }
 
   ProcWatch watch_;
   WorkerPool workers_;
+  FileReaders readers_{{}};
   std::unique_ptr<ProcServer> server_;
 };
 
@@ -132,6 +140,36 @@ TEST_F(ProcServerTest, Signals_processes_of_this_node_and_no_others) {
   EXPECT_EQ(send(getpid(), SIGKILL, 4711), EPERM);
   EXPECT_EQ(send(getpid(), -SIGKILL, 0), EINVAL);
   for (int32_t pid : {0, -1, -getpid(), 1 << 22}) EXPECT_EQ(send(pid, SIGKILL, 0), ESRCH) << pid;
+}
+
+// The base: there is to be a /proc before anybody opens it.
+class StuckProcServerTest : private StuckProc, public ProcServerTest {
+ protected:
+  StuckProcServerTest() : ProcServerTest(StuckProc::root()) {}
+
+  static std::vector<std::byte> Wanted(const char* name) {
+    capnp::MallocMessageBuilder message;
+    auto request = message.initRoot<proto::ProcRequest>().initReadFile();
+    request.setPid(kPid);
+    request.setName(name);
+    return proto::WriteMessage(message);
+  }
+  using StuckProc::LetGo;
+};
+
+TEST_F(StuckProcServerTest, Answers_whatever_else_is_asked_while_files_do_not_come) {
+  constexpr int kReads = 6;  // more than there are workers, or may be read at a time
+  for (int i = 0; i < kReads; ++i) Begin(Wanted("environ"));
+  capnp::MallocMessageBuilder snapshot;
+  snapshot.initRoot<proto::ProcRequest>().initSnapshot();
+  EXPECT_EQ(Ask(proto::WriteMessage(snapshot)).payload,
+            EncodeSnapshotPage(SampleSnapshot(1, 1), 0));
+  EXPECT_TRUE(proto::ReadMessage<proto::ProcReply>(Ask(Wanted("comm")).payload, [](auto reply) {
+                EXPECT_EQ(reply.getFile().getContent().size(), 6u);
+                return absl::OkStatus();
+              }).ok());
+  LetGo();
+  for (int i = 0; i < kReads; ++i) messenger_.TakeAnswer();
 }
 
 TEST_F(ProcServerTest, Tells_who_looks_of_births_and_exits_one_message_at_a_time) {

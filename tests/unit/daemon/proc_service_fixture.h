@@ -10,6 +10,7 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -28,9 +29,9 @@ class ProcServiceTest : public ::testing::Test {
  protected:
   using ClusterPtr = std::shared_ptr<const proc::ClusterSnapshot>;
 
-  ProcServiceTest()
+  explicit ProcServiceTest(const std::string& root = "/proc")
       : local_([] { return SampleSnapshot(1, 1); }),
-        reader_(*procview::ProcReader::Open("/proc")),
+        reader_(*procview::ProcReader::Open(root)),
         nodes_(*member::NodeTable::Create(
             1, {{1, "one", "a:1"}, {2, "two", "b:1"}, {3, "three", "c:1"}})) {}
   ~ProcServiceTest() override {
