@@ -18,6 +18,9 @@
 namespace clustix::daemon {
 namespace {
 
+// How long a file may be kept from its reader for the sake of those that he may want next.
+constexpr std::chrono::milliseconds kReadAheadMax{30};
+
 capnp::Data::Reader ToData(const std::string& text) {
   return {reinterpret_cast<const kj::byte*>(text.data()), text.size()};
 }
@@ -161,13 +164,15 @@ void ProcServer::OnChangesSent(NodeId peer) {
 
 void ProcServer::ServeFile(const Caller& caller, const WantedFile& wanted) {
   Work read = [this, wanted] {
+    const auto until = std::chrono::steady_clock::now() + kReadAheadMax;
+    const procview::FileResult file =
+        reader_.ReadProcessFile(wanted.pid, wanted.tid, wanted.name, wanted.asker);
     std::vector<procview::ProcReader::NextFile> next;
     if (wanted.also_next > 0 && wanted.tid == 0) {
       next = reader_.ReadNextProcessFiles(wanted.pid, wanted.also_next, proto::FILE_NEXT_BYTES_MAX,
-                                          wanted.name, wanted.asker);
+                                          wanted.name, wanted.asker, until);
     }
-    return EncodeFile(reader_.ReadProcessFile(wanted.pid, wanted.tid, wanted.name, wanted.asker),
-                      next);
+    return EncodeFile(file, next);
   };
   if (!procview::MayKeepWaiting(wanted.name)) return Submit(caller, std::move(read));
   // The loop's thread does not even look whose process it is.

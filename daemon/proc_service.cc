@@ -472,6 +472,7 @@ procview::FileResult ProcService::ReadProcessFile(uint16_t node, int32_t pid, in
   std::vector<ReadAhead::NextFile> next;
   procview::FileResult result = DecodeFileAnswer(node, answer, &next);
   if (!next.empty()) read_ahead_.Keep(node, name, asker, asked, std::move(next));
+  if (also_next > 0 && result.error == ETIMEDOUT) read_ahead_.GiveUp(node, name, asker);
   return result;
 }
 

@@ -53,6 +53,11 @@ void ReadAhead::Keep(uint16_t node, const std::string& name, const procview::Ask
   for (NextFile& next : files) walk.ahead.emplace(next.pid, std::move(next.file));
 }
 
+void ReadAhead::GiveUp(uint16_t node, const std::string& name, const procview::Asker& asker) {
+  base::MutexLock lock(mutex_);
+  walks_.erase({node, name, asker.uid, asker.gid});
+}
+
 void ReadAhead::ForgetOldest() {
   walks_.erase(std::min_element(walks_.begin(), walks_.end(), [](const auto& a, const auto& b) {
     return a.second.last < b.second.last;

@@ -51,6 +51,8 @@ class ReadAhead {
   // What came along; `asked`: when it was asked for.
   void Keep(uint16_t node, const std::string& name, const procview::Asker& asker, TimePoint asked,
             std::vector<NextFile> files);
+  // Nothing came, nor what was asked for itself: perhaps it was too much.
+  void GiveUp(uint16_t node, const std::string& name, const procview::Asker& asker);
 
  private:
   using Key = std::tuple<uint16_t, std::string, uid_t, gid_t>;

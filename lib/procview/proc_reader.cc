@@ -184,6 +184,11 @@ bool NeedsTraceRights(const std::string& name) {
          !SplitDetail(name).directory.empty();
 }
 
+// Milliseconds of a process with much memory.
+bool WalksMemory(const std::string& name) {
+  return name == "smaps" || name == "smaps_rollup" || name == "numa_maps";
+}
+
 // The names in a directory, a line each, as many as `limit` bytes hold. 0 or an errno.
 int ListNames(int dir, const char* name, size_t limit, std::string* text) {
   return ForEachName(dir, name, [limit, text](std::string_view found) {
@@ -356,16 +361,20 @@ FileResult ProcReader::ReadProcessFile(int32_t pid, int32_t tid, const std::stri
   return result;
 }
 
-std::vector<ProcReader::NextFile> ProcReader::ReadNextProcessFiles(int32_t pid, size_t count,
-                                                                   size_t bytes_max,
-                                                                   const std::string& name,
-                                                                   const Asker& asker) const {
+std::vector<ProcReader::NextFile> ProcReader::ReadNextProcessFiles(
+    int32_t pid, size_t count, size_t bytes_max, const std::string& name, const Asker& asker,
+    std::chrono::steady_clock::time_point until) const {
   std::vector<NextFile> files;
   std::vector<int32_t> pids;
-  if (ListNumbers(root_fd_, ".", &pids) != 0) return files;
+  if (WalksMemory(name) || ListNumbers(root_fd_, ".", &pids) != 0) return files;
+  // A reader that hangs is counted for the owner whose process he began with.
+  const bool one_owner = MayKeepWaiting(name);
+  const uid_t owner = one_owner ? OwnerOf(pid) : 0;
   size_t bytes = 0;
   for (auto next = std::upper_bound(pids.begin(), pids.end(), pid);
        next != pids.end() && files.size() < count; ++next) {
+    if (std::chrono::steady_clock::now() > until) break;
+    if (one_owner && OwnerOf(*next) != owner) break;
     FileResult file = ReadProcessFile(*next, 0, name, asker);
     bytes += file.text.size();
     if (bytes > bytes_max) break;

@@ -6,6 +6,7 @@
 #define CLUSTIX_LIB_PROCVIEW_PROC_READER_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -63,14 +64,16 @@ class ProcReader {
                              const Asker& asker) const;
 
   // PID/NAME of up to `count` processes that follow `pid`, ascending, as ReadProcessFile() tells
-  // them; no more once they would be more than `bytes_max` together. For those who read them one
-  // after the other.
+  // them; no more once they would be more than `bytes_max` together, or it is later than `until`.
+  // For those who read them one after the other. None of a file that takes a walk through the
+  // memory of its process; where MayKeepWaiting(), only of processes of the same owner.
   struct NextFile {
     int32_t pid;
     FileResult file;
   };
   std::vector<NextFile> ReadNextProcessFiles(int32_t pid, size_t count, size_t bytes_max,
-                                             const std::string& name, const Asker& asker) const;
+                                             const std::string& name, const Asker& asker,
+                                             std::chrono::steady_clock::time_point until) const;
 
   // PATH, one of kAskedFiles, as everybody may see it; cut after a line to kProcessFileBytes.
   // ENOENT: this kernel does not have it, or it is none of them.

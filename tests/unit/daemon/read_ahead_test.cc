@@ -59,6 +59,14 @@ TEST(ReadAhead, Hands_an_answer_to_its_asker_once_and_while_it_is_young) {
   EXPECT_FALSE(ahead.Take(2, 7, "environ", kUser, kStart + kAge + milliseconds(1)));
 }
 
+TEST(ReadAhead, Begins_anew_with_one_file_when_what_was_asked_for_did_not_come) {
+  ReadAhead ahead(kAge);
+  ahead.Window(2, 1, "environ", kUser, kStart);
+  EXPECT_EQ(ahead.Window(2, 2, "environ", kUser, kStart), ReadAhead::kFirstWindow);
+  ahead.GiveUp(2, "environ", kUser);
+  EXPECT_EQ(ahead.Window(2, 3, "environ", kUser, kStart), 0u);
+}
+
 TEST(ReadAhead, Remembers_only_so_many_walks) {
   ReadAhead ahead(kAge);
   for (uint32_t uid = 0; uid <= ReadAhead::kWalksMax; ++uid) {

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <fstream>
 
 #include "lib/base/unique_fd.h"
@@ -199,6 +200,31 @@ TEST(ProcReader, Shows_environ_to_the_owner_and_to_root_alone) {
   }
   EXPECT_EQ(reader->ReadProcessFile(child.pid(), 0, "wchan", {kUser + 1, 1}).text, "0");
   EXPECT_NE(reader->ReadProcessFile(child.pid(), 0, "wchan", {kUser, kUser}).text, "");
+}
+
+TEST(ProcReader, Reads_ahead_for_a_while_and_nothing_that_takes_long) {
+  const auto later = std::chrono::steady_clock::now() + std::chrono::hours(1);
+  const auto next = [](const char* name, std::chrono::steady_clock::time_point until) {
+    return RealProc()->ReadNextProcessFiles(0, 1, 1 << 20, name, {0, 0}, until).size();
+  };
+  EXPECT_EQ(next("cgroup", later), 1u);
+  EXPECT_EQ(next("cgroup", std::chrono::steady_clock::time_point()), 0u);
+  for (const char* name : {"smaps", "smaps_rollup", "numa_maps"}) EXPECT_EQ(next(name, later), 0u);
+}
+
+TEST(ProcReader, Reads_nothing_ahead_that_may_hang_in_a_process_of_another_owner) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root to start processes of other users";
+  constexpr uid_t kUser = 23456;  // of no other test that may run meanwhile
+  const Child first(kUser), second(kUser + 1);
+  ASSERT_TRUE(first.ready() && second.ready());
+  EXPECT_EQ(RealProc()->OwnerOf(first.pid()), kUser);
+  const auto later = std::chrono::steady_clock::now() + std::chrono::hours(1);
+  EXPECT_TRUE(RealProc()
+                  ->ReadNextProcessFiles(first.pid(), 256, 1 << 20, "environ", {0, 0}, later)
+                  .empty());
+  EXPECT_FALSE(RealProc()
+                   ->ReadNextProcessFiles(first.pid(), 256, 1 << 20, "cgroup", {0, 0}, later)
+                   .empty());
 }
 
 TEST(ProcReader, Refuses_the_environ_of_an_undumpable_process_even_to_its_user) {
