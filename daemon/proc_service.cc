@@ -89,7 +89,9 @@ procview::FileResult DecodeFile(Reader from) {
 
 milliseconds RefreshInterval(steady_clock::duration took, const ProcServiceOptions& options) {
   const auto wanted = std::chrono::ceil<milliseconds>(kCollectingShare * took);
-  return std::clamp(wanted, options.refresh, std::max(options.refresh, options.refresh_max));
+  return std::clamp(wanted, options.refresh,
+                    std::max({options.refresh, options.refresh_max,
+                              std::chrono::ceil<milliseconds>(took)}));
 }
 
 ProcService::ProcService(io::Loop& loop, Messenger& messenger, const member::NodeTable& nodes,
@@ -219,7 +221,8 @@ std::vector<size_t> ProcService::BeginRefresh(TimePoint now) {
     Source& source = sources_[i];
     if (source.in_flight || !source.Reachable()) continue;
     const bool wanted = source.due || source.asked == TimePoint();
-    if (!wanted && now - std::max(source.asked, source.arrived) < source.interval) continue;
+    const TimePoint last = std::max({source.asked, source.arrived, source.failed});
+    if (!wanted && now - last < source.interval) continue;
     source.in_flight = true;
     if (std::exchange(source.due, false)) source.telling = false;  // not of everything
     source.asked = now;
@@ -310,7 +313,10 @@ void ProcService::Finish(size_t index, TimePoint taken,
     } else {
       source.responsive = snapshot != nullptr;
     }
-    if (snapshot != nullptr) {
+    if (snapshot == nullptr) {
+      source.failed = options_.now();
+      source.interval = std::max(options_.refresh, options_.refresh_max);
+    } else {
       source.answered = source.asked;
       source.arrived = options_.now();
       source.telling = !source.self && !unasked;
@@ -329,16 +335,13 @@ void ProcService::Finish(size_t index, TimePoint taken,
 }
 
 void ProcService::FetchPage(std::shared_ptr<Fetch> fetch) {
-  auto elapsed = options_.now() - fetch->started;
-  if (messenger_ == nullptr || elapsed >= options_.deadline) {
-    return Finish(fetch->source, TimePoint(), nullptr);
+  if (messenger_ == nullptr) return Finish(fetch->source, TimePoint(), nullptr);
+  milliseconds max_age = options_.shared_age;
+  if (fetch->after_pid != 0) {  // what follows may come from the collection of the first page
+    max_age += milliseconds(CountMs(options_.now() - fetch->started)) + options_.page_deadline;
   }
-  // The pages that follow may come from the collection of the first.
-  milliseconds max_age =
-      options_.shared_age + (fetch->after_pid == 0 ? milliseconds(0) : options_.deadline);
-  CallOptions call{.lane = Lane::kBulk,
-                   .timeout_ms = std::max<uint64_t>(1, CountMs(options_.deadline - elapsed)),
-                   .epoch = 0};
+  const CallOptions call{
+      .lane = Lane::kBulk, .timeout_ms = CountMs(options_.page_deadline), .epoch = 0};
   Outcome outcome = messenger_->Call(fetch->node, msg::kPortProc,
                                      SnapshotRequest(fetch->after_pid, max_age, fetch->lease), call,
                                      [this, fetch](const Reply& reply) { OnPage(fetch, reply); });

@@ -12,7 +12,8 @@
 // does who is in the middle of reading (Recent()) wait for any node.
 //
 // A node that takes long to answer, since it has thousands of processes or little processor time,
-// is asked less often: collecting must not become all that it does.
+// is asked less often: collecting must not become all that it does. It may take much longer than
+// anybody waits, and is shown when its snapshot has come.
 //
 // Waiting. A caller waits for nodes that are expected to answer, up to its deadline. A node is not
 // expected to when the messenger suspects it, or when its last snapshot did not come in time: then
@@ -37,6 +38,7 @@
 
 #include "absl/status/statusor.h"
 #include "clustix/messenger.h"
+#include "daemon/file_readers.h"
 #include "daemon/local_proc.h"
 #include "daemon/read_ahead.h"
 #include "lib/base/mutex.h"
@@ -51,11 +53,14 @@ namespace clustix::daemon {
 
 struct ProcServiceOptions {
   std::chrono::milliseconds refresh{150};  // a younger snapshot is not asked for again
-  // The same of a node that takes long to answer: four times as long as that took, at most this.
+  // The same of a node that takes long to answer: four times as long as that took, at most this or,
+  // if it took longer, as long again. And of one that has not answered.
   std::chrono::milliseconds refresh_max{500};
   // How old a collection may be that a node shares; the least age that Outdate() can ask for.
   std::chrono::milliseconds shared_age{10};
-  std::chrono::milliseconds deadline{800};  // the longest that a caller waits
+  std::chrono::milliseconds deadline = kReaderDeadline;  // the longest that a caller waits
+  // The longest that a node is given for each page of its snapshot, whoever still waits for that.
+  std::chrono::milliseconds page_deadline{10000};
   // How long after a look peers go on telling of births and exits.
   std::chrono::milliseconds lease{2000};
   // The clock by which figures grow old. Who waits does so by the real one.
@@ -117,6 +122,7 @@ class ProcService : public procview::ClusterView {
     TimePoint demanded;      // an answer to a question of before is too old for anybody
     TimePoint answered;      // the question that `snapshot` is the answer to
     TimePoint arrived;       // `snapshot` here: however late it was, readers get on with it
+    TimePoint failed;        // a question to it, the last time
     TimePoint taken;         // lower bound of when `snapshot` was
     std::chrono::milliseconds interval;  // between questions
     std::shared_ptr<const proc::NodeSnapshot> snapshot;
