@@ -85,8 +85,8 @@ class Daemon {
   std::unique_ptr<procview::ProcReader> reader_;
   std::unique_ptr<ProcWatch> watch_;
   std::unique_ptr<LocalProc> local_;
-  std::unique_ptr<FileReaders> readers_;       // of server_
-  std::unique_ptr<WorkerPool> proc_workers_;   // likewise
+  std::unique_ptr<FileReaders> readers_;       // of service_ and server_
+  std::unique_ptr<WorkerPool> proc_workers_;   // of server_
   std::unique_ptr<WorkerPool> admin_workers_;  // of admin_
   base::UniqueFd signals_;
   std::unique_ptr<io::UringIo> io_;

@@ -206,10 +206,9 @@ void ProcServer::Submit(const Caller& caller, Work work) {
 }
 
 void ProcServer::SubmitSlow(const Caller& caller, uid_t owner, Work work) {
-  const bool taken =
-      readers_.Submit(owner, [this, caller, work = std::move(work)](bool in_time) {
-        in_time ? Answer(caller, 0, work()) : TurnAway(caller);
-      });
+  const bool taken = readers_.Submit(owner, [this, caller, work = std::move(work)](bool in_time) {
+    in_time ? Answer(caller, 0, work()) : TurnAway(caller);
+  });
   if (!taken) TurnAway(caller);
 }
 

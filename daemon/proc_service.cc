@@ -89,18 +89,19 @@ procview::FileResult DecodeFile(Reader from) {
 
 milliseconds RefreshInterval(steady_clock::duration took, const ProcServiceOptions& options) {
   const auto wanted = std::chrono::ceil<milliseconds>(kCollectingShare * took);
-  return std::clamp(wanted, options.refresh,
-                    std::max({options.refresh, options.refresh_max,
-                              std::chrono::ceil<milliseconds>(took)}));
+  return std::clamp(
+      wanted, options.refresh,
+      std::max({options.refresh, options.refresh_max, std::chrono::ceil<milliseconds>(took)}));
 }
 
 ProcService::ProcService(io::Loop& loop, Messenger& messenger, const member::NodeTable& nodes,
-                         LocalProc& local, const procview::ProcReader& reader,
+                         LocalProc& local, const procview::ProcReader& reader, FileReaders& readers,
                          ProcServiceOptions options)
     : loop_(loop),
       messenger_(&messenger),
       local_(local),
       reader_(reader),
+      readers_(readers),
       self_(nodes.self()),
       options_(options),
       read_ahead_(options.refresh) {
@@ -389,13 +390,12 @@ void ProcService::OnChanges(const Incoming& incoming) {
 std::shared_ptr<ProcService::PendingCall> ProcService::StartCall(NodeId node, Asked what,
                                                                  std::vector<std::byte> request) {
   auto call = std::make_shared<PendingCall>();  // outlives a caller that gave up
-  call->node = node;
   call->deadline = steady_clock::now() + options_.deadline;
   {
     base::MutexLock lock(mutex_);
     Source* source = FindSource(node);
-    const bool hopeful = source != nullptr && (what == Asked::kSignal ? source->Reachable()
-                                                                      : source->Expected());
+    const bool hopeful =
+        source != nullptr && (what == Asked::kSignal ? source->Reachable() : source->Expected());
     if (stopped_ || !hopeful) {
       call->answer.outcome = source == nullptr ? Outcome::kNoSuchPeer : Outcome::kNotDelivered;
       call->done = true;
@@ -453,10 +453,41 @@ procview::FileResult ProcService::DecodeFileAnswer(NodeId node, const Answer& an
   return {.error = EIO, .text = {}};
 }
 
+procview::FileResult ProcService::ReadHere(uid_t owner,
+                                           std::function<procview::FileResult()> read) {
+  struct Pending {  // outlives a caller that gave up; guarded by mutex_
+    bool done = false;
+    procview::FileResult result;
+  };
+  auto pending = std::make_shared<Pending>();
+  const TimePoint deadline = steady_clock::now() + options_.deadline;
+  const bool taken = readers_.Submit(owner, [this, pending, read = std::move(read)](bool in_time) {
+    if (!in_time) return;
+    procview::FileResult result = read();
+    {
+      base::MutexLock lock(mutex_);
+      pending->result = std::move(result);
+      pending->done = true;
+    }
+    changed_.notify_all();
+  });
+  if (!taken) return {ETIMEDOUT, {}};
+  base::MutexLock lock(mutex_);
+  while (!pending->done && !stopped_) {
+    if (changed_.wait_until(mutex_, deadline) == std::cv_status::timeout) break;
+  }
+  return pending->done ? std::move(pending->result) : procview::FileResult{ETIMEDOUT, {}};
+}
+
 procview::FileResult ProcService::ReadProcessFile(uint16_t node, int32_t pid, int32_t tid,
                                                   const std::string& name,
                                                   const procview::Asker& asker) {
-  if (node == self_) return reader_.ReadProcessFile(pid, tid, name, asker);
+  if (node == self_) {
+    if (!procview::MayKeepWaiting(name)) return reader_.ReadProcessFile(pid, tid, name, asker);
+    return ReadHere(reader_.OwnerOf(pid), [this, pid, tid, name, asker] {
+      return reader_.ReadProcessFile(pid, tid, name, asker);
+    });
+  }
   const TimePoint asked = steady_clock::now();
   uint32_t also_next = 0;
   if (tid == 0) {
@@ -488,10 +519,14 @@ std::vector<procview::FileResult> ProcService::ReadNodeFiles(const std::vector<u
   for (uint16_t node : nodes) {
     calls.push_back(node == self_ ? nullptr : StartCall(node, Asked::kFile, request));
   }
-  std::vector<procview::FileResult> results;
-  for (const std::shared_ptr<PendingCall>& call : calls) {
-    results.push_back(call == nullptr ? reader_.ReadNodeFile(path)
-                                      : DecodeFileAnswer(call->node, AwaitCall(*call), nullptr));
+  std::vector<procview::FileResult> results(nodes.size());
+  for (size_t i = 0; i < nodes.size(); ++i) {  // while the others' are on their way
+    if (calls[i] != nullptr) continue;
+    results[i] = ReadHere(kOfNobody, [this, path] { return reader_.ReadNodeFile(path); });
+  }
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    if (calls[i] == nullptr) continue;
+    results[i] = DecodeFileAnswer(nodes[i], AwaitCall(*calls[i]), nullptr);
   }
   return results;
 }

@@ -73,9 +73,11 @@ std::chrono::milliseconds RefreshInterval(std::chrono::steady_clock::duration to
 
 class ProcService : public procview::ClusterView {
  public:
-  // All must outlive it, but `messenger` only until Stop().
+  // All must outlive it, but `messenger` only until Stop(); `readers` must be stopped before it
+  // ends.
   ProcService(io::Loop& loop, Messenger& messenger, const member::NodeTable& nodes,
-              LocalProc& local, const procview::ProcReader& reader, ProcServiceOptions options);
+              LocalProc& local, const procview::ProcReader& reader, FileReaders& readers,
+              ProcServiceOptions options);
   ~ProcService() override;
 
   // On the loop's thread, when the node table has changed.
@@ -160,7 +162,6 @@ class ProcService : public procview::ClusterView {
     std::vector<std::byte> payload;
   };
   struct PendingCall {
-    NodeId node = 0;
     TimePoint deadline;
     bool done = false;  // this and what follows guarded by mutex_
     Answer answer;
@@ -171,6 +172,8 @@ class ProcService : public procview::ClusterView {
   Answer CallAndWait(NodeId node, Asked what, std::vector<std::byte> request) {
     return AwaitCall(*StartCall(node, what, std::move(request)));
   }
+  // Of this node, on another thread.
+  procview::FileResult ReadHere(uid_t owner, std::function<procview::FileResult()> read);
   procview::FileResult DecodeFileAnswer(NodeId node, const Answer& answer,
                                         std::vector<ReadAhead::NextFile>* next);
 
@@ -184,6 +187,7 @@ class ProcService : public procview::ClusterView {
   std::function<void()> on_answer_;  // likewise
   LocalProc& local_;
   const procview::ProcReader& reader_;
+  FileReaders& readers_;
   const NodeId self_;
   const ProcServiceOptions options_;
 

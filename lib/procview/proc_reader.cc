@@ -249,8 +249,8 @@ bool IsProcessFile(const std::string& name) {
 
 bool MayKeepWaiting(const std::string& name) {
   static constexpr std::array<std::string_view, 12> kNames = {
-      "environ", "cmdline",     "maps",   "smaps",     "smaps_rollup", "numa_maps",
-      "auxv",    "personality", "io",     "mountinfo", "mountstats",   "mounts"};
+      "environ", "cmdline",     "maps", "smaps",     "smaps_rollup", "numa_maps",
+      "auxv",    "personality", "io",   "mountinfo", "mountstats",   "mounts"};
   return std::find(kNames.begin(), kNames.end(), name) != kNames.end() ||
          SplitDetail(name).directory == "fdinfo";
 }

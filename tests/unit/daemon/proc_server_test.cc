@@ -59,7 +59,6 @@ class ProcServerTest : public ProcServiceTest {
 
   ProcWatch watch_;
   WorkerPool workers_;
-  FileReaders readers_{{}};
   std::unique_ptr<ProcServer> server_;
 };
 

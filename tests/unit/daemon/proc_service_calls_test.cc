@@ -15,6 +15,7 @@
 #include "lib/procview/global_pid.h"
 #include "proto/message.h"
 #include "tests/unit/daemon/proc_service_fixture.h"
+#include "tests/unit/daemon/stuck_proc.h"
 
 namespace clustix::daemon {
 namespace {
@@ -142,6 +143,22 @@ TEST_F(RemoteFileTest, Of_this_node_is_read_here) {
   EXPECT_EQ(comm.error, 0);
   EXPECT_FALSE(comm.text.empty());
   EXPECT_FALSE(service_->ListTasks(1, getpid()).tids.empty());
+}
+
+// The base: there is to be a /proc before anybody opens it.
+class StuckFileTest : private StuckProc, public ProcServiceTest {
+ protected:
+  StuckFileTest() : ProcServiceTest(StuckProc::root()) {}
+  ~StuckFileTest() override { LetGo(); }
+
+  int Read(const char* name) { return service_->ReadProcessFile(1, kPid, 0, name, {}).error; }
+};
+
+TEST_F(StuckFileTest, Of_this_node_keeps_nobody_longer_than_the_deadline) {
+  Start(kNever, milliseconds(300));
+  EXPECT_EQ(Read("environ"), ETIMEDOUT);
+  EXPECT_EQ(Read("comm"), 0);
+  EXPECT_EQ(Read("../environ"), ENOENT);
 }
 
 TEST_F(RemoteFileTest, Of_several_nodes_are_asked_for_at_once_and_fail_one_by_one) {

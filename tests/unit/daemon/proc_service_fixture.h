@@ -36,13 +36,14 @@ class ProcServiceTest : public ::testing::Test {
             1, {{1, "one", "a:1"}, {2, "two", "b:1"}, {3, "three", "c:1"}})) {}
   ~ProcServiceTest() override {
     if (service_ != nullptr) loop_.RunAndWait([this] { service_->Stop(); });
+    readers_.Stop();
     local_.Stop();
     loop_.RunAndWait([] {});
   }
 
   void Start(std::chrono::milliseconds refresh, std::chrono::milliseconds deadline) {
     service_ = std::make_unique<ProcService>(
-        loop_, messenger_, nodes_, local_, *reader_,
+        loop_, messenger_, nodes_, local_, *reader_, readers_,
         ProcServiceOptions{
             .refresh = refresh,
             .shared_age = std::chrono::milliseconds(0),
@@ -91,6 +92,7 @@ class ProcServiceTest : public ::testing::Test {
   FakeMessenger messenger_;
   LocalProc local_;
   std::unique_ptr<procview::ProcReader> reader_;
+  FileReaders readers_{{}};
   member::NodeTable nodes_;
   std::unique_ptr<ProcService> service_;
 };

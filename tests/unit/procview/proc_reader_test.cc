@@ -222,9 +222,8 @@ TEST(ProcReader, Reads_nothing_ahead_that_may_hang_in_a_process_of_another_owner
   EXPECT_TRUE(RealProc()
                   ->ReadNextProcessFiles(first.pid(), 256, 1 << 20, "environ", {0, 0}, later)
                   .empty());
-  EXPECT_FALSE(RealProc()
-                   ->ReadNextProcessFiles(first.pid(), 256, 1 << 20, "cgroup", {0, 0}, later)
-                   .empty());
+  EXPECT_FALSE(
+      RealProc()->ReadNextProcessFiles(first.pid(), 256, 1 << 20, "cgroup", {0, 0}, later).empty());
 }
 
 TEST(ProcReader, Refuses_the_environ_of_an_undumpable_process_even_to_its_user) {
