@@ -189,6 +189,16 @@ inline std::string DetailName(uint8_t entry, int32_t number) {
   return index < kNamespaces.size() ? kNamespaces[index] : "";
 }
 
+// Whether a file says what snapshots say, and not what its node is asked for or always the same.
+inline bool IsFromSnapshot(const ProcInode& inode) {
+  constexpr uint8_t kVersion = static_cast<uint8_t>(procview::NodeFile::kVersion);
+  if (inode.kind == InodeKind::kFixed) {
+    return inode.entry >= kFirstNodeFile && inode.entry != kFirstNodeFile + kVersion;
+  }
+  if (inode.kind == InodeKind::kNode) return inode.entry != 1 + kVersion;
+  return inode.IsProcess() && inode.entry >= kStat && inode.entry <= kComm;
+}
+
 }  // namespace clustix::daemon
 
 #endif  // CLUSTIX_DAEMON_PROC_INODE_H_

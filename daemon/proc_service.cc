@@ -205,12 +205,15 @@ void ProcService::Outdate() {
   const TimePoint now = options_.now();
   base::MutexLock lock(mutex_);
   for (Source& source : sources_) {
-    if (source.in_flight || now - source.asked < options_.shared_age) {
+    const bool lately =
+        now - source.asked < options_.shared_age ||
+        (source.asked != TimePoint() && now - source.hurried < kCollectingShare * source.took);
+    if (source.in_flight || lately) {
       source.demanded = source.asked;  // the answer to that will do
       continue;
     }
     source.asked = TimePoint();
-    source.demanded = now;
+    source.demanded = source.hurried = now;
     built_ = nullptr;
   }
 }
@@ -322,7 +325,8 @@ void ProcService::Finish(size_t index, TimePoint taken,
       source.arrived = options_.now();
       source.telling = !source.self && !unasked;
       if (source.asked != TimePoint()) {  // else it came up anew meanwhile
-        source.interval = RefreshInterval(source.arrived - source.asked, options_);
+        source.took = source.arrived - source.asked;
+        source.interval = RefreshInterval(source.took, options_);
       }
       source.changes.Rebase(*snapshot);
       source.snapshot = std::move(snapshot);

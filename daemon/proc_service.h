@@ -121,11 +121,13 @@ class ProcService : public procview::ClusterView {
     bool telling = false;    // it tells of births and exits since it answered
     bool due = false;        // more has changed there than it has told: ask, however lately it was
     TimePoint asked;         // when it was last
+    TimePoint hurried;       // when it was last to be asked before its time, by Outdate()
     TimePoint demanded;      // an answer to a question of before is too old for anybody
     TimePoint answered;      // the question that `snapshot` is the answer to
     TimePoint arrived;       // `snapshot` here: however late it was, readers get on with it
     TimePoint failed;        // a question to it, the last time
     TimePoint taken;         // lower bound of when `snapshot` was
+    TimePoint::duration took{0};         // the answer, the last time
     std::chrono::milliseconds interval;  // between questions
     std::shared_ptr<const proc::NodeSnapshot> snapshot;
     proc::ChangeLog changes;  // births and exits that it has told of

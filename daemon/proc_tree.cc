@@ -415,9 +415,9 @@ uint64_t ProcTree::StartOf(uint64_t number, const Asker& asker) {
 }
 
 FileResult ProcTree::ReadAgain(uint64_t number, const Asker& asker, uint64_t started) {
-  view_->Outdate();
-  FileResult result = Read(number, asker);
   const ProcInode inode = ProcInode::Decode(number);
+  if (IsFromSnapshot(inode)) view_->Outdate();
+  FileResult result = Read(number, asker);
   if (!inode.IsProcess() && !inode.IsDetail()) return result;
   if (result.error == ENOENT) return {ESRCH, {}};  // as the kernel, of a file that is open
   const uint64_t starts = StartOf(number, asker);

@@ -49,8 +49,9 @@ class ClusterView {
   // are fetched meanwhile without anybody waiting for them.
   virtual std::shared_ptr<const proc::ClusterSnapshot> Recent() { return Snapshot(); }
 
-  // The next Snapshot() or Recent() asks the nodes again, unless they were asked a moment ago: for
-  // somebody who reads twice to see what has changed. Does not block.
+  // The next Snapshot() or Recent() asks the nodes again, unless they were asked a moment ago or
+  // this would be all they did: for somebody who reads twice to see what has changed. Does not
+  // block.
   virtual void Outdate() = 0;
 
   // Reads /proc/PID/NAME (tid 0) or /proc/PID/task/TID/NAME on a node, local pids. Errors: ENOENT,

@@ -272,6 +272,29 @@ TEST_F(ProcServiceTest, Asks_again_at_once_when_what_it_has_is_called_outdated) 
   EXPECT_EQ(messenger_.call_count(), 2u);
 }
 
+TEST_F(ProcServiceTest, Lets_nobody_make_a_node_collect_all_the_time) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  ReplyWithSample(messenger_.TakeCall(), 1);
+  service_->Snapshot();
+  service_->Outdate();
+  std::future<SnapshotPtr> asked = AskInBackground();
+  FakeMessenger::Called call = messenger_.TakeCall();
+  Pass(kMoment);  // it takes as long as that
+  ReplyWithSample(call, 2);
+  asked.get();
+  Pass(kMoment);
+  service_->Outdate();
+  service_->Recent();
+  loop_.RunAndWait([] {});  // by which it is asked
+  EXPECT_EQ(messenger_.call_count(), 2u);
+  Pass(4 * kMoment);
+  service_->Outdate();
+  asked = AskInBackground();
+  ReplyWithSample(messenger_.TakeCall(), 3);
+  EXPECT_EQ(asked.get()->nodes[1].snapshot->processes.size(), 3u);
+}
+
 TEST_F(ProcServiceTest, Lets_nobody_wait_who_reads_on_while_newer_figures_are_fetched) {
   Start(kNever, kNever);
   SetState(2, PeerState::kUp);

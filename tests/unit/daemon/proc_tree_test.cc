@@ -62,6 +62,25 @@ bool HoldsDetails(const std::string& path) {
 
 std::string Global(uint16_t node, int32_t pid) { return std::to_string(GlobalPid(node, pid)); }
 
+TEST_F(ProcTreeTest, Calls_figures_outdated_only_for_files_that_tell_them) {
+  const auto outdates = [this](const std::string& path) {
+    const int before = view_.outdated();
+    tree_.ReadAgain(Walk(path).inode, {0, 0}, 0);
+    return view_.outdated() > before;
+  };
+  const std::string process = Global(1, 3);
+  for (const std::string& path :
+       {std::string("stat"), std::string("loadavg"), std::string("net/dev"),
+        std::string("nodes/2/meminfo"), std::string("nodes/2/status"), process + "/stat"}) {
+    EXPECT_TRUE(outdates(path)) << path;
+  }
+  for (const std::string& path :
+       {std::string("version"), std::string("nodes/2/version"), std::string("net/tcp"),
+        std::string("sys/kernel/pid_max"), process + "/environ", process + "/cgroup"}) {
+    EXPECT_FALSE(outdates(path)) << path;
+  }
+}
+
 TEST(ProcInode, Survives_encoding_at_its_limits) {
   for (const ProcInode& inode : {ProcInode{InodeKind::kNodeProcess, 511, procview::kLocalPidMask,
                                            procview::kLocalPidMask, 63},
