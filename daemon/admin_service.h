@@ -45,7 +45,7 @@ class AdminService : private io::ListenHandler {
   static constexpr uint64_t kIdleMs = 30'000;
   // What clients that are slow to read may keep in memory together; half of it is left to root and
   // the daemon's own user.
-  static constexpr size_t kReplyBytesMax = 256 << 20;
+  static constexpr size_t kReplyBytesMax = 512 << 20;
 
   // What it asks the daemon, on the loop's thread.
   struct Hooks {

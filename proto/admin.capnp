@@ -21,7 +21,8 @@ $Cxx.namespace("clustix::proto");
 using Proc = import "proc.capnp";
 
 const adminRequestBytesMax :UInt32 = 65536;
-const adminReplyBytesMax :UInt32 = 67108864;
+const adminReplyBytesMax :UInt32 = 268435456;
+# All processes of the cluster come in one reply; those of one node may be snapshotBytesMax.
 
 const awaitPeersMsMax :UInt32 = 20000;
 # The longest that a request waits: less than a silent client may stay connected.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "proto/admin.capnp.h"
+#include "proto/proc.capnp.h"
 #include "tests/unit/proc/sample_snapshot.h"
 
 namespace clustix::daemon {
@@ -63,6 +64,13 @@ TEST(ReplyCache, Turns_away_what_would_be_too_much_in_sum) {
   EXPECT_EQ(cache.bytes_alive(), (*held)->size());
   held = ReplyBytes();
   EXPECT_TRUE(cache.Get(Question::kCluster, Moment(100), room).ok());
+}
+
+TEST(ReplyCache, Has_room_for_nodes_that_are_as_large_as_a_node_may_be) {
+  ReplyCache cache;
+  EXPECT_TRUE(
+      cache.Get(Question::kCluster, Moment(1, 2 * size_t{proto::SNAPSHOT_BYTES_MAX}), kPlenty)
+          .ok());
 }
 
 TEST(ReplyCache, Refuses_what_is_larger_than_a_reply) {
