@@ -326,6 +326,7 @@ void Daemon::FillCounters(proto::Status::Builder status) const {
   counters.push_back({"exec_bad_requests", exec_->bad_requests()});
   counters.push_back({"exec_turned_away", exec_->turned_away()});
   counters.push_back({"exec_tunnels", exec_->tunnels()});
+  counters.push_back({"exec_waiting_bytes", exec_->waiting_bytes()});
   for (const auto& [name, value] : objects_->Counters()) counters.push_back({name, value});
   auto to = status.initCounters(static_cast<unsigned>(counters.size()));
   for (unsigned i = 0; i < to.size(); ++i) Set(to[i], counters[i].name, counters[i].value);

@@ -18,11 +18,16 @@
 # is all that a slow terminal costs. A session that gets more than it allowed ends; a daemon that holds more than
 # execQueueBytesMax for one local process ends that tunnel.
 #
+# What finds the messenger's queue to a node full waits in the daemon, which reads nothing meanwhile that would go
+# there. While much waits, no session begins on that way, in either direction: the caller gets `failed`. A caller
+# that goes while its `open` waits takes it along, with all that follows it; so what waits is that of callers who
+# are there, and of sessions that the other node knows.
+#
 # Once. The messenger delivers each message exactly once and in order between two lives of two daemons, over any
 # number of connections. So a program is started once for one `open`, nothing of its output is lost while a link
 # is away, and what cannot be known is said: when the node's daemon has restarted, or has been silent for so long
 # that it is given up, the caller gets `lost`. That is "outcome unknown", unless it came before `open` can have
-# arrived: then it gets `failed`.
+# arrived: then it gets `failed`. What waited for a node in vain is dropped with the node, but for `close`.
 #
 # The end. A session lives no longer than its tunnel: when the caller's process ends, either daemon does, or either
 # node gives the other up, the session's socket is closed, and it hangs up: SIGHUP and SIGCONT to the program's

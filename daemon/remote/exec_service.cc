@@ -96,7 +96,7 @@ void ExecService::Stop(std::function<void()> closed) {
   io_.CloseListener(listener_);
   for (const auto& [node, timer] : std::exchange(giving_up_, {})) io_.loop().Cancel(timer);
   for (const auto& [stream, timer] : std::exchange(silent_, {})) io_.loop().Cancel(timer);
-  waiting_.clear();
+  backlogs_.clear();
   by_key_.clear();
   for (auto& [stream, tunnel] : tunnels_) tunnel->Close();
   ReportIfClosed();
@@ -143,6 +143,19 @@ bool ExecService::HasRoomFor(uid_t uid) const {
   return static_cast<size_t>(same) < kTunnelsPerUser;
 }
 
+std::string ExecService::WhyNoWay(NodeId node, uid_t uid) const {
+  auto backlog = backlogs_.find(node);
+  const size_t bytes_max = IsOwn(uid) ? kBacklogBytesMax : kBacklogBytesMax / 2;
+  if (backlog == backlogs_.end() || backlog->second.bytes() < bytes_max) return "";
+  return absl::StrCat("too much waits to be sent to ", NameOf(node), ": try again");
+}
+
+size_t ExecService::waiting_bytes() const {
+  size_t bytes = 0;
+  for (const auto& [node, backlog] : backlogs_) bytes += backlog.bytes();
+  return bytes;
+}
+
 void ExecService::OnFrames(Tunnel& tunnel, Frame frames) {
   if (tunnel.is_open()) return SendFrames(tunnel.key(), frames);
   if (tunnel.key().session != 0) return;
@@ -184,10 +197,15 @@ absl::Status ExecService::Open(Tunnel& tunnel, proto::Start::Reader start, const
     return absl::UnavailableError(
         absl::StrCat(NameOf(node), " does not answer: it is ", PeerStateName(found->state)));
   }
+  if (const std::string why = WhyNoWay(node, tunnel.uid()); !why.empty()) {
+    ++turned_away_;
+    return absl::ResourceExhaustedError(why);
+  }
   const TunnelKey key{.peer = node, .session = base::RandomId(), .caller = true};
   tunnel.set_key(key);
   by_key_[key] = &tunnel;
-  Send(node,
+  Send(
+      {key, proto::ExecMessage::OPEN,
        Message(key,
                [&](proto::ExecMessage::Builder message) {
                  auto open = message.initOpen();
@@ -196,7 +214,7 @@ absl::Status ExecService::Open(Tunnel& tunnel, proto::Start::Reader start, const
                  open.getBegin().setKind(start.isCommand() ? proto::SessionKind::COMMAND
                                                            : proto::SessionKind::PROCESS);
                }),
-       [this, session = key.session, node](Outcome outcome) { OnOpened(session, node, outcome); });
+       [this, session = key.session, node](Outcome outcome) { OnOpened(session, node, outcome); }});
   return absl::OkStatus();
 }
 
@@ -246,9 +264,11 @@ void ExecService::OnOpen(const TunnelKey& key, proto::Open::Reader open) {
   const proto::SessionKind kind = open.getBegin().getKind();
   Frame start = ToFrame(open.getStart());
   std::string why = WhyNot(uid, kind);
-  if (why.empty() && !HasRoomFor(uid)) {
-    ++turned_away_;
-    why = absl::StrCat(NameOf(nodes_.self()), " has too many sessions: try again");
+  if (why.empty()) {
+    why = HasRoomFor(uid)
+              ? WhyNoWay(key.peer, uid)
+              : absl::StrCat(NameOf(nodes_.self()), " has too many sessions: try again");
+    if (!why.empty()) ++turned_away_;
   }
   auto tunnel = std::make_unique<Tunnel>(*this, key, uid);
   if (why.empty()) {
@@ -313,6 +333,7 @@ void ExecService::Fail(Tunnel& tunnel, const std::string& why) {
 
 // The other end may be there: it is told when it can be.
 void ExecService::Lose(Tunnel& tunnel, const std::string& why) {
+  if (TakeBack(tunnel.key())) return Fail(tunnel, why);
   SendClose(tunnel.key());
   Unkey(tunnel);
   if (!tunnel.key().caller) return tunnel.Close();
@@ -336,20 +357,28 @@ std::string ExecService::NameOf(NodeId node) const {
 // --- the messenger ------------------------------------------------------------------------------
 
 void ExecService::SendFrames(const TunnelKey& key, const Frame& frames) {
-  Send(key.peer, Message(key, [&](proto::ExecMessage::Builder message) {
-         message.setFrames(ToData(frames));
-       }));
+  Send({key, proto::ExecMessage::FRAMES,
+        Message(key,
+                [&](proto::ExecMessage::Builder message) { message.setFrames(ToData(frames)); }),
+        nullptr});
 }
 
 void ExecService::SendClose(const TunnelKey& key) {
-  Send(key.peer, Message(key, [](proto::ExecMessage::Builder message) { message.setClose(); }));
+  if (TakeBack(key)) return;
+  Send({key, proto::ExecMessage::CLOSE,
+        Message(key, [](proto::ExecMessage::Builder message) { message.setClose(); }), nullptr});
 }
 
-void ExecService::Send(NodeId to, std::vector<std::byte> message, Messenger::SentCallback done) {
+bool ExecService::TakeBack(const TunnelKey& key) {
+  auto backlog = backlogs_.find(key.peer);
+  return backlog != backlogs_.end() && backlog->second.TakeBack(key);
+}
+
+void ExecService::Send(Backlog::Message message) {
   if (messenger_ == nullptr) return;
-  auto waiting = waiting_.find(to);
-  if (waiting == waiting_.end() && TrySend(to, message, done)) return;
-  waiting_[to].push_back({std::move(message), std::move(done)});
+  const NodeId to = message.key.peer;
+  if (!backlogs_.contains(to) && TrySend(to, message.bytes, message.done)) return;
+  backlogs_[to].Add(std::move(message));
   for (const auto& [key, tunnel] : by_key_) {
     if (key.peer == to) tunnel->Pause();
   }
@@ -385,21 +414,21 @@ bool ExecService::TrySend(NodeId to, const std::vector<std::byte>& message,
 }
 
 void ExecService::OnWritable(NodeId node) {
-  auto found = waiting_.find(node);
-  if (messenger_ == nullptr || found == waiting_.end()) return;
-  std::deque<Waiting>& queue = found->second;
-  while (!queue.empty() && TrySend(node, queue.front().message, queue.front().done)) {
-    queue.pop_front();
+  auto found = backlogs_.find(node);
+  if (messenger_ == nullptr || found == backlogs_.end()) return;
+  Backlog& backlog = found->second;
+  while (!backlog.empty() && TrySend(node, backlog.first().bytes, backlog.first().done)) {
+    backlog.RemoveFirst();
   }
-  if (!queue.empty()) return;
-  waiting_.erase(found);
+  if (!backlog.empty()) return;
+  backlogs_.erase(found);
   std::vector<Tunnel*> paused;
   for (const auto& [key, tunnel] : by_key_) {
     if (key.peer == node) paused.push_back(tunnel);
   }
   // One that goes on may fill the queue again, and then pauses all.
   for (Tunnel* tunnel : paused) {
-    if (!waiting_.contains(node)) tunnel->Resume();
+    if (!backlogs_.contains(node)) tunnel->Resume();
   }
 }
 
@@ -440,6 +469,10 @@ absl::Status ExecService::Dispatch(NodeId from, proto::ExecMessage::Reader messa
       Lose(*tunnel, "more was sent than was allowed");
       return absl::InvalidArgumentError("more frames than were allowed");
     case proto::ExecMessage::CLOSE:
+      // What ended here and waits to say so is not waited for any more.
+      if (auto backlog = backlogs_.find(from); backlog != backlogs_.end()) {
+        backlog->second.Remove(key);
+      }
       if (tunnel == nullptr) return absl::OkStatus();
       Unkey(*tunnel);
       if (tunnel->key().caller) {
@@ -461,13 +494,17 @@ void ExecService::OnPeerEvent(NodeId node, PeerEvent event) {
     giving_up_[node] = io_.loop().RunAt(when, [this, node] {
       giving_up_.erase(node);
       LoseAll(node, absl::StrCat(NameOf(node), " does not answer any more"));
+      if (auto backlog = backlogs_.find(node); backlog != backlogs_.end()) {
+        backlog->second.KeepEnds();
+      }
     });
     return;
   }
   if (event != PeerEvent::kUp && event != PeerEvent::kRebooted) return;
   if (auto timer = giving_up_.extract(node)) io_.loop().Cancel(timer.mapped());
-  if (event == PeerEvent::kRebooted)
-    LoseAll(node, absl::StrCat("the daemon of ", NameOf(node), " restarted"));
+  if (event != PeerEvent::kRebooted) return;
+  LoseAll(node, absl::StrCat("the daemon of ", NameOf(node), " restarted"));
+  backlogs_.erase(node);  // its new life knows of nothing that there was
 }
 
 }  // namespace clustix::remote

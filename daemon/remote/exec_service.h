@@ -9,7 +9,6 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -20,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "clustix/messenger.h"
 #include "daemon/config.h"
+#include "daemon/remote/backlog.h"
 #include "daemon/remote/starter.h"
 #include "daemon/remote/tunnel.h"
 #include "lib/io/io.h"
@@ -40,6 +40,9 @@ class ExecService : private io::ListenHandler {
  public:
   static constexpr size_t kTunnelsMax = 512;
   static constexpr size_t kTunnelsPerUser = 128;
+  // Of what waits for room on the way to one node. From then on no session begins there; half of it
+  // is kept for root and for this user.
+  static constexpr size_t kBacklogBytesMax = 8 << 20;
   // A node that is held to be dead is given up after this, and its tunnels end: a cut that is
   // mended before costs nothing.
   static constexpr uint64_t kPatienceMs = 20'000;
@@ -60,6 +63,8 @@ class ExecService : private io::ListenHandler {
   uint64_t bad_requests() const { return bad_requests_; }
   uint64_t turned_away() const { return turned_away_; }
   size_t tunnels() const { return tunnels_.size(); }
+  // In all backlogs.
+  size_t waiting_bytes() const;
 
  private:
   friend class Tunnel;
@@ -70,6 +75,8 @@ class ExecService : private io::ListenHandler {
   io::Io& io() { return io_; }
   io::StreamHandler* OnAccept(io::StreamId stream, const std::string& peer_address) override;
   bool HasRoomFor(uid_t uid) const;
+  // Why the way to a node has no room for another session; empty: it has.
+  std::string WhyNoWay(NodeId node, uid_t uid) const;
   void OnSilence(io::StreamId stream);
   // The caller has said something, or is gone.
   void EndSilence(io::StreamId stream);
@@ -98,8 +105,9 @@ class ExecService : private io::ListenHandler {
 
   // To the other end of a tunnel.
   void SendFrames(const TunnelKey& key, const Frame& frames);
+  // Unless the other end has not heard of it yet, and now will not.
   void SendClose(const TunnelKey& key);
-  void Send(NodeId to, std::vector<std::byte> message, Messenger::SentCallback done = nullptr);
+  void Send(Backlog::Message message);
   bool TrySend(NodeId to, const std::vector<std::byte>& message, Messenger::SentCallback done);
 
   Tunnel* Find(const TunnelKey& key);
@@ -109,6 +117,8 @@ class ExecService : private io::ListenHandler {
   void Fail(Tunnel& tunnel, const std::string& why);
   void Lose(Tunnel& tunnel, const std::string& why);
   void LoseAll(NodeId node, const std::string& why);
+  // Takes a session back that waits to be asked for. False: it may be known at the other end.
+  bool TakeBack(const TunnelKey& key);
   std::string NameOf(NodeId node) const;
   void ReportIfClosed();
 
@@ -123,12 +133,9 @@ class ExecService : private io::ListenHandler {
   uint64_t turned_away_ = 0;
   std::map<io::StreamId, std::unique_ptr<Tunnel>> tunnels_;
   std::map<TunnelKey, Tunnel*> by_key_;
-  // Messages that found the messenger's queue full; meanwhile nothing is read that would go there.
-  struct Waiting {
-    std::vector<std::byte> message;
-    Messenger::SentCallback done;
-  };
-  std::map<NodeId, std::deque<Waiting>> waiting_;
+  // Of nodes to which the messenger's queue is full: meanwhile nothing is read that would go there.
+  // One without messages waits for room, too.
+  std::map<NodeId, Backlog> backlogs_;
   std::map<NodeId, io::TimerId> giving_up_;
   std::map<io::StreamId, io::TimerId> silent_;  // callers without a request
 };

@@ -21,12 +21,11 @@ namespace {
 
 // Of the counters of a peer and of the daemon, those that also go down.
 constexpr std::array<std::string_view, 2> kPeerGauges = {"queued_messages", "queue_memory_bytes"};
-constexpr std::array<std::string_view, 13> kDaemonGauges = {
-    "exec_tunnels",      "sets_in_service",       "sets_epoch",
-    "sets_nodes_out",    "sets_programs",         "sets_operations",
-    "sets_objects_held", "sets_objects_homed",    "sets_value_bytes",
-    "sets_shared_bytes", "sets_messages_waiting", "sets_watches_told",
-    "sets_lent"};
+constexpr std::array<std::string_view, 14> kDaemonGauges = {
+    "exec_tunnels",       "exec_waiting_bytes", "sets_in_service",   "sets_epoch",
+    "sets_nodes_out",     "sets_programs",      "sets_operations",   "sets_objects_held",
+    "sets_objects_homed", "sets_value_bytes",   "sets_shared_bytes", "sets_messages_waiting",
+    "sets_watches_told",  "sets_lent"};
 
 using Labels = std::vector<std::pair<const char*, std::string>>;
 

@@ -82,9 +82,10 @@ TEST_F(Web, Says_what_the_commands_say) {
   EXPECT_TRUE(absl::StrContains(metrics.body, "\nclustix_node_up{node=\"3\",name=\"node3\"} 1\n"));
   // As the daemon names them.
   for (const char* gauge :
-       {"exec_tunnels", "sets_in_service", "sets_epoch", "sets_nodes_out", "sets_programs",
-        "sets_operations", "sets_objects_held", "sets_objects_homed", "sets_value_bytes",
-        "sets_shared_bytes", "sets_messages_waiting", "sets_watches_told", "sets_lent"}) {
+       {"exec_tunnels", "exec_waiting_bytes", "sets_in_service", "sets_epoch", "sets_nodes_out",
+        "sets_programs", "sets_operations", "sets_objects_held", "sets_objects_homed",
+        "sets_value_bytes", "sets_shared_bytes", "sets_messages_waiting", "sets_watches_told",
+        "sets_lent"}) {
     EXPECT_TRUE(absl::StrContains(metrics.body, absl::StrCat("\nclustix_daemon_", gauge, " ")))
         << gauge;
   }

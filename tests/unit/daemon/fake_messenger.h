@@ -96,6 +96,7 @@ class FakeMessenger : public Messenger {
   size_t max_payload() const override { return 1 << 20; }
   std::string address() const override { return "127.0.0.1:7400"; }
   Outcome Send(NodeId to, Port port, Bytes payload, Lane, SentCallback done) override {
+    if (refuse_sends) return *refuse_sends;
     std::lock_guard lock(mutex_);
     sends_.push_back({to, port, {payload.begin(), payload.end()}, std::move(done)});
     changed_.notify_all();
@@ -121,8 +122,8 @@ class FakeMessenger : public Messenger {
     return Outcome::kOk;
   }
   void Handle(Port port, Handler handler) override { handlers[port] = std::move(handler); }
-  void OnEvent(EventCallback) override {}
-  void OnWritable(WritableCallback) override {}
+  void OnEvent(EventCallback callback) override { on_event = std::move(callback); }
+  void OnWritable(WritableCallback callback) override { on_writable = std::move(callback); }
   std::vector<PeerInfo> Peers() const override { return {}; }
   std::vector<MessengerCounter> Counters() const override { return {}; }
 
@@ -148,12 +149,19 @@ class FakeMessenger : public Messenger {
     answers_.pop_front();
     return answer;
   }
+  // Those that were sent since it was last asked.
+  std::deque<Sent> TakeAllSent() {
+    std::lock_guard lock(mutex_);
+    return std::exchange(sends_, {});
+  }
   size_t call_count() {
     std::lock_guard lock(mutex_);
     return call_count_;
   }
 
-  std::optional<Outcome> refuse_calls;
+  std::optional<Outcome> refuse_calls, refuse_sends;
+  EventCallback on_event;  // that was registered last, as the next
+  WritableCallback on_writable;
   std::map<Port, Handler> handlers;
 
  private:
