@@ -102,10 +102,10 @@ class Daemons(kccm.Scenario):
             self.assertIn("the module kccm is not loaded", two.refuses(f"kmod {command}"))
 
         # Large values come through the module as they were sent, many at once.
-        one.do("set create large")
+        one.do("set create vm/large")
         value = "yes {} | head -c 65536"
-        two.machine.do(f"for i in $(seq 1 24); do {value.format('$i')} | clustix set put large $i || exit 1; done")
-        one.machine.do("for i in $(seq 1 24); do clustix set get large $i >/tmp/large.$i & done; wait")
+        two.machine.do(f"for i in $(seq 1 24); do {value.format('$i')} | clustix set put vm/large $i || exit 1; done")
+        one.machine.do("for i in $(seq 1 24); do clustix set get vm/large $i >/tmp/large.$i & done; wait")
         one.machine.do(f"for i in $(seq 1 24); do {value.format('$i')} | cmp - /tmp/large.$i || exit 1; done")
         self.assertEqual(one.status()["counters"]["sets_messages_malformed"], 0)
 
