@@ -184,21 +184,21 @@ std::shared_ptr<const proc::ClusterSnapshot> ProcService::Recent() {
 std::shared_ptr<const proc::ClusterSnapshot> ProcService::Await(Patience patience) {
   const TimePoint entered = options_.now();
   const TimePoint patience_ends = steady_clock::now() + options_.deadline;
-  std::vector<size_t> due;
-  {
-    base::MutexLock lock(mutex_);
-    due = BeginRefresh(entered);
-  }
-  for (size_t source : due) StartRefresh(source, entered);
-
-  base::MutexLock lock(mutex_);
-  while (MustWait(patience, entered)) {
-    if (changed_.wait_until(mutex_, patience_ends) == std::cv_status::timeout) {
-      GiveUpWaiting(entered);
-      break;
+  for (;;) {
+    std::vector<size_t> due;  // once more: of a node that came up anew under the question
+    {
+      base::MutexLock lock(mutex_);
+      due = BeginRefresh(entered);
+      if (due.empty()) {
+        if (!MustWait(patience, entered)) return Build(options_.now());
+        if (changed_.wait_until(mutex_, patience_ends) == std::cv_status::timeout) {
+          GiveUpWaiting(entered);
+          return Build(options_.now());
+        }
+      }
     }
+    for (size_t source : due) StartRefresh(source, entered);
   }
-  return Build(options_.now());
 }
 
 void ProcService::Outdate() {
@@ -224,7 +224,7 @@ std::vector<size_t> ProcService::BeginRefresh(TimePoint now) {
   for (size_t i = 0; i < sources_.size(); ++i) {
     Source& source = sources_[i];
     if (source.in_flight || !source.Reachable()) continue;
-    const bool wanted = source.due || source.asked == TimePoint();
+    const bool wanted = source.asked == TimePoint() || (source.due && source.asked < now);
     const TimePoint last = std::max({source.asked, source.arrived, source.failed});
     if (!wanted && now - last < source.interval) continue;
     source.in_flight = true;
@@ -312,7 +312,8 @@ void ProcService::Finish(size_t index, TimePoint taken,
     self = source.self;
     source.in_flight = false;
     const bool unasked = std::exchange(source.unasked, false);
-    if (unasked && snapshot == nullptr) {
+    const bool anew = source.asked == TimePoint();  // it has come up since it was asked
+    if (snapshot == nullptr && (unasked || anew)) {
       source.asked = TimePoint();  // whoever does ask may wait for it
     } else {
       source.responsive = snapshot != nullptr;
@@ -321,13 +322,15 @@ void ProcService::Finish(size_t index, TimePoint taken,
       source.failed = options_.now();
       source.interval = std::max(options_.refresh, options_.refresh_max);
     } else {
-      source.answered = source.asked;
       source.arrived = options_.now();
       source.telling = !source.self && !unasked;
-      if (source.asked != TimePoint()) {  // else it came up anew meanwhile
+      if (anew) {
+        source.asked = source.arrived;
+      } else {
         source.took = source.arrived - source.asked;
         source.interval = RefreshInterval(source.took, options_);
       }
+      source.answered = source.asked;
       source.changes.Rebase(*snapshot);
       source.snapshot = std::move(snapshot);
       source.taken = taken;

@@ -95,23 +95,41 @@ TEST_F(ProcServiceTest, Waits_for_a_node_whose_unasked_answer_failed) {
   EXPECT_FALSE(asked.get()->nodes[1].stale);
 }
 
-TEST_F(ProcServiceTest, Shows_nothing_old_as_new_of_a_node_that_came_back_under_the_question) {
+TEST_F(ProcServiceTest, Asks_again_for_who_waits_for_an_unasked_answer_that_fails) {
+  Start(kNever, kNever);
+  SetState(2, PeerState::kUp);
+  FakeMessenger::Called unasked = messenger_.TakeCall();
+  std::future<SnapshotPtr> asked = AskInBackground();
+  Reply(unasked, Outcome::kUnknown);
+  ReplyWithSample(messenger_.TakeCall(), 2);
+  EXPECT_FALSE(asked.get()->nodes[1].stale);
+}
+
+// Whatever is told first: that the question is lost, or that the node is up again.
+class RestartUnderTheQuestion : public ProcServiceTest,
+                                public ::testing::WithParamInterface<bool> {};
+
+TEST_P(RestartUnderTheQuestion, Is_waited_out) {
   Start(kNever, kNever);
   SetState(2, PeerState::kUp);
   ReplyWithSample(messenger_.TakeCall(), 4);
   SetState(2, PeerState::kUp);  // so that it is asked again
   std::future<SnapshotPtr> asked = AskInBackground();
   FakeMessenger::Called call = messenger_.TakeCall();
-  ASSERT_TRUE(call.done != nullptr);
-  loop_.RunAndWait([&] {  // it has restarted
-    call.done({Outcome::kUnknown, 0, {}});
-    service_->OnPeerState(2, PeerState::kUp);
-  });
+  if (GetParam()) {
+    Reply(call, Outcome::kUnknown);
+    SetState(2, PeerState::kUp);
+  } else {
+    SetState(2, PeerState::kUp);
+    Reply(call, Outcome::kUnknown);
+  }
   ReplyWithSample(messenger_.TakeCall(), 2);
   const SnapshotPtr cluster = asked.get();
   EXPECT_FALSE(cluster->nodes[1].stale);
   EXPECT_EQ(cluster->nodes[1].snapshot->processes.size(), 2u);
 }
+
+INSTANTIATE_TEST_SUITE_P(EitherOrder, RestartUnderTheQuestion, ::testing::Bool());
 
 TEST_F(ProcServiceTest, Fetches_a_large_node_page_by_page) {
   Start(kNever, kNever);
