@@ -146,7 +146,7 @@ absl::Status Daemon::StartMessenger() {
   messenger_ = std::move(started->messenger);
   incarnation_ = started->incarnation;
   service_ = std::make_unique<ProcService>(io_->loop(), *messenger_, *nodes_, *local_, *reader_,
-                                           *readers_, ProcServiceOptions{});
+                                           *readers_, SnapshotOptions{});
   server_ = std::make_unique<ProcServer>(io_->loop(), *messenger_, *local_, *reader_, *watch_,
                                          *proc_workers_, *readers_);
   service_->OnAnswer([this] {

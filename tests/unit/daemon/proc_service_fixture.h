@@ -44,7 +44,7 @@ class ProcServiceTest : public ::testing::Test {
   void Start(std::chrono::milliseconds refresh, std::chrono::milliseconds deadline) {
     service_ = std::make_unique<ProcService>(
         loop_, messenger_, nodes_, local_, *reader_, readers_,
-        ProcServiceOptions{
+        SnapshotOptions{
             .refresh = refresh,
             .shared_age = std::chrono::milliseconds(0),
             .deadline = deadline,

@@ -388,13 +388,12 @@ TEST_F(ProcServiceTest, Lets_readers_get_on_with_figures_that_took_long_to_come)
 }
 
 TEST(ProcServiceInterval, Grows_with_what_a_node_takes_to_answer_within_bounds) {
-  const ProcServiceOptions options = {.refresh = milliseconds(150),
-                                      .refresh_max = milliseconds(500)};
+  const SnapshotOptions options = {.refresh = milliseconds(150), .refresh_max = milliseconds(500)};
   EXPECT_EQ(RefreshInterval(milliseconds(1), options), milliseconds(150));
   EXPECT_EQ(RefreshInterval(milliseconds(50), options), milliseconds(200));
   EXPECT_EQ(RefreshInterval(milliseconds(400), options), milliseconds(500));
   EXPECT_EQ(RefreshInterval(milliseconds(700), options), milliseconds(700));
-  const ProcServiceOptions rare = {.refresh = kNever};
+  const SnapshotOptions rare = {.refresh = kNever};
   EXPECT_EQ(RefreshInterval(milliseconds(700), rare), kNever) << "never below what was asked for";
 }
 

@@ -170,8 +170,8 @@ TEST_P(ProcWatchTest, Forgets_who_does_not_look_any_more) {
   Begin(7);
   // A birth tells who looks then; the first may come before the millisecond has passed.
   for (int births = 0; births < 1000 && Who() != std::vector<NodeId>{7}; ++births) {
-    ASSERT_TRUE(IsTold({{[this](const Child& child) { return HasChanged(child.pid(), ""); },
-                         [](Child&) {}}}));
+    ASSERT_TRUE(IsTold(
+        {{[this](const Child& child) { return HasChanged(child.pid(), ""); }, [](Child&) {}}}));
   }
   EXPECT_EQ(Who(), std::vector<NodeId>{7});
 }
