@@ -5,7 +5,9 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "clustix/sets.h"
 #include "clustix/sets_c.h"
@@ -16,6 +18,7 @@ struct clustix_client {
 };
 struct clustix_set {
   clustix::ObjectSet set;
+  clustix_set_policy policy;  // points into the set's
 };
 struct clustix_read {
   clustix::ReadGuard guard;
@@ -113,9 +116,48 @@ int TakeOptions(const clustix_set_options* from, SetOptions* to) {
   return CLUSTIX_OK;
 }
 
+clustix_set_policy PolicyOf(const SetPolicy& policy) {
+  return {.durability = static_cast<uint8_t>(policy.durability),
+          .placement = static_cast<uint8_t>(policy.placement),
+          .mode = policy.mode,
+          .linker = policy.linker.c_str(),
+          .quota_bytes = policy.quota_bytes};
+}
+
+void Visit(const SetInfo& set, clustix_set_info_fn* visit, void* user) {
+  std::vector<clustix_counter> counters;
+  counters.reserve(set.counters.size());
+  for (const auto& [name, value] : set.counters) counters.push_back({name.c_str(), value});
+  const clustix_set_policy policy = PolicyOf(set.policy);
+  const clustix_set_info info = {.name = set.name.c_str(),
+                                 .id = set.id,
+                                 .uid = set.uid,
+                                 .gid = set.gid,
+                                 .creator = set.creator,
+                                 .policy = &policy,
+                                 .objects = set.objects,
+                                 .readable = set.readable,
+                                 .homed = set.homed,
+                                 .bytes = set.bytes,
+                                 .clients = set.clients,
+                                 .counters = counters.data(),
+                                 .counter_count = counters.size()};
+  visit(&info, user);
+}
+
+uint64_t VersionOf(const WatchEvent& event) {
+  return event.any ? CLUSTIX_ANY_VERSION : event.version;
+}
+
 int HandOut(ReadGuard guard, const char* function, clustix_read** read) {
   if (!guard) return ResultOf(guard.outcome(), function);
   *read = new clustix_read{std::move(guard)};
+  return CLUSTIX_OK;
+}
+
+int HandOut(Result<Watcher> watcher, const char* function, clustix_watch** watch) {
+  if (!watcher) return Fail(watcher.error(), function);
+  *watch = new clustix_watch{*std::move(watcher)};
   return CLUSTIX_OK;
 }
 
@@ -157,6 +199,11 @@ uint16_t clustix_client_node(const clustix_client* client) {
   return client == nullptr ? 0 : client->client.node();
 }
 
+const uint16_t* clustix_client_members(const clustix_client* client, size_t* count) {
+  if (count != nullptr) *count = client == nullptr ? 0 : client->client.members().size();
+  return client == nullptr ? nullptr : client->client.members().data();
+}
+
 bool clustix_client_alive(const clustix_client* client) {
   return client != nullptr && client->client.alive();
 }
@@ -172,7 +219,7 @@ int clustix_set_open(clustix_client* client, const char* name, const clustix_set
     if (const int result = TakeOptions(options, &taken)) return result;
     clustix::Result<ObjectSet> opened = client->client.OpenSet(name, taken);
     if (!opened) return Fail(opened.error(), kFunction);
-    *set = new clustix_set{*std::move(opened)};
+    *set = new clustix_set{*opened, PolicyOf(opened->policy())};
     return CLUSTIX_OK;
   });
 }
@@ -185,6 +232,61 @@ int clustix_set_remove(clustix_client* client, const char* name) {
   return Guarded([&]() -> int {
     const std::optional<clustix::Error> error = client->client.RemoveSet(name);
     return error ? Fail(*error, kFunction) : CLUSTIX_OK;
+  });
+}
+
+const char* clustix_set_name(const clustix_set* set) {
+  return set == nullptr ? "" : set->set.name().c_str();
+}
+
+const clustix_set_policy* clustix_set_get_policy(const clustix_set* set) {
+  return set == nullptr ? nullptr : &set->policy;
+}
+
+bool clustix_set_created(const clustix_set* set) { return set != nullptr && set->set.created(); }
+
+int clustix_set_list(clustix_client* client, const char* prefix, clustix_set_info_fn* visit,
+                     void* user) {
+  constexpr const char* kFunction = "clustix_set_list";
+  if (client == nullptr || visit == nullptr) return Missing(kFunction, "an argument");
+  return Guarded([&]() -> int {
+    const auto sets = client->client.ListSets(prefix == nullptr ? "" : prefix);
+    if (!sets) return Fail(sets.error(), kFunction);
+    for (const clustix::SetInfo& set : *sets) Visit(set, visit, user);
+    return CLUSTIX_OK;
+  });
+}
+
+int clustix_set_stat(clustix_client* client, const char* name, clustix_set_info_fn* visit,
+                     void* user) {
+  constexpr const char* kFunction = "clustix_set_stat";
+  if (client == nullptr || name == nullptr || visit == nullptr) {
+    return Missing(kFunction, "an argument");
+  }
+  return Guarded([&]() -> int {
+    const clustix::Result<clustix::SetInfo> set = client->client.StatSet(name);
+    if (!set) return Fail(set.error(), kFunction);
+    Visit(*set, visit, user);
+    return CLUSTIX_OK;
+  });
+}
+
+int clustix_set_hot_objects(clustix_client* client, const char* prefix,
+                            clustix_hot_object_fn* visit, void* user) {
+  constexpr const char* kFunction = "clustix_set_hot_objects";
+  if (client == nullptr || visit == nullptr) return Missing(kFunction, "an argument");
+  return Guarded([&]() -> int {
+    const auto objects = client->client.HotObjects(prefix == nullptr ? "" : prefix);
+    if (!objects) return Fail(objects.error(), kFunction);
+    for (const clustix::HotObject& object : *objects) {
+      const clustix_hot_object hot = {.set = object.set.c_str(),
+                                      .object = object.object,
+                                      .home = object.home,
+                                      .transfers_per_second = object.transfers_per_second,
+                                      .waiting = object.waiting};
+      visit(&hot, user);
+    }
+    return CLUSTIX_OK;
   });
 }
 
@@ -332,6 +434,16 @@ int clustix_object_touch(clustix_set* set, uint64_t object, const void* value, s
   });
 }
 
+int clustix_object_touch_get(clustix_set* set, uint64_t object, const void* value, size_t bytes,
+                             const clustix_wait* wait, clustix_read** read) {
+  constexpr const char* kFunction = "clustix_object_touch_get";
+  if (read == nullptr) return Missing(kFunction, "read");
+  if (const int result = CheckPayload(value, bytes, kFunction)) return result;
+  return OnSet(set, wait, kFunction, [&](const ObjectSet& to, const Wait& patience) {
+    return HandOut(to.Touch(object, AsBytes(value, bytes), patience), kFunction, read);
+  });
+}
+
 int clustix_object_remove(clustix_set* set, uint64_t object, const clustix_wait* wait) {
   constexpr const char* kFunction = "clustix_object_remove";
   return OnSet(set, wait, kFunction, [&](const ObjectSet& from, const Wait& patience) {
@@ -358,12 +470,25 @@ int clustix_object_migrate(clustix_set* set, uint64_t object, uint16_t node,
 
 int clustix_watch_open(clustix_set* set, uint64_t first, uint64_t last, clustix_watch** watch) {
   constexpr const char* kFunction = "clustix_watch_open";
-  if (set == nullptr || watch == nullptr) return Missing(kFunction, "an argument");
-  return Guarded([&]() -> int {
-    clustix::Result<clustix::Watcher> watcher = set->set.Watch(first, last);
-    if (!watcher) return Fail(watcher.error(), kFunction);
-    *watch = new clustix_watch{*std::move(watcher)};
-    return CLUSTIX_OK;
+  if (watch == nullptr) return Missing(kFunction, "watch");
+  return OnSet(set, nullptr, kFunction, [&](const ObjectSet& of, const Wait& patience) {
+    return HandOut(of.Watch(first, last, patience), kFunction, watch);
+  });
+}
+
+int clustix_watch_start(clustix_set* set, uint64_t first, uint64_t last,
+                        clustix_change_fn* callback, void* user, const clustix_wait* wait,
+                        clustix_watch** watch) {
+  constexpr const char* kFunction = "clustix_watch_start";
+  if (watch == nullptr) return Missing(kFunction, "watch");
+  clustix::WatchCallback tell;
+  if (callback != nullptr) {
+    tell = [callback, user](clustix::SetOutcome outcome, const clustix::WatchEvent& event) {
+      callback(ResultOf(outcome, kFunction), event.object, VersionOf(event), user);
+    };
+  }
+  return OnSet(set, wait, kFunction, [&](const ObjectSet& of, const Wait& patience) {
+    return HandOut(of.Watch(first, last, std::move(tell), patience), kFunction, watch);
   });
 }
 
@@ -384,7 +509,7 @@ int clustix_watch_next(clustix_watch* watch, uint64_t* object, uint64_t* version
     const clustix::SetOutcome outcome = watch->watcher.Next(&event, patience);
     if (outcome != clustix::SetOutcome::kOk) return ResultOf(outcome, kFunction);
     *object = event.object;
-    if (version != nullptr) *version = event.any ? CLUSTIX_ANY_VERSION : event.version;
+    if (version != nullptr) *version = VersionOf(event);
     return CLUSTIX_OK;
   });
 }

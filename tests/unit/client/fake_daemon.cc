@@ -267,7 +267,26 @@ std::vector<std::byte> FakeDaemon::Answer(Session& session, proto::SetsRequest::
     return Message([&](proto::SetsReply::Builder reply) {
       auto list = reply.initSets(static_cast<uint32_t>(sets_.size()));
       uint32_t next = 0;
-      for (const auto& [name, handle] : sets_) list[next++].setName(name.c_str());
+      for (const auto& [name, handle] : sets_) {
+        proto::SetInfo::Builder set = list[next++];
+        set.setName(name.c_str());
+        set.setSet(handle);
+        set.getPolicy().setMode(0640);
+        set.setObjects(values_.size());
+        set.setClients(static_cast<uint32_t>(sessions_.size()));
+        set.initCounters(1)[0].setName("gets_asked");
+        set.getCounters()[0].setValue(3);
+      }
+    });
+  }
+  if (request.isHot()) {
+    return Message([&](proto::SetsReply::Builder reply) {
+      proto::HotObject::Builder hot = reply.initHot(1)[0];
+      hot.setSet("test/set");
+      hot.setObject(5);
+      hot.setHome(7);
+      hot.setTransfersPerSecond(2.5);
+      hot.setWaiting(1);
     });
   }
   return Message([](proto::SetsReply::Builder reply) { reply.setDone(); });

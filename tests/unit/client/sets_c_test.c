@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EXPECT(condition)                                                                     \
   do {                                                                                        \
@@ -35,6 +36,13 @@ static int reads_and_writes(struct clustix_set* set) {
   EXPECT(clustix_object_copy(set, 1, buffer, 2, &bytes, NULL, NULL) == CLUSTIX_TOO_LARGE);
   EXPECT(bytes == 3);
   EXPECT(clustix_object_touch(set, 1, "two", 3, NULL) == CLUSTIX_OK);
+  EXPECT(clustix_object_touch_get(set, 1, "two", 3, NULL, &read) == CLUSTIX_OK);
+  EXPECT(clustix_read_bytes(read) == 3 && memcmp(clustix_read_data(read), "one", 3) == 0);
+  clustix_read_end(read);
+  EXPECT(clustix_object_touch_get(set, 4, "four", 4, NULL, &read) == CLUSTIX_OK);
+  EXPECT(clustix_read_bytes(read) == 4 && memcmp(clustix_read_data(read), "four", 4) == 0);
+  clustix_read_end(read);
+  EXPECT(clustix_object_touch_get(set, 4, "", 0, NULL, NULL) == CLUSTIX_INVALID);
   EXPECT(clustix_object_sync(set, 1, NULL) == CLUSTIX_OK);
   EXPECT(clustix_object_migrate(set, 1, 7, NULL) == CLUSTIX_OK);
   EXPECT(clustix_object_remove(set, 1, NULL) == CLUSTIX_OK);
@@ -59,6 +67,7 @@ static int grabs(struct clustix_set* set) {
   clustix_canceller_free(soon.canceller);
   EXPECT(clustix_write_put(write, NULL) == CLUSTIX_OK);
   EXPECT(clustix_object_grab(set, 2, NULL, &write) == CLUSTIX_OK);
+  EXPECT(clustix_write_resize(write, CLUSTIX_OBJECT_BYTES_MAX + 1) == CLUSTIX_TOO_LARGE);
   EXPECT(clustix_write_bytes(write) == 4 && memcmp(clustix_write_data(write), "abcd", 4) == 0);
   clustix_write_abort(write);
   return 0;
@@ -85,7 +94,88 @@ static int reads_many_and_watches(struct clustix_set* set) {
   uint64_t object = 0, version = 0;
   EXPECT(clustix_watch_next(watch, &object, &version, NULL) == CLUSTIX_OK);
   EXPECT(object == 7 && version > 0);
+  struct clustix_wait soon = CLUSTIX_WAIT_INIT;
+  soon.timeout_ms = 1;
+  EXPECT(clustix_watch_next(watch, &object, &version, &soon) == CLUSTIX_DEADLINE);
   clustix_watch_close(watch);
+  return 0;
+}
+
+struct change {
+  int result;
+  uint64_t object, version;
+};
+
+/* `user`: the end of a pipe. On a thread of the library's. */
+static void changed(int result, uint64_t object, uint64_t version, void* user) {
+  const struct change change = {.result = result, .object = object, .version = version};
+  if (write(*(int*)user, &change, sizeof change) != sizeof change) perror("write");
+}
+
+static int is_told_of_changes(struct clustix_set* set) {
+  int ends[2];
+  EXPECT(pipe(ends) == 0);
+  struct clustix_watch* watch;
+  struct clustix_watch* backwards;
+  EXPECT(clustix_watch_start(set, 20, 29, changed, &ends[1], NULL, &watch) == CLUSTIX_OK);
+  EXPECT(clustix_watch_start(set, 29, 20, changed, NULL, NULL, &backwards) == CLUSTIX_INVALID);
+  EXPECT(clustix_object_set(set, 25, "new", 3, NULL) == CLUSTIX_OK);
+  struct change change;
+  EXPECT(read(ends[0], &change, sizeof change) == sizeof change);
+  EXPECT(change.result == CLUSTIX_OK && change.object == 25 && change.version > 0);
+  EXPECT(clustix_object_remove(set, 25, NULL) == CLUSTIX_OK);
+  EXPECT(read(ends[0], &change, sizeof change) == sizeof change);
+  EXPECT(change.result == CLUSTIX_OK && change.object == 25 && change.version == 0);
+  clustix_watch_close(watch);
+  /* Without a callback it is as any other, but waits as it is told. */
+  struct clustix_wait wait = CLUSTIX_WAIT_INIT;
+  EXPECT(clustix_watch_start(set, 20, 29, NULL, NULL, &wait, &watch) == CLUSTIX_OK);
+  EXPECT(clustix_object_set(set, 25, "new", 3, NULL) == CLUSTIX_OK);
+  EXPECT(clustix_watch_next(watch, &change.object, NULL, &wait) == CLUSTIX_OK);
+  EXPECT(change.object == 25);
+  clustix_watch_close(watch);
+  close(ends[0]);
+  close(ends[1]);
+  return 0;
+}
+
+struct seen {
+  int sets, hot;
+};
+
+static void see_set(const struct clustix_set_info* info, void* user) {
+  struct seen* seen = user;
+  if (strcmp(info->name, "test/set") == 0 && info->policy->mode == 0640 &&
+      info->policy->durability == CLUSTIX_REPLICAS_2 && info->objects > 0 && info->clients == 1 &&
+      info->counter_count == 1 && strcmp(info->counters[0].name, "gets_asked") == 0 &&
+      info->counters[0].value == 3) {
+    ++seen->sets;
+  }
+}
+
+static void see_hot(const struct clustix_hot_object* hot, void* user) {
+  struct seen* seen = user;
+  if (strcmp(hot->set, "test/set") == 0 && hot->object == 5 && hot->home == 7 &&
+      hot->transfers_per_second > 2 && hot->waiting == 1) {
+    ++seen->hot;
+  }
+}
+
+static int describes_sets(struct clustix_client* client, struct clustix_set* set) {
+  EXPECT(strcmp(clustix_set_name(set), "test/set") == 0);
+  EXPECT(clustix_set_created(set));
+  EXPECT(clustix_set_get_policy(set)->durability == CLUSTIX_REPLICAS_2);
+  EXPECT(clustix_set_get_policy(set)->mode == 0600);
+  EXPECT(strcmp(clustix_set_get_policy(set)->linker, "") == 0);
+  size_t count = 0;
+  EXPECT(clustix_client_members(client, &count)[0] == 7 && count == 1);
+  struct seen seen = {0};
+  EXPECT(clustix_set_list(client, NULL, see_set, &seen) == CLUSTIX_OK && seen.sets == 1);
+  EXPECT(clustix_set_stat(client, "test/set", see_set, &seen) == CLUSTIX_OK && seen.sets == 2);
+  EXPECT(clustix_set_hot_objects(client, "test/", see_hot, &seen) == CLUSTIX_OK && seen.hot == 1);
+  EXPECT(clustix_set_list(client, NULL, NULL, NULL) == CLUSTIX_INVALID);
+  EXPECT(clustix_set_stat(client, NULL, see_set, NULL) == CLUSTIX_INVALID);
+  EXPECT(clustix_set_hot_objects(NULL, NULL, see_hot, NULL) == CLUSTIX_INVALID);
   return 0;
 }
 
@@ -128,7 +218,7 @@ int main(void) {
   options.create = true;
   EXPECT(clustix_set_open(client, "test/set", &options, &set) == CLUSTIX_OK);
   if (reads_and_writes(set) || grabs(set) || reads_many_and_watches(set) ||
-      answers_misuse(client, set)) {
+      is_told_of_changes(set) || describes_sets(client, set) || answers_misuse(client, set)) {
     return 1;
   }
   EXPECT(clustix_set_remove(client, "test/set") == CLUSTIX_OK);
