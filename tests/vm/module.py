@@ -60,11 +60,15 @@ def _build(kernel, source, folders, to, needs):
 
 def _make(kernel, folder, symbols):
     compiler = "ccache gcc" if shutil.which("ccache") else "gcc"
+    # Paths below CCACHE_BASEDIR would become relative to the kernel's folder, and for CCACHE_NOHASHDIR those of
+    # another folder be taken for them: Kbuild would look for headers in vain and not see that they have changed.
+    environment = {name: value for name, value in os.environ.items()
+                   if name not in ("CCACHE_BASEDIR", "CCACHE_NOHASHDIR")}
     make = subprocess.run(
         ["make", "-C", str(kernel.build), f"M={folder}", f"-j{os.cpu_count()}", f"CC={compiler}", "W=1",
          "KCFLAGS=-Werror",
          # Debian's headers ask for BTF of the whole kernel, which only its own build has.
          "CONFIG_DEBUG_INFO_BTF_MODULES=", "KBUILD_EXTRA_SYMBOLS=" + " ".join(map(str, symbols)), "modules"],
-        capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment)
     if make.returncode != 0:
         raise BuildFailed(f"for Linux {kernel.release}:\n{make.stdout}{make.stderr}")
