@@ -150,8 +150,9 @@ struct Begin {
 }
 
 struct ExecMessage {
-  # Between the daemons, one-way, on kPortExec and the bulk lane. A session is known by the node of the caller and
-  # a number that its daemon chose at random.
+  # Between the daemons, on kPortExec and the bulk lane: `open` is a call, whose answer is empty and says that it has
+  # arrived, the others are one-way. A session is known by the node of the caller and a number that its daemon chose at
+  # random.
   session @0 :UInt64;
   toCaller @1 :Bool;  # else to the node that runs it
   union {

@@ -22,7 +22,7 @@ class Backlog {
     TunnelKey key;  // of the end that is here
     proto::ExecMessage::Which kind;
     std::vector<std::byte> bytes;
-    Messenger::SentCallback done;
+    Messenger::SentCallback done;  // of OPEN, which is a call: whether the other daemon has it
   };
 
   void Add(Message message);

@@ -226,7 +226,9 @@ void ExecService::OnOpened(uint64_t session, NodeId node, Outcome outcome) {
     return Lose(*tunnel,
                 absl::StrCat(NameOf(node), " failed before it said whether it had started"));
   }
-  Fail(*tunnel, absl::StrCat(NameOf(node), " cannot be told: ", OutcomeName(outcome)));
+  const char* why =
+      outcome == Outcome::kNoSuchPort ? "its clustixd does not run" : OutcomeName(outcome);
+  Fail(*tunnel, absl::StrCat(NameOf(node), " cannot be told: ", why));
 }
 
 void ExecService::OnMisfit(Tunnel& tunnel, const absl::Status& why) {
@@ -377,7 +379,7 @@ bool ExecService::TakeBack(const TunnelKey& key) {
 void ExecService::Send(Backlog::Message message) {
   if (messenger_ == nullptr) return;
   const NodeId to = message.key.peer;
-  if (!backlogs_.contains(to) && TrySend(to, message.bytes, message.done)) return;
+  if (!backlogs_.contains(to) && TrySend(message)) return;
   backlogs_[to].Add(std::move(message));
   for (const auto& [key, tunnel] : by_key_) {
     if (key.peer == to) tunnel->Pause();
@@ -385,10 +387,10 @@ void ExecService::Send(Backlog::Message message) {
 }
 
 // False: the queue is full.
-bool ExecService::TrySend(NodeId to, const std::vector<std::byte>& message,
-                          Messenger::SentCallback done) {
+bool ExecService::TrySend(const Backlog::Message& message) {
+  const NodeId to = message.key.peer;
   if (to == nodes_.self()) {
-    io_.loop().Post([this, message, done = std::move(done)] {
+    io_.loop().Post([this, bytes = message.bytes, done = message.done] {
       if (messenger_ == nullptr) return;
       if (done) done(Outcome::kOk);
       OnMessage({.from = nodes_.self(),
@@ -397,15 +399,22 @@ bool ExecService::TrySend(NodeId to, const std::vector<std::byte>& message,
                  .epoch = 0,
                  .wants_reply = false,
                  .request = 0,
-                 .payload = message});
+                 .payload = bytes});
     });
     return true;
   }
-  const Outcome outcome = messenger_->Send(to, msg::kPortExec, message, Lane::kBulk, done);
+  Outcome outcome;
+  if (message.kind == proto::ExecMessage::OPEN) {
+    const CallOptions options{.lane = Lane::kBulk, .timeout_ms = kPatienceMs, .epoch = 0};
+    outcome = messenger_->Call(to, msg::kPortExec, message.bytes, options,
+                               [done = message.done](const Reply& reply) { done(reply.outcome); });
+  } else {
+    outcome = messenger_->Send(to, msg::kPortExec, message.bytes, Lane::kBulk);
+  }
   if (outcome == Outcome::kBusy) return false;
   if (outcome == Outcome::kOk) return true;
   // Nothing was queued, and what follows would have a hole before it.
-  io_.loop().Post([this, to, outcome, done = std::move(done)] {
+  io_.loop().Post([this, to, outcome, done = message.done] {
     if (messenger_ == nullptr) return;
     if (done) return done(outcome);
     LoseAll(to, absl::StrCat(NameOf(to), " cannot be told any more: ", OutcomeName(outcome)));
@@ -417,7 +426,7 @@ void ExecService::OnWritable(NodeId node) {
   auto found = backlogs_.find(node);
   if (messenger_ == nullptr || found == backlogs_.end()) return;
   Backlog& backlog = found->second;
-  while (!backlog.empty() && TrySend(node, backlog.first().bytes, backlog.first().done)) {
+  while (!backlog.empty() && TrySend(backlog.first())) {
     backlog.RemoveFirst();
   }
   if (!backlog.empty()) return;
@@ -433,18 +442,19 @@ void ExecService::OnWritable(NodeId node) {
 }
 
 void ExecService::OnMessage(const Incoming& incoming) {
-  absl::Status status = absl::InvalidArgumentError("a call");
-  if (!incoming.wants_reply) {
-    status = proto::ReadMessage<proto::ExecMessage>(
-        incoming.payload,
-        [&](proto::ExecMessage::Reader message) { return Dispatch(incoming.from, message); });
+  const absl::Status status = proto::ReadMessage<proto::ExecMessage>(
+      incoming.payload, [&](proto::ExecMessage::Reader message) -> absl::Status {
+        const bool asks = message.isOpen() && incoming.from != nodes_.self();
+        if (incoming.wants_reply != asks) return absl::InvalidArgumentError("not as it is sent");
+        return Dispatch(incoming.from, message);
+      });
+  if (incoming.wants_reply) {
+    messenger_->Answer(incoming.from, incoming.lane, incoming.request, status.ok() ? 0 : EBADMSG,
+                       {});
   }
   if (status.ok()) return;
   ++bad_requests_;
   Log(LogLevel::kDebug, "exec", "bad message", {{"peer", incoming.from}, {"error", status}});
-  if (incoming.wants_reply) {
-    messenger_->Answer(incoming.from, incoming.lane, incoming.request, EBADMSG, {});
-  }
 }
 
 absl::Status ExecService::Dispatch(NodeId from, proto::ExecMessage::Reader message) {

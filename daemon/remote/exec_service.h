@@ -43,8 +43,8 @@ class ExecService : private io::ListenHandler {
   // Of what waits for room on the way to one node. From then on no session begins there; half of it
   // is kept for root and for this user.
   static constexpr size_t kBacklogBytesMax = 8 << 20;
-  // A node that is held to be dead is given up after this, and its tunnels end: a cut that is
-  // mended before costs nothing.
+  // A node that is held to be dead, or has not said that it has a request, is given up after this,
+  // and its tunnels end: a cut that is mended before costs nothing.
   static constexpr uint64_t kPatienceMs = 20'000;
   // A caller that has asked for nothing by then is sent away: it would keep others from a place.
   static constexpr uint64_t kSilenceMs = 5'000;
@@ -108,7 +108,7 @@ class ExecService : private io::ListenHandler {
   // Unless the other end has not heard of it yet, and now will not.
   void SendClose(const TunnelKey& key);
   void Send(Backlog::Message message);
-  bool TrySend(NodeId to, const std::vector<std::byte>& message, Messenger::SentCallback done);
+  bool TrySend(const Backlog::Message& message);
 
   Tunnel* Find(const TunnelKey& key);
   // Forgets its key: nothing more goes to the other end, or comes from there.

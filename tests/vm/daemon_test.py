@@ -120,6 +120,11 @@ class Daemons(kccm.Scenario):
         self.assertIn("this network namespace is node 1 of the cluster 6ba7b810",
                       one.fails_to_start(2, "--transport module"))
 
+        # That node still answers, and says that nobody is there to start programs.
+        job = two.machine.run("clustix exec --node 1 -- true")
+        self.assertEqual(job.wait(), 126)
+        self.assertIn("its clustixd does not run", job.lines[-1])
+
         # Started anew, it takes over the node that it has left behind.
         one.start()
         self.assert_cluster(one, two)

@@ -83,7 +83,8 @@ class FakeMessenger : public Messenger {
     NodeId to;
     Port port;
     std::vector<std::byte> payload;
-    SentCallback done;  // for the test to say that the peer has accepted it
+    SentCallback done;    // for the test to say that the peer has accepted it
+    size_t calls_before;  // how many had been made
   };
   struct Answered {
     NodeId to;
@@ -98,7 +99,7 @@ class FakeMessenger : public Messenger {
   Outcome Send(NodeId to, Port port, Bytes payload, Lane, SentCallback done) override {
     if (refuse_sends) return *refuse_sends;
     std::lock_guard lock(mutex_);
-    sends_.push_back({to, port, {payload.begin(), payload.end()}, std::move(done)});
+    sends_.push_back({to, port, {payload.begin(), payload.end()}, std::move(done), call_count_});
     changed_.notify_all();
     return Outcome::kOk;
   }
@@ -153,6 +154,10 @@ class FakeMessenger : public Messenger {
   std::deque<Sent> TakeAllSent() {
     std::lock_guard lock(mutex_);
     return std::exchange(sends_, {});
+  }
+  std::deque<Called> TakeAllCalls() {
+    std::lock_guard lock(mutex_);
+    return std::exchange(calls_, {});
   }
   size_t call_count() {
     std::lock_guard lock(mutex_);

@@ -86,14 +86,18 @@ class Exec : public ::testing::Test {
     messenger_.on_event(node, event);
     io_.Turn();
   }
-  void Fill() { messenger_.refuse_sends = Outcome::kBusy; }
-  void MakeRoom() {
+  void Fill() { messenger_.refuse_calls = messenger_.refuse_sends = Outcome::kBusy; }
+  void EndRefusing() {
+    messenger_.refuse_calls.reset();
     messenger_.refuse_sends.reset();
+  }
+  void MakeRoom() {
+    EndRefusing();
     messenger_.on_writable(2, Lane::kBulk);
     io_.Turn();
   }
-  // Node 2 says something of a session.
-  void Hear(uint64_t session, bool to_caller,
+  // Node 2 says something of a session, as a call or not.
+  void Hear(uint64_t session, bool to_caller, bool call,
             const std::function<void(proto::ExecMessage::Builder)>& fill) {
     capnp::MallocMessageBuilder message;
     auto to = message.initRoot<proto::ExecMessage>();
@@ -105,33 +109,58 @@ class Exec : public ::testing::Test {
                                             .port = msg::kPortExec,
                                             .lane = Lane::kBulk,
                                             .epoch = 0,
-                                            .wants_reply = false,
-                                            .request = 0,
+                                            .wants_reply = call,
+                                            .request = session,
                                             .payload = bytes});
     io_.Turn();
   }
   void HearOpen(uint64_t session) {
-    Hear(session, false, [](proto::ExecMessage::Builder message) {
+    Hear(session, false, true, [](proto::ExecMessage::Builder message) {
       const Frame start = StartFrame(1);
       message.initOpen().setStart({reinterpret_cast<const kj::byte*>(start.data()), start.size()});
       message.getOpen().initBegin().setUid(geteuid());
     });
   }
   void HearClose(uint64_t session, bool to_caller) {
-    Hear(session, to_caller, [](proto::ExecMessage::Builder message) { message.setClose(); });
+    Hear(session, to_caller, false,
+         [](proto::ExecMessage::Builder message) { message.setClose(); });
   }
   // What went to the messenger since it was last asked.
   std::vector<Said> TakeSaid() {
+    std::deque<FakeMessenger::Called> calls = messenger_.TakeAllCalls();
+    const size_t calls_before = messenger_.call_count() - calls.size();
     std::vector<Said> all;
+    size_t called = 0;
+    const auto add_calls = [&](size_t up_to) {
+      for (; called < up_to; ++called) {
+        all.push_back(SaidBy(calls[called].payload));
+        EXPECT_EQ(all.back().kind, proto::ExecMessage::OPEN);
+        asked_ = std::move(calls[called]);
+      }
+    };
     for (const FakeMessenger::Sent& sent : messenger_.TakeAllSent()) {
-      const absl::Status status = proto::ReadMessage<proto::ExecMessage>(
-          sent.payload, [&](proto::ExecMessage::Reader message) {
-            all.push_back({message.which(), message.getSession()});
-            return absl::OkStatus();
-          });
-      EXPECT_TRUE(status.ok()) << status;
+      add_calls(sent.calls_before - calls_before);
+      all.push_back(SaidBy(sent.payload));
+      EXPECT_NE(all.back().kind, proto::ExecMessage::OPEN);
     }
+    add_calls(calls.size());
     return all;
+  }
+  static Said SaidBy(const std::vector<std::byte>& payload) {
+    Said said = {};
+    const absl::Status status =
+        proto::ReadMessage<proto::ExecMessage>(payload, [&](proto::ExecMessage::Reader message) {
+          said = {message.which(), message.getSession()};
+          return absl::OkStatus();
+        });
+    EXPECT_TRUE(status.ok()) << status;
+    return said;
+  }
+  // The last request that was taken.
+  void AnswerRequest(Outcome outcome) {
+    ASSERT_TRUE(asked_.done != nullptr);
+    std::exchange(asked_, {}).done({outcome, 0, {}});
+    io_.Turn();
   }
   Told TakeTold(io::StreamId caller) {
     Told told;
@@ -162,10 +191,38 @@ class Exec : public ::testing::Test {
       *member::NodeTable::Create(1, {{1, "here", "1"}, {2, "there", "2"}, {3, "elsewhere", "3"}});
   ExecOptions options_;
   std::unique_ptr<ExecService> service_;
+  FakeMessenger::Called asked_;
 };
 
 constexpr auto kFrames = proto::ExecMessage::FRAMES;
 constexpr auto kClose = proto::ExecMessage::CLOSE;
+
+TEST_F(Exec, Says_that_a_request_has_arrived) {
+  HearOpen(1);
+  const FakeMessenger::Answered answer = messenger_.TakeAnswer();
+  EXPECT_EQ(answer.request, 1u);
+  EXPECT_EQ(answer.status, 0);
+  HearOpen(1);  // there is one
+  EXPECT_EQ(messenger_.TakeAnswer().status, EBADMSG);
+  Hear(2, false, true, [](proto::ExecMessage::Builder message) { message.setClose(); });
+  EXPECT_EQ(messenger_.TakeAnswer().status, EBADMSG);
+  EXPECT_EQ(service_->bad_requests(), 2u);
+  EXPECT_EQ(service_->tunnels(), 1u);
+}
+
+TEST_F(Exec, Says_at_once_that_no_daemon_runs_on_a_node_that_is_up) {
+  const io::StreamId caller = Ask().first;
+  AnswerRequest(Outcome::kNoSuchPort);
+  EXPECT_EQ(TakeTold(caller).failed, "there cannot be told: its clustixd does not run");
+  EXPECT_EQ(service_->tunnels(), 0u);
+}
+
+TEST_F(Exec, Takes_back_what_nobody_has_said_to_have) {
+  const auto [caller, session] = Ask();
+  AnswerRequest(Outcome::kDeadline);
+  EXPECT_THAT(TakeTold(caller).lost, HasSubstr("failed before it said"));
+  EXPECT_THAT(TakeSaid(), ElementsAre(Said{kClose, session}));  // should it have it after all
+}
 
 TEST_F(Exec, Holds_nothing_of_callers_who_went_while_their_requests_waited) {
   Fill();
@@ -199,7 +256,7 @@ TEST_F(Exec, Refuses_requests_while_too_much_waits) {
   const io::StreamId root = io_.Come(0);
   io_.Say(root, StartFrame(1));
   EXPECT_EQ(TakeTold(root).failed, "");
-  messenger_.refuse_sends.reset();
+  EndRefusing();
   const io::StreamId other = io_.Come(kUser);
   io_.Say(other, StartFrame(1, "3"));
   EXPECT_EQ(TakeTold(other).failed, "");
