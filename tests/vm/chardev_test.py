@@ -20,13 +20,17 @@ class Chardev:
         one.start([two, nobody])
         two.start([one, nobody])
         one.expect_peer(two, "up")
+        self.one, self.nobody = one, nobody
         return machine
 
     def test_keeps_its_promises(self):
         machine = self.boot_nodes()
-        output = machine.do(f"kccm-device-test --gtest_color=no --gtest_repeat={self.REPEAT}",
-                            patience=600 * self.REPEAT)
-        self.assertRegex(output, r"\[  PASSED  \] [1-9]\d* tests")
+        for _ in range(self.REPEAT):
+            output = machine.do("kccm-device-test --gtest_color=no", patience=600)
+            self.assertRegex(output, r"\[  PASSED  \] [1-9]\d* tests")
+            # With it goes what waits for it, of which the tests fill the queue.
+            self.one.remove(self.nobody)
+            self.one.add(self.nobody)
         self.unload_after_io_uring(machine)
 
     def test_example_sends_calls_and_serves(self):
