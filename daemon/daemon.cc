@@ -56,11 +56,15 @@ absl::Status Daemon::StartParts() {
       [this](const std::vector<NodeId>& who, const proc::ProcessChanges& changes) {
         server_->Tell(who, changes);  // which has asked for it
       });
-  local_ = std::make_unique<LocalProc>([this] {
-    absl::StatusOr<proc::NodeSnapshot> snapshot = reader_->Collect(options_.self.id);
-    if (snapshot.ok()) snapshot->watch = watch_->how();
-    return snapshot;
-  });
+  local_ = std::make_unique<LocalProc>(
+      [this] {
+        absl::StatusOr<proc::NodeSnapshot> snapshot = reader_->Collect(options_.self.id);
+        if (snapshot.ok()) snapshot->watch = watch_->how();
+        return snapshot;
+      },
+      [this](const proc::NodeSnapshot& known, std::vector<int32_t> again) {
+        return reader_->ChangesSince(known, std::move(again), ProcWatch::kTouchedMax);
+      });
   readers_ = std::make_unique<FileReaders>(FileReadersOptions{});
   proc_workers_ = std::make_unique<WorkerPool>(kProcWorkers, kWorkQueueMax);
   admin_workers_ = std::make_unique<WorkerPool>(kAdminWorkers, kWorkQueueMax);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Threads that read files of this node's processes for whoever asks, here and on peers, where that
-// may take long or for ever: environ, maps and the like wait while the process has its memory
-// locked, and smaps walks through all of it. Neither may keep others from reading:
+// may take long or for ever (command lines, too, of those that were born just now): environ, maps
+// and the like wait while the process has its memory locked, and smaps walks through all of it.
+// Neither may keep others from reading:
 //
 // - Of the processes of one owner only so many files are read at a time; what else is wanted of
 //   them waits for its turn. It is the owner who counts and not the asker, for it is his processes
@@ -34,6 +35,8 @@ inline constexpr std::chrono::milliseconds kReaderDeadline{800};
 
 // The owner of what belongs to the node as a whole.
 inline constexpr uid_t kOfNobody = static_cast<uid_t>(-1);
+// Of what is read of processes of several owners at once.
+inline constexpr uid_t kOfSeveral = static_cast<uid_t>(-2);
 
 struct FileReadersOptions {
   size_t threads = 16;

@@ -14,7 +14,8 @@ absl::Status Stopping() { return absl::CancelledError("the daemon is stopping");
 
 }  // namespace
 
-LocalProc::LocalProc(Collect collect) : collect_(std::move(collect)), thread_([this] { Run(); }) {}
+LocalProc::LocalProc(Collect collect, Look look)
+    : collect_(std::move(collect)), look_(std::move(look)), thread_([this] { Run(); }) {}
 
 void LocalProc::Stop() {
   {

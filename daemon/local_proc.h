@@ -3,7 +3,8 @@
 // This node's own /proc for everybody who asks: the cluster view here and the peers elsewhere. One
 // thread collects, one collection at a time, and only while somebody wants one; whoever asks during
 // a collection shares it if it is young enough. Collecting takes a tenth of a second on a machine
-// with a thousand processes, which is why it never happens on the loop's thread.
+// with a thousand processes, which is why it never happens on the loop's thread. Looking at what
+// has been born and has gone since takes whoever asks for that a millisecond.
 //
 // Any thread.
 #ifndef CLUSTIX_DAEMON_LOCAL_PROC_H_
@@ -14,10 +15,12 @@
 #include <functional>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "lib/base/mutex.h"
+#include "lib/proc/process_changes.h"
 #include "lib/proc/snapshot.h"
 
 namespace clustix::daemon {
@@ -32,10 +35,14 @@ class LocalProc {
   using Collect = std::function<absl::StatusOr<proc::NodeSnapshot>()>;
   using Done = std::function<void(const absl::StatusOr<Collected>&)>;
 
+  // procview::ProcReader::ChangesSince(), but for how much it may read.
+  using Look = std::function<absl::StatusOr<proc::ProcessChanges>(const proc::NodeSnapshot& known,
+                                                                  std::vector<int32_t> again)>;
+
   static constexpr size_t kWaitingMax = 1024;
 
-  // `collect` runs on a thread of this object.
-  explicit LocalProc(Collect collect);
+  // `collect` runs on a thread of this object, `look` on those of who looks.
+  LocalProc(Collect collect, Look look);
   ~LocalProc() { Stop(); }
   LocalProc(const LocalProc&) = delete;
   LocalProc& operator=(const LocalProc&) = delete;
@@ -44,6 +51,12 @@ class LocalProc {
   // the collecting thread. kResourceExhausted, at once, if kWaitingMax wait already.
   // kCancelled after Stop().
   void Get(std::chrono::milliseconds max_age, Done done);
+
+  // What has changed since `known`, as of now; blocks on /proc, as long as collecting may.
+  absl::StatusOr<proc::ProcessChanges> LookSince(const proc::NodeSnapshot& known,
+                                                 std::vector<int32_t> again) const {
+    return look_(known, std::move(again));
+  }
 
   // Everybody who still waits gets kCancelled; when it returns, no `done` runs any more. Not on the
   // collecting thread.
@@ -61,6 +74,7 @@ class LocalProc {
   std::vector<Done> TakeServed(TimePoint taken) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Collect collect_;
+  const Look look_;
   base::Mutex mutex_;
   std::condition_variable_any wake_;
   Collected last_ ABSL_GUARDED_BY(mutex_);

@@ -48,8 +48,13 @@ milliseconds RefreshInterval(steady_clock::duration took, const SnapshotOptions&
 }
 
 NodeSnapshots::NodeSnapshots(io::Loop& loop, Messenger& messenger, const member::NodeTable& nodes,
-                             LocalProc& local, SnapshotOptions options)
-    : loop_(loop), messenger_(&messenger), local_(local), self_(nodes.self()), options_(options) {
+                             LocalProc& local, FileReaders& readers, SnapshotOptions options)
+    : loop_(loop),
+      messenger_(&messenger),
+      local_(local),
+      readers_(readers),
+      self_(nodes.self()),
+      options_(options) {
   for (const member::NodeEntry& entry : nodes.entries()) {
     Source source;
     source.node = entry.node;
@@ -125,13 +130,14 @@ NodeSnapshots::Hope NodeSnapshots::HopeOf(NodeId node) {
 std::shared_ptr<const proc::ClusterSnapshot> NodeSnapshots::Await(Patience patience) {
   const TimePoint entered = options_.now();
   const TimePoint patience_ends = steady_clock::now() + options_.deadline;
+  const bool knows_self = patience == Patience::kFresh && LookAtSelf(entered, patience_ends);
   for (;;) {
     std::vector<size_t> due;  // once more: of a node that came up anew under the question
     {
       base::MutexLock lock(mutex_);
       due = BeginRefresh(entered);
       if (due.empty()) {
-        if (!MustWait(patience, entered)) return Build(options_.now());
+        if (!MustWait(patience, knows_self, entered)) return Build(options_.now());
         if (changed_.wait_until(mutex_, patience_ends) == std::cv_status::timeout) {
           GiveUpWaiting(entered);
           return Build(options_.now());
@@ -201,15 +207,54 @@ void NodeSnapshots::StartRefresh(size_t index, TimePoint now) {
   });
 }
 
-bool NodeSnapshots::MustWait(Patience patience, TimePoint now) const {
-  if (stopped_) return false;
-  return std::any_of(sources_.begin(), sources_.end(), [patience, now](const Source& source) {
-    if (!source.in_flight || !source.Expected()) return false;
-    const bool recent = source.snapshot != nullptr && !source.outdated &&
-                        source.answered >= source.demanded &&
-                        now - source.arrived < 2 * source.interval;
-    return !recent || (patience == Patience::kFresh && !source.telling);
+bool NodeSnapshots::LookAtSelf(TimePoint entered, steady_clock::time_point patience_ends) {
+  std::shared_ptr<const proc::NodeSnapshot> known;
+  std::vector<int32_t> again;  // young ones: many become another program soon after their birth
+  {
+    base::MutexLock lock(mutex_);
+    Source* self = FindSource(self_);
+    if (stopped_ || self == nullptr || !self->Expected() || !self->Recent(entered)) return false;
+    known = self->snapshot = self->changes.Bring(std::move(self->snapshot));
+    again = self->changes.ChangedPids();
+  }
+  auto look = std::make_shared<Look>();
+  const bool taken = readers_.Submit(kOfSeveral, [this, look, known, again](bool in_time) {
+    if (!in_time) return;
+    absl::StatusOr<proc::ProcessChanges> changes = local_.LookSince(*known, again);
+    {
+      base::MutexLock lock(mutex_);
+      look->complete = NoteLook(std::move(changes));
+      look->done = true;
+    }
+    changed_.notify_all();
   });
+  base::MutexLock lock(mutex_);
+  while (taken && !look->done && !stopped_) {
+    if (changed_.wait_until(mutex_, patience_ends) == std::cv_status::timeout) break;
+  }
+  return look->complete;
+}
+
+bool NodeSnapshots::NoteLook(absl::StatusOr<proc::ProcessChanges> changes) {
+  Source* self = FindSource(self_);
+  if (!changes.ok()) return false;
+  if (changes->taken_ns < self->looked_ns) return true;  // another one knows better
+  self->looked_ns = changes->taken_ns;
+  if (changes->empty()) return true;
+  built_ = nullptr;
+  if (self->changes.Add(*std::move(changes))) return true;
+  self->due = true;
+  return false;
+}
+
+bool NodeSnapshots::MustWait(Patience patience, bool knows_self, TimePoint now) const {
+  if (stopped_) return false;
+  const auto keeps_waiting = [=](const Source& source) {
+    if (!source.in_flight || !source.Expected()) return false;
+    const bool told = source.self ? knows_self : source.telling;
+    return !source.Recent(now) || (patience == Patience::kFresh && !told);
+  };
+  return std::any_of(sources_.begin(), sources_.end(), keeps_waiting);
 }
 
 void NodeSnapshots::GiveUpWaiting(TimePoint asked_before) {

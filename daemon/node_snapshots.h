@@ -7,7 +7,8 @@
 // refresh interval plus what peers may share; if one is older, all nodes that need it are asked at
 // once, and everybody who asks meanwhile shares the answers (single flight). While somebody asks,
 // peers also tell of births and exits by themselves: these show at once, without a question, so
-// that nobody waits for such a peer as long as what it said is not older than twice that. Neither
+// that nobody waits for such a peer as long as what it said is not older than twice that. Of this
+// node itself, whoever asks looks who has been born and has gone, and then waits as little. Neither
 // does who is in the middle of reading (Recent()) wait for any node.
 //
 // A node that takes long to answer, since it has thousands of processes or little processor time,
@@ -64,9 +65,9 @@ std::chrono::milliseconds RefreshInterval(std::chrono::steady_clock::duration to
 
 class NodeSnapshots {
  public:
-  // All must outlive it, but `messenger` only until Stop().
+  // All must outlive it, but `messenger` only until Stop(), and `readers` must have stopped.
   NodeSnapshots(io::Loop& loop, Messenger& messenger, const member::NodeTable& nodes,
-                LocalProc& local, SnapshotOptions options);
+                LocalProc& local, FileReaders& readers, SnapshotOptions options);
 
   // On the loop's thread, when the node table has changed.
   void OnPeerState(NodeId node, PeerState state);
@@ -113,10 +114,21 @@ class NodeSnapshots {
     TimePoint::duration took{0};         // the answer, the last time
     std::chrono::milliseconds interval;  // between questions
     std::shared_ptr<const proc::NodeSnapshot> snapshot;
-    proc::ChangeLog changes;  // births and exits that it has told of
+    proc::ChangeLog changes;  // births and exits that it has told of, or that were looked at
+    uint64_t looked_ns = 0;   // as ProcessChanges::taken_ns: at this node, the last time
 
     bool Reachable() const { return self || member::IsReachable(state); }
     bool Expected() const { return Reachable() && responsive; }
+    // Its figures are no older than anybody may be shown without waiting for newer ones.
+    bool Recent(TimePoint now) const {
+      return snapshot != nullptr && !outdated && answered >= demanded &&
+             now - arrived < 2 * interval;
+    }
+  };
+  // At this node; guarded by mutex_. Outlives who gave up waiting for it.
+  struct Look {
+    bool done = false;
+    bool complete = false;
   };
   // A snapshot of a peer on its way, page by page.
   struct Fetch {
@@ -133,7 +145,12 @@ class NodeSnapshots {
   std::shared_ptr<const proc::ClusterSnapshot> Await(Patience patience);
   std::vector<size_t> BeginRefresh(TimePoint now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StartRefresh(size_t source, TimePoint now);
-  bool MustWait(Patience patience, TimePoint now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether what is known of this node has all births and exits until `entered` in it. Blocks up to
+  // `patience_ends`.
+  bool LookAtSelf(TimePoint entered, std::chrono::steady_clock::time_point patience_ends);
+  bool NoteLook(absl::StatusOr<proc::ProcessChanges> changes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool MustWait(Patience patience, bool knows_self, TimePoint now) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void GiveUpWaiting(TimePoint asked_before) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::shared_ptr<const proc::ClusterSnapshot> Build(TimePoint now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -149,6 +166,7 @@ class NodeSnapshots {
   Messenger* messenger_;             // the loop's thread; nullptr: stopped
   std::function<void()> on_answer_;  // likewise
   LocalProc& local_;
+  FileReaders& readers_;
   const NodeId self_;
   const SnapshotOptions options_;
 

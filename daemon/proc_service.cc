@@ -73,7 +73,7 @@ ProcService::ProcService(io::Loop& loop, Messenger& messenger, const member::Nod
       readers_(readers),
       self_(nodes.self()),
       options_(options),
-      snapshots_(loop, messenger, nodes, local, options),
+      snapshots_(loop, messenger, nodes, local, readers, options),
       read_ahead_(options.refresh) {}
 
 ProcService::~ProcService() = default;

@@ -34,14 +34,6 @@ const NodeView* FindNode(const ClusterSnapshot& cluster, uint16_t id) {
   return nullptr;
 }
 
-const ProcessRecord* FindRecord(const NodeView& node, int32_t pid) {
-  const auto& processes = node.snapshot->processes;
-  const auto it = std::lower_bound(
-      processes.begin(), processes.end(), pid,
-      [](const ProcessRecord& process, int32_t wanted) { return process.pid < wanted; });
-  return it != processes.end() && it->pid == pid ? &*it : nullptr;
-}
-
 // A pid as a file name: canonical, so that every process has one name.
 std::optional<int32_t> ParsePid(const std::string& name) {
   const auto pid = procview::ParseNumber<int32_t>(name);
@@ -155,7 +147,7 @@ ProcTree::Process ProcTree::FindProcess(const Moment& moment, const ProcInode& i
   process.node = FindNode(*moment.cluster, inode.node);
   process.error = ENOENT;
   if (process.node == nullptr || !process.node->snapshot || inode.pid <= 0) return process;
-  process.record = FindRecord(*process.node, inode.pid);
+  process.record = proc::FindProcess(*process.node->snapshot, inode.pid);
   if (process.record != nullptr) {
     process.error = 0;
     process.uid = process.record->uid;
@@ -408,7 +400,7 @@ uint64_t ProcTree::StartOf(uint64_t number, const Asker& asker) {
   const Moment moment = Now(asker);
   const NodeView* node = FindNode(*moment.cluster, inode.node);
   if (node == nullptr || !node->snapshot) return 0;
-  const ProcessRecord* record = FindRecord(*node, inode.pid);
+  const ProcessRecord* record = proc::FindProcess(*node->snapshot, inode.pid);
   if (record == nullptr) return 0;
   const auto stat = procview::ParseProcessStat(record->stat);
   return stat.ok() ? stat->starttime_ticks : 0;

@@ -120,7 +120,7 @@ void ProcWatch::Watch() {
     }
     // 3. Tell.
     const proc::ProcessChanges changes = Look(touched);
-    if (changes.all || !changes.changed.empty() || !changes.gone.empty()) tell_(who, changes);
+    if (!changes.empty()) tell_(who, changes);
     if (changes.all && !Sleep(kFloodInterval, -1)) break;
   }
   connector_.reset();

@@ -59,6 +59,14 @@ void ChangeLog::Rebase(const NodeSnapshot& snapshot) {
   fresh_ = kept_.size();
 }
 
+std::vector<int32_t> ChangeLog::ChangedPids() const {
+  std::vector<int32_t> pids;
+  for (const ProcessChanges& changes : kept_) {
+    for (const ProcessRecord& process : changes.changed) pids.push_back(process.pid);
+  }
+  return pids;
+}
+
 void ChangeLog::Clear() {
   kept_.clear();
   fresh_ = 0;

@@ -20,6 +20,8 @@ struct ProcessChanges {
   std::vector<ProcessRecord> changed;  // born, become another program, or a zombie
   std::vector<int32_t> gone;
   bool all = false;  // more has changed than this says
+
+  bool empty() const { return !all && changed.empty() && gone.empty(); }
 };
 
 // The latest news of one node. They and the node's snapshots overtake each other on their way, so a
@@ -41,6 +43,9 @@ class ChangeLog {
   void Rebase(const NodeSnapshot& snapshot);
   void Clear();
   bool HasNews() const { return fresh_ > 0; }
+
+  // Whoever is in the news that are kept, and not gone; some more than once.
+  std::vector<int32_t> ChangedPids() const;
 
  private:
   std::deque<ProcessChanges> kept_;  // by ascending time

@@ -6,6 +6,13 @@
 
 namespace clustix::proc {
 
+const ProcessRecord* FindProcess(const NodeSnapshot& node, int32_t pid) {
+  const auto at = std::lower_bound(
+      node.processes.begin(), node.processes.end(), pid,
+      [](const ProcessRecord& process, int32_t wanted) { return process.pid < wanted; });
+  return at != node.processes.end() && at->pid == pid ? &*at : nullptr;
+}
+
 bool IsSeenBy(const ProcessRecord& process, uint32_t uid, uint32_t gid) {
   if (!process.hidden || uid == 0) return true;
   if (process.seen_by_gid != UINT32_MAX && process.seen_by_gid == gid) return true;

@@ -29,6 +29,8 @@ struct ProcessRecord {
   bool seen_by_owner = false;
   uint32_t seen_by_gid = UINT32_MAX;  // UINT32_MAX: no group
   std::string stat, statm, status, cmdline, comm;
+
+  bool operator==(const ProcessRecord&) const = default;
 };
 
 // One node's processes and node-wide files.
@@ -68,6 +70,9 @@ struct ClusterSnapshot {
   bool hides = false;           // some process is hidden
   std::vector<NodeView> nodes;  // by ascending id; every configured node
 };
+
+// nullptr: it has none of this pid. O(log processes).
+const ProcessRecord* FindProcess(const NodeSnapshot& node, int32_t pid);
 
 // Whether some process of the node is hidden. O(processes).
 bool HidesSome(const NodeSnapshot& node);

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <climits>
 #include <functional>
+#include <iterator>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -324,6 +325,41 @@ std::optional<proc::ProcessRecord> ProcReader::CollectOne(int32_t pid) const {
   proc::ProcessRecord process;
   if (!CollectProcess(root_fd_, hidepid_, &reader, pid, &process)) return std::nullopt;
   return process;
+}
+
+absl::StatusOr<proc::ProcessChanges> ProcReader::ChangesSince(const proc::NodeSnapshot& known,
+                                                              std::vector<int32_t> again,
+                                                              size_t read_max) const {
+  proc::ProcessChanges changes;
+  changes.taken_ns = MonotonicNs();
+  ASSIGN_OR_RETURN(const std::vector<int32_t> now, ListProcesses());
+  std::vector<int32_t> before, born;
+  before.reserve(known.processes.size());
+  for (const proc::ProcessRecord& process : known.processes) before.push_back(process.pid);
+  std::set_difference(before.begin(), before.end(), now.begin(), now.end(),
+                      std::back_inserter(changes.gone));
+  std::set_difference(now.begin(), now.end(), before.begin(), before.end(),
+                      std::back_inserter(born));
+  std::sort(again.begin(), again.end());
+  again.erase(std::unique(again.begin(), again.end()), again.end());
+  std::vector<int32_t> there, read;
+  std::set_intersection(again.begin(), again.end(), now.begin(), now.end(),
+                        std::back_inserter(there));
+  std::set_union(born.begin(), born.end(), there.begin(), there.end(), std::back_inserter(read));
+  if (read.size() > read_max) {
+    changes.all = true;
+    return changes;
+  }
+  for (const int32_t pid : read) {
+    const proc::ProcessRecord* last = proc::FindProcess(known, pid);
+    std::optional<proc::ProcessRecord> record = CollectOne(pid);
+    if (!record) {
+      if (last != nullptr) changes.gone.push_back(pid);
+    } else if (last == nullptr || *record != *last) {
+      changes.changed.push_back(*std::move(record));
+    }
+  }
+  return changes;
 }
 
 FileResult ProcReader::ReadProcessFile(int32_t pid, int32_t tid, const std::string& name,

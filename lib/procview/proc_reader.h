@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "lib/proc/process_changes.h"
 #include "lib/proc/snapshot.h"
 #include "lib/procview/cluster_view.h"
 #include "lib/procview/hidepid.h"
@@ -54,6 +55,12 @@ class ProcReader {
   uid_t OwnerOf(int32_t pid) const;
   // One process as in a snapshot; nothing if it is gone.
   std::optional<proc::ProcessRecord> CollectOne(int32_t pid) const;
+  // Who was born and who has gone since `known`, and what else has become of the processes `again`.
+  // If those are more than `read_max` together, nothing is read and `all` is set. Costs about 1 us
+  // for each process that there is, and what CollectOne() costs for each that is read.
+  absl::StatusOr<proc::ProcessChanges> ChangesSince(const proc::NodeSnapshot& known,
+                                                    std::vector<int32_t> again,
+                                                    size_t read_max) const;
 
   // PID/NAME, or PID/task/TID/NAME for a tid other than 0, as `asker` would see it; of the
   // links exe, cwd, root, fd/N and ns/N the target, of fd, fdinfo and ns the names in them, a line

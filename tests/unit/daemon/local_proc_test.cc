@@ -22,9 +22,14 @@ std::future<Result> Ask(LocalProc& local, milliseconds max_age) {
   return promise->get_future();
 }
 
+absl::StatusOr<proc::ProcessChanges> SeeNothing(const proc::NodeSnapshot&,
+                                                const std::vector<int32_t>&) {
+  return proc::ProcessChanges();
+}
+
 TEST(LocalProc, Serves_a_young_collection_again) {
   std::atomic<int> collections = 0;
-  LocalProc local([&] { return SampleSnapshot(1, ++collections); });
+  LocalProc local([&] { return SampleSnapshot(1, ++collections); }, SeeNothing);
   Result first = Ask(local, hours(1)).get();
   ASSERT_TRUE(first.ok()) << first.status();
   Result second = Ask(local, hours(1)).get();
@@ -34,7 +39,7 @@ TEST(LocalProc, Serves_a_young_collection_again) {
 
 TEST(LocalProc, Collects_anew_for_who_wants_nothing_older) {
   std::atomic<int> collections = 0;
-  LocalProc local([&] { return SampleSnapshot(1, ++collections); });
+  LocalProc local([&] { return SampleSnapshot(1, ++collections); }, SeeNothing);
   EXPECT_TRUE(Ask(local, milliseconds(0)).get().ok());
   EXPECT_EQ(Ask(local, milliseconds(0)).get()->snapshot->processes.size(), 2u);
 }
@@ -42,13 +47,15 @@ TEST(LocalProc, Collects_anew_for_who_wants_nothing_older) {
 TEST(LocalProc, Shares_one_collection_among_all_who_ask_meanwhile) {
   std::latch begun(1), go_on(1);
   std::atomic<int> collections = 0;
-  LocalProc local([&] {
-    if (++collections == 1) {
-      begun.count_down();
-      go_on.wait();
-    }
-    return SampleSnapshot(1, collections);
-  });
+  LocalProc local(
+      [&] {
+        if (++collections == 1) {
+          begun.count_down();
+          go_on.wait();
+        }
+        return SampleSnapshot(1, collections);
+      },
+      SeeNothing);
   std::future<Result> first = Ask(local, hours(1));
   begun.wait();
   std::future<Result> patient = Ask(local, hours(1));
@@ -62,21 +69,25 @@ TEST(LocalProc, Shares_one_collection_among_all_who_ask_meanwhile) {
 
 TEST(LocalProc, Reports_a_collection_that_failed_and_tries_again) {
   std::atomic<int> collections = 0;
-  LocalProc local([&]() -> absl::StatusOr<proc::NodeSnapshot> {
-    if (++collections == 1) return absl::UnavailableError("no /proc");
-    return SampleSnapshot(1, 1);
-  });
+  LocalProc local(
+      [&]() -> absl::StatusOr<proc::NodeSnapshot> {
+        if (++collections == 1) return absl::UnavailableError("no /proc");
+        return SampleSnapshot(1, 1);
+      },
+      SeeNothing);
   EXPECT_FALSE(Ask(local, hours(1)).get().ok());
   EXPECT_TRUE(Ask(local, hours(1)).get().ok());
 }
 
 TEST(LocalProc, Lets_everybody_go_when_it_stops) {
   std::latch begun(1), go_on(1);
-  LocalProc local([&] {
-    begun.count_down();
-    go_on.wait();
-    return SampleSnapshot(1, 1);
-  });
+  LocalProc local(
+      [&] {
+        begun.count_down();
+        go_on.wait();
+        return SampleSnapshot(1, 1);
+      },
+      SeeNothing);
   std::future<Result> served = Ask(local, hours(1));
   begun.wait();
   std::future<Result> waiting = Ask(local, milliseconds(0));

@@ -30,7 +30,10 @@ class ProcServiceTest : public ::testing::Test {
   using ClusterPtr = std::shared_ptr<const proc::ClusterSnapshot>;
 
   explicit ProcServiceTest(const std::string& root = "/proc")
-      : local_([] { return SampleSnapshot(1, 1); }),
+      : local_([this] { return collect_(); },
+               [this](const proc::NodeSnapshot& known, std::vector<int32_t> again) {
+                 return look_(known, std::move(again));
+               }),
         reader_(*procview::ProcReader::Open(root)),
         nodes_(*member::NodeTable::Create(
             1, {{1, "one", "a:1"}, {2, "two", "b:1"}, {3, "three", "c:1"}})) {}
@@ -87,6 +90,11 @@ class ProcServiceTest : public ::testing::Test {
     });
   }
 
+  // What there is on this node; to be set while nobody asks.
+  LocalProc::Collect collect_ = [] { return SampleSnapshot(1, 1); };
+  LocalProc::Look look_ = [](const proc::NodeSnapshot&, const std::vector<int32_t>&) {
+    return proc::ProcessChanges();
+  };
   std::atomic<std::chrono::milliseconds> passed_ = std::chrono::milliseconds(0);
   FakeLoop loop_;
   FakeMessenger messenger_;

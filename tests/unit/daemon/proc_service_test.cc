@@ -420,6 +420,124 @@ TEST_F(ProcServiceTest, Asks_to_be_told_of_births_and_shows_them_without_asking_
   EXPECT_EQ(messenger_.call_count(), 2u);
 }
 
+// Of node 1 itself, as the others see it.
+class ProcServiceLooksTest : public ProcServiceTest {
+ protected:
+  std::atomic<int> looks_ = 0;
+
+  static proc::ProcessChanges Birth(uint64_t taken_ns, int32_t pid) {
+    proc::ProcessChanges changes;
+    changes.taken_ns = taken_ns;
+    changes.changed.emplace_back().pid = pid;
+    return changes;
+  }
+  std::vector<int32_t> Pids() { return PidsOf(service_->Snapshot()); }
+  static std::vector<int32_t> PidsOf(const SnapshotPtr& cluster) {
+    std::vector<int32_t> pids;
+    for (const auto& process : cluster->nodes[0].snapshot->processes) pids.push_back(process.pid);
+    return pids;
+  }
+};
+
+TEST_F(ProcServiceLooksTest, Shows_births_and_exits_of_this_node_without_collecting_again) {
+  int collections = 0;
+  collect_ = [&collections] {
+    ++collections;
+    return SampleSnapshot(1, 2);
+  };
+  Start(kNever, kNever);
+  EXPECT_EQ(Pids(), (std::vector<int32_t>{1, 3}));
+  look_ = [](const proc::NodeSnapshot& known, const std::vector<int32_t>& again) {
+    EXPECT_EQ(known.processes.size(), 2u);
+    EXPECT_EQ(again, std::vector<int32_t>());
+    proc::ProcessChanges changes = Birth(1, 7);
+    changes.gone = {3};
+    return changes;
+  };
+  EXPECT_EQ(Pids(), (std::vector<int32_t>{1, 7}));
+  look_ = [](const proc::NodeSnapshot& known, const std::vector<int32_t>& again) {
+    EXPECT_EQ(known.processes.size(), 2u);
+    EXPECT_EQ(again, std::vector<int32_t>{7}) << "it may have become another program";
+    return proc::ProcessChanges{.taken_ns = 2, .changed = {}, .gone = {1}};
+  };
+  EXPECT_EQ(Pids(), std::vector<int32_t>{7});
+  EXPECT_EQ(collections, 1);
+}
+
+TEST_F(ProcServiceLooksTest, Lets_nobody_wait_for_a_collection_of_this_node) {
+  std::promise<void> begun, collected;
+  int collections = 0;
+  collect_ = [&, until = collected.get_future().share()] {
+    if (++collections == 2) {
+      begun.set_value();
+      until.wait();
+    }
+    return SampleSnapshot(1, 2);
+  };
+  Start(kInterval, kNever);
+  EXPECT_EQ(Pids(), (std::vector<int32_t>{1, 3}));
+  Pass(kInterval + kMoment);  // a collection begins
+  look_ = [](const proc::NodeSnapshot&, const std::vector<int32_t>&) { return Birth(1, 7); };
+  EXPECT_EQ(Pids(), (std::vector<int32_t>{1, 3, 7}));
+  begun.get_future().wait();
+  collected.set_value();
+}
+
+TEST_F(ProcServiceLooksTest, Collects_when_more_has_changed_than_can_be_looked_at) {
+  std::atomic<int> processes = 2;
+  collect_ = [&processes] { return SampleSnapshot(1, processes); };
+  Start(kNever, kNever);
+  EXPECT_EQ(Pids(), (std::vector<int32_t>{1, 3}));
+  processes = 3;
+  look_ = [](const proc::NodeSnapshot&, const std::vector<int32_t>&) {
+    return proc::ProcessChanges{.taken_ns = 1, .changed = {}, .gone = {}, .all = true};
+  };
+  EXPECT_EQ(Pids(), (std::vector<int32_t>{1, 3, 5}));
+}
+
+TEST_F(ProcServiceLooksTest, Collects_when_it_cannot_look) {
+  std::atomic<int> processes = 2;
+  collect_ = [&processes] { return SampleSnapshot(1, processes); };
+  Start(kInterval, kNever);
+  EXPECT_EQ(Pids(), (std::vector<int32_t>{1, 3}));
+  processes = 3;
+  Pass(kInterval + kMoment);
+  look_ = [](const proc::NodeSnapshot&, const std::vector<int32_t>&) {
+    return absl::UnavailableError("no /proc");
+  };
+  EXPECT_EQ(Pids(), (std::vector<int32_t>{1, 3, 5}));
+}
+
+TEST_F(ProcServiceLooksTest, Lets_callers_go_when_looking_takes_for_ever) {
+  Start(kNever, milliseconds(20));
+  EXPECT_EQ(Pids(), std::vector<int32_t>{1});
+  std::promise<void> done;
+  look_ = [until = done.get_future().share()](const auto&, const auto&) {
+    until.wait();
+    return Birth(10, 7);
+  };
+  EXPECT_EQ(Pids(), std::vector<int32_t>{1});
+  done.set_value();
+  EXPECT_EQ(Pids(), (std::vector<int32_t>{1, 7}));
+}
+
+TEST_F(ProcServiceLooksTest, Forgets_what_was_looked_at_before_somebody_else_did) {
+  Start(kNever, kNever);
+  EXPECT_EQ(Pids(), std::vector<int32_t>{1});
+  std::promise<void> begun, done;
+  look_ = [&](const proc::NodeSnapshot&, const std::vector<int32_t>&) {
+    if (const bool first = looks_++ == 0; !first) return Birth(20, 9);
+    begun.set_value();
+    done.get_future().wait();
+    return Birth(10, 7);  // and it has gone since
+  };
+  std::future<SnapshotPtr> slow = AskInBackground();
+  begun.get_future().wait();
+  EXPECT_EQ(Pids(), (std::vector<int32_t>{1, 9}));
+  done.set_value();
+  EXPECT_EQ(PidsOf(slow.get()), (std::vector<int32_t>{1, 9}));
+}
+
 TEST_F(ProcServiceTest, Asks_again_when_more_has_changed_than_it_was_told) {
   Start(kNever, kNever);
   SetState(2, PeerState::kUp);

@@ -113,6 +113,46 @@ TEST(ProcReader, Never_gives_away_where_a_process_lies_in_memory) {
   EXPECT_EQ(live, HideAddresses(live));
 }
 
+TEST(ProcReader, Tells_who_was_born_and_who_has_gone_since_a_snapshot) {
+  const auto reader = RealProc();
+  const Child child(0);
+  ASSERT_TRUE(child.ready());
+  auto known = reader->Collect(1);
+  ASSERT_TRUE(known.ok()) << known.status();
+  constexpr int32_t kBeyondAll = 1 << 23;  // no machine has such a pid
+  known->processes.emplace_back().pid = kBeyondAll;
+  std::erase_if(known->processes, [&](const auto& process) { return process.pid == child.pid(); });
+  const auto changes = reader->ChangesSince(*known, {}, SIZE_MAX);
+  ASSERT_TRUE(changes.ok()) << changes.status();
+  EXPECT_GE(changes->taken_ns, known->taken_ns);
+  EXPECT_EQ(changes->gone.back(), kBeyondAll);
+  const auto born = std::find_if(changes->changed.begin(), changes->changed.end(),
+                                 [&](const auto& process) { return process.pid == child.pid(); });
+  ASSERT_NE(born, changes->changed.end());
+  EXPECT_EQ(born->comm, "cat\n");
+
+  EXPECT_TRUE(reader->ChangesSince(*known, {}, 0)->all) << "more than may be read";
+}
+
+TEST(ProcReader, Looks_again_at_whom_it_is_told_to) {
+  const auto reader = RealProc();
+  const Child child(0);
+  ASSERT_TRUE(child.ready());
+  auto known = reader->Collect(1);
+  ASSERT_TRUE(known.ok()) << known.status();
+  const auto tells_of_child = [&](const std::vector<int32_t>& again) {
+    const auto changes = reader->ChangesSince(*known, again, SIZE_MAX);
+    return changes.ok() && std::any_of(changes->changed.begin(), changes->changed.end(),
+                                       [&](const auto& p) { return p.pid == child.pid(); });
+  };
+  EXPECT_FALSE(tells_of_child({child.pid()})) << "a process that sleeps changes in nothing";
+  for (proc::ProcessRecord& process : known->processes) {
+    if (process.pid == child.pid()) process.cmdline = "what it was before";
+  }
+  EXPECT_FALSE(tells_of_child({}));
+  EXPECT_TRUE(tells_of_child({child.pid(), child.pid()}));
+}
+
 TEST(ProcReader, Leaves_out_processes_that_exit_meanwhile) {
   const auto reader = RealProc();
   const pid_t shell = fork();
