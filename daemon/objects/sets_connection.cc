@@ -19,8 +19,8 @@ constexpr size_t kLengthBytes = sizeof(uint32_t);
 
 }  // namespace
 
-SetsConnection::SetsConnection(SetsService& service, io::StreamId stream, SetUser user)
-    : service_(service), stream_(stream), user_(user) {}
+SetsConnection::SetsConnection(SetsService& service, io::StreamId stream, SetUser user, pid_t pid)
+    : service_(service), stream_(stream), user_(user), pid_(pid) {}
 
 void SetsConnection::OnData(std::span<const std::byte> data) {
   if (phase_ == Phase::kLastSending || phase_ == Phase::kClosing) return;

@@ -6,6 +6,8 @@
 #ifndef CLUSTIX_DAEMON_OBJECTS_SETS_CONNECTION_H_
 #define CLUSTIX_DAEMON_OBJECTS_SETS_CONNECTION_H_
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -15,6 +17,7 @@
 
 #include "daemon/objects/client_session.h"
 #include "daemon/objects/set_definition.h"
+#include "lib/base/unique_fd.h"
 #include "lib/cache/bell.h"
 #include "lib/io/io.h"
 
@@ -24,12 +27,19 @@ class SetsService;
 
 class SetsConnection final : public io::StreamHandler {
  public:
-  SetsConnection(SetsService& service, io::StreamId stream, SetUser user);
+  // `pid`: who connected; 0: a process that this one's PID namespace does not show.
+  SetsConnection(SetsService& service, io::StreamId stream, SetUser user, pid_t pid);
 
   io::StreamId stream() const { return stream_; }
   const SetUser& user() const { return user_; }
+  pid_t pid() const { return pid_; }
   ClientSession* session() { return session_.get(); }
-  void Attach(std::unique_ptr<ClientSession> session) { session_ = std::move(session); }
+  // `process`: a pidfd of who connected, if there is one.
+  void Attach(std::unique_ptr<ClientSession> session, base::UniqueFd process) {
+    session_ = std::move(session);
+    process_ = std::move(process);
+  }
+  const base::UniqueFd& process() const { return process_; }
   // Ends the session: what it does, holds and has open.
   std::unique_ptr<ClientSession> TakeSession() { return std::move(session_); }
 
@@ -54,6 +64,7 @@ class SetsConnection final : public io::StreamHandler {
   SetsService& service_;
   const io::StreamId stream_;
   const SetUser user_;
+  const pid_t pid_;
   Phase phase_ = Phase::kReceiving;
   std::vector<std::byte> input_;
   std::vector<std::byte> output_;  // its length before it
@@ -61,6 +72,7 @@ class SetsConnection final : public io::StreamHandler {
   cache::Bell keep_;
   size_t sent_ = 0;
   std::unique_ptr<ClientSession> session_;
+  base::UniqueFd process_;
 };
 
 }  // namespace clustix::daemon

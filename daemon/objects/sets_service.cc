@@ -4,6 +4,9 @@
 #include <capnp/message.h>
 #include <sys/stat.h>
 #include <unistd.h>
+extern "C" {  // which glibc 2.36 forgot
+#include <sys/pidfd.h>
+}
 
 #include <algorithm>
 #include <cerrno>
@@ -43,6 +46,14 @@ proto::SetsError::Kind KindOf(absl::StatusCode code) {
     default:
       return proto::SetsError::Kind::INVALID;
   }
+}
+
+// A pidfd of who connected; an invalid one if this PID namespace does not show it.
+absl::StatusOr<base::UniqueFd> OpenProcess(pid_t pid) {
+  if (pid == 0) return base::UniqueFd();
+  base::UniqueFd process(pidfd_open(pid, 0));
+  if (!process.valid()) return base::ErrnoStatus(errno, "cannot watch the program");
+  return process;
 }
 
 absl::Status Denied(const SetDefinition& set, const char* what) {
@@ -98,8 +109,8 @@ io::StreamHandler* SetsService::OnAccept(io::StreamId stream, const std::string&
     ++counters_.turned_away;
     return nullptr;
   }
-  auto connection =
-      std::make_unique<SetsConnection>(*this, stream, SetUser{.uid = peer->uid, .gid = peer->gid});
+  auto connection = std::make_unique<SetsConnection>(
+      *this, stream, SetUser{.uid = peer->uid, .gid = peer->gid}, peer->pid);
   io::StreamHandler* handler = connection.get();
   connections_.emplace(stream, std::move(connection));
   return handler;
@@ -186,13 +197,16 @@ void SetsService::Attach(SetsConnection& connection) {
   if (connection.session() != nullptr) {
     return connection.Reply(Error(absl::InvalidArgumentError("attached already")));
   }
+  absl::StatusOr<base::UniqueFd> process = OpenProcess(connection.pid());
+  if (!process.ok()) return connection.Reply(Error(process.status()));
   const absl::StatusOr<cache::HostRegion*> region = parts_.host.Attach();
   if (!region.ok()) return connection.Reply(Error(region.status()));
-  auto broken = [this, stream] {
+  auto close = [this, stream] {
+    if (SetsConnection* gone = Find(stream)) gone->Close();
+  };
+  auto broken = [this, close] {
     ++counters_.broken_regions;
-    parts_.io.loop().Post([this, stream] {
-      if (SetsConnection* gone = Find(stream)) gone->Close();
-    });
+    parts_.io.loop().Post(close);
   };
   auto answered = [this, stream] {
     parts_.io.loop().AtEndOfTurn([this, stream] {
@@ -200,10 +214,14 @@ void SetsService::Attach(SetsConnection& connection) {
       if (told != nullptr && told->session() != nullptr) told->session()->Announce();
     });
   };
-  connection.Attach(std::make_unique<ClientSession>(
-      parts_.driver, parts_.store, parts_.loans, parts_.host, *region,
-      watches_of_[connection.user().uid],
-      ClientSession::Hooks{.broken = std::move(broken), .answered = std::move(answered)}));
+  connection.Attach(
+      std::make_unique<ClientSession>(
+          parts_.driver, parts_.store, parts_.loans, parts_.host, *region,
+          watches_of_[connection.user().uid],
+          ClientSession::Hooks{.broken = std::move(broken), .answered = std::move(answered)}),
+      *std::move(process));
+  // A child of its may have the socket still: it is no end of the connection.
+  if (connection.process().valid()) parts_.io.WatchFd(connection.process().get(), close);
   parts_.io.WatchFd((*region)->bell().fd().get(), [this, stream] {
     SetsConnection* ringing = Find(stream);
     if (ringing == nullptr || ringing->session() == nullptr) return;
@@ -237,6 +255,7 @@ void SetsService::EndSession(SetsConnection& connection) {
   const std::unique_ptr<ClientSession> session = connection.TakeSession();
   if (session == nullptr) return;
   parts_.io.UnwatchFd(session->region().bell().fd().get());
+  if (connection.process().valid()) parts_.io.UnwatchFd(connection.process().get());
   for (const uint32_t handle : session->handles()) LeaveSet(session->Close(handle));
   hooks_.attached(--sessions_);
 }

@@ -5,7 +5,8 @@
 //
 // A program can do no harm: it is known by the kernel's word, each user has a limited number of
 // connections, requests are bounded, one per connection is in work, and all that a program has goes
-// with its connection. The loop's thread.
+// with its connection, or with the process that made it, if a child has the socket still. The
+// loop's thread.
 #ifndef CLUSTIX_DAEMON_OBJECTS_SETS_SERVICE_H_
 #define CLUSTIX_DAEMON_OBJECTS_SETS_SERVICE_H_
 

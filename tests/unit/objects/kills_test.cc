@@ -3,11 +3,16 @@
 // Programs that use objects in every way and are killed with SIGKILL, at any instruction or at any
 // time. Whatever they leave: no object is torn or held, no acknowledged write is lost, and the
 // daemon has back all that it gave them.
+#include <fcntl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <cstdio>
+#include <fstream>
 
+#include "lib/base/unique_fd.h"
 #include "tests/unit/objects/journaled_cluster.h"
 
 namespace clustix {
@@ -70,6 +75,40 @@ TEST_F(KilledPrograms, Leave_nothing_behind_whichever_their_last_instruction) {
   EXPECT_EQ(Sum("sets_broken_regions"), 0u) << "none did wrong";
   EXPECT_GT(Acknowledged(), ProgramsToKill() / 10) << "they did something";
   EXPECT_GT(Sum("sets_loans_seized"), 0u);
+}
+
+class ProgramsWithChildren : public LoopbackCluster {};
+
+TEST_F(ProgramsWithChildren, End_though_a_child_has_their_socket) {
+  std::array<int, 2> living{};  // the child lives until this test closes its end
+  ASSERT_EQ(pipe2(living.data(), O_CLOEXEC), 0);
+  const base::UniqueFd in(living[0]);
+  base::UniqueFd out(living[1]);
+  const std::string folder = dir_.path();
+  Nursery nursery([&](uint64_t) {
+    out.Reset();
+    std::string socket;
+    if (!std::getline(std::ifstream(folder + "/socket"), socket)) return 1;
+    const auto program = RawProgram::Connect(socket);
+    if (program == nullptr || !program->Attach().empty()) return 2;
+    const auto set = program->Open("test/a");
+    if (program->Ask(RawProgram::Kind::kGrab, set.handle, 1).status !=
+        RawProgram::Status::kNotFound)
+      return 3;
+    if (fork() != 0) _exit(0);
+    char byte;
+    return static_cast<int>(read(in.get(), &byte, 1));
+  });
+  StartNodes(1, {.max_hold_ms = 3'600'000});
+  std::ofstream(folder + "/socket") << node(1).socket_path() << "\n";
+  const auto other = Program(1);
+  const auto set = other->Open("test/a");
+  const std::vector<Nursery::Death> deaths = nursery.Raise(1, 1, 1);
+  ASSERT_EQ(deaths.size(), 1u);
+  ASSERT_EQ(deaths[0].status, 0);
+  EXPECT_EQ(other->Ask(RawProgram::Kind::kGrab, set.handle, 1, "", 20'000).status,
+            RawProgram::Status::kNotFound)
+      << "nobody holds it any more";
 }
 
 }  // namespace
