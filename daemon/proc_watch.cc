@@ -102,6 +102,7 @@ void ProcWatch::Watch() {
     if (opened.ok()) connector_.emplace(*std::move(opened));
   }
   if (!connector_) listed_ = reader_.ListProcesses().value_or(std::vector<int32_t>());
+  born_.clear();
   // Whatever they have read was begun before the watch.
   tell_(Watchers(), {.taken_ns = NowNs(), .changed = {}, .gone = {}, .all = true});
   for (std::vector<NodeId> who = Watchers(); !who.empty(); who = Watchers()) {
@@ -162,6 +163,10 @@ void ProcWatch::GatherFromList(Touched* touched) {
   std::set_symmetric_difference(listed_.begin(), listed_.end(), now->begin(), now->end(),
                                 std::back_inserter(different));
   for (int32_t pid : different) touched->Add(pid);
+  for (int32_t pid : born_) touched->Add(pid);
+  born_.clear();
+  std::set_difference(now->begin(), now->end(), listed_.begin(), listed_.end(),
+                      std::back_inserter(born_));
   listed_ = *std::move(now);
 }
 

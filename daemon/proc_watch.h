@@ -7,6 +7,8 @@
 // namespaces) the list of /proc is compared with the last one, kPollMin to kPollMax after it: the
 // longer it takes to read, the less often.
 //
+// A new process is looked at once more the next time, for most become another program at once.
+//
 // What happens within kGather is told at once. A process that has exited is looked at again until
 // its parent has reaped it, for the kernel does not tell of that. When more than kTouchedMax
 // happens within kGather, single processes are not looked at: it is only told that much has
@@ -99,6 +101,7 @@ class ProcWatch {
   // The thread's own.
   std::optional<ProcConnector> connector_;
   std::vector<int32_t> listed_;  // when polling: the last list
+  std::vector<int32_t> born_;    // and who was new in it
   std::chrono::milliseconds poll_interval_ = kPollMin;
   std::map<int32_t, Exited> exited_;
 
