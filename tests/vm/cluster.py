@@ -10,6 +10,7 @@ May be repeated: machines that run already are used. With COMMAND, runs that in 
 """
 
 import argparse
+import base64
 import contextlib
 import fcntl
 import functools
@@ -36,12 +37,15 @@ import scenario
 
 PORT = 7400
 MAX_MACHINES = 9
+COMMAND_BYTES = 4000  # what agent.c takes, with some room for its own words
 ETC = "/etc/clustix"
 # One that fails, or is killed, is started again after a second, as by its systemd unit.
 DAEMON = f"until clustixd --config {ETC}/cluster.toml; do sleep 1; done"
 PROGRAMS = ("clustix", "clustixd")
 # To look at the cluster's /proc with; busybox has others of its own.
-TOOLS = ("ps", "pgrep", "free", "uptime", "pstree")
+TOOLS = ("ps", "pgrep", "pkill", "free", "uptime", "pstree")
+# Lets kill(2) in `clustix shell` reach all nodes; in the folder lib of a build.
+KILL = "*/clustix/libclustix-kill.so"
 HINTS = (
     ("-- clustix nodes", "the nodes, and how they see each other"),
     ("-- clustix status", "that the kernel module carries the messages"),
@@ -133,9 +137,11 @@ class Keeper:
     def _start(self, machines):
         say(f"booting {self._count} machines with Linux {kernels.get(self._kernel).release}, without KVM")
         tools = [pathlib.Path(path) for path in map(shutil.which, TOOLS) if path]
+        kill = next((self._build / "lib").glob(KILL))
         machines.boot([self._kernel] * self._count, self._build / "bin/clustix-vm-agent",
                       [*(self._build / "bin" / name for name in PROGRAMS), *tools],
-                      {self._kernel: [build_module(self._build, self._kernel)]}, ("fuse",))
+                      {self._kernel: [build_module(self._build, self._kernel)]}, ("fuse",),
+                      files={f"usr/{kill.relative_to(self._build)}": kill})
         say("loading the module kccm and starting clustixd in each")
         for one in machines.all:
             one.do("insmod /modules/kccm.ko")
@@ -237,12 +243,21 @@ def ask(connection, **request):
             yield json.loads(line)
 
 
+def one_line(command):
+    """A command of the shell that does the same, for machines take one line, and none that is long."""
+    if "\n" in command:
+        command = f'eval "$(echo {base64.b64encode(command.encode()).decode()} | base64 -d)"'
+    if len(command.encode()) > COMMAND_BYTES:
+        raise Failed(f"the command is too long for a machine (at most {COMMAND_BYTES} bytes; fewer with newlines)")
+    return command
+
+
 def run(place, node, command, take):
     """Runs a command in a machine, and hands each line that it prints to take(); its exit status."""
     connection = place.connect()
     if connection is None:
         raise Failed("the machines are gone (./up --vm starts them)")
-    for answer in ask(connection, node=node, command=command):
+    for answer in ask(connection, node=node, command=one_line(command)):
         if "line" in answer:
             take(answer["line"])
         elif "status" in answer:

@@ -112,13 +112,14 @@ def _end(root, folder):
     return image
 
 
-def make(kernel, folder, agent, programs=(), modules=(), load=()):
+def make(kernel, folder, agent, programs=(), modules=(), load=(), files=None):
     """An image in `folder` for a machine that runs `kernel`.
 
     agent     the program agent.c
     programs  paths
     modules   files of modules that the test loads itself
     load      names of the kernel's own modules to load at boot, besides the network card's
+    files     what else is to be there: paths in the machine, and of what is to be copied
     """
     root = _begin(folder, INIT, "usr/bin", "etc", "sys", "tmp", "run", "modules")
     shutil.copy(agent, root / "bin/agent")
@@ -127,6 +128,9 @@ def make(kernel, folder, agent, programs=(), modules=(), load=()):
         _install(root, pathlib.Path(program))
     for module in modules:
         shutil.copy(module, root / "modules")
+    for path, source in (files or {}).items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, root / path)
     _add_boot_modules(root, kernel, (*NETWORK, *load))
     return _end(root, folder)
 

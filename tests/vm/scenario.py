@@ -45,14 +45,14 @@ class Machines:
         self.all = []
         self._dead = []  # whose place another one has taken
 
-    def boot(self, kernel_names, agent, programs, modules, load, icount=False):
-        """The agent and the programs are paths. With `icount`, see machine.py."""
+    def boot(self, kernel_names, agent, programs, modules, load, icount=False, files=None):
+        """The agent, the programs and the files are as for initramfs.make(). With `icount`, see machine.py."""
         for name in set(kernel_names):
             folder = pathlib.Path(self._folder.name) / name
             folder.mkdir()
             self._images[name] = initramfs.make(
                 kernels.get(name), folder, agent, programs=programs,
-                modules=modules.get(name, ()), load=load)
+                modules=modules.get(name, ()), load=load, files=files)
         for number, name in enumerate(kernel_names, 1):
             self.all.append(self._switch_on(number, kernels.get(name), self.network.add(number), icount))
         for one in self.all:

@@ -85,10 +85,17 @@ class Up(unittest.TestCase):
         self.assertRegex(self.up("--", "clustix", "status"), r"(?m)^Transport +kernel module kccm")
         self.assertEqual(self.up("--node", "2", "--", "sh", "-c", "hostname; exit 7", status=7), "node2\n")
         self.assertIn("no node 3", self.up("--node", "3", "--", "true", status=1))
+        self.assertEqual(self.up("--", "sh", "-c", "echo one\necho 'two  three'"), "one\ntwo  three\n")
         # With the processes of both, by a program that knows nothing of clusters.
         seen = self.up("--", "clustix", "shell", "--", "ps", "-e", "-o", "pid,comm")
         nodes = {int(pid) >> 22 for pid in re.findall(r"(?m)^ *(\d+) clustixd$", seen)}
         self.assertEqual(nodes, {1, 2})
+
+        # Unmodified programs signal what is on another machine.
+        self.up("--node", "2", "--", "sh", "-c", "/bin/sleep 4242 >/dev/null 2>&1 &")
+        self.assertEqual(self.up("--", "clustix", "shell", "--", "sh", "-c",
+                                 "until /usr/bin/pkill -f '^/bin/sleep 4242'; do :; done"), "")
+        self.up("--node", "2", "--", "sh", "-c", "while pidof sleep; do :; done")
 
         # A daemon that is killed comes back.
         self.up("--node", "2", "--", "sh", "-c", "killed=$(pidof clustixd); kill -9 $killed; "
