@@ -90,6 +90,23 @@ absl::Status CoverWithMountPoint(const std::string& dir, const std::string& view
   return Attach(*mount_point, "/proc");
 }
 
+// With the network devices of this namespace, and the machine's control groups where programs look
+// for them, to be read.
+absl::Status MountSys(unsigned long flags) {
+  const std::string groups = "/sys/fs/cgroup";
+  const base::UniqueFd all(
+      open_tree(AT_FDCWD, groups.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+  RETURN_IF_ERROR(Mount("sysfs", "/sys", "sysfs", flags));
+  if (!all.valid() || !IsDirectory(groups)) return absl::OkStatus();  // a machine without them
+  mount_attr read_only{};
+  read_only.attr_set = MOUNT_ATTR_RDONLY;
+  if (mount_setattr(all.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &read_only, sizeof read_only) !=
+      0) {
+    return base::ErrnoStatus(errno, absl::StrCat("cannot protect ", groups));
+  }
+  return Attach(all, groups);
+}
+
 // Replaces the base directory, as this namespace sees it, by one that holds only what `node` owns.
 absl::Status MakeNodeBase(const Layout& layout, int node, const base::UniqueFd& node_dir,
                           const base::UniqueFd& config) {
@@ -150,7 +167,7 @@ absl::Status MakeNodeMounts(const Layout& layout, int node) {
   RETURN_IF_ERROR(MakeNodeBase(layout, node, node_dir, config));
   constexpr unsigned long kSafe = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   RETURN_IF_ERROR(Mount("proc", "/proc", "proc", kSafe));
-  RETURN_IF_ERROR(Mount("sysfs", "/sys", "sysfs", kSafe));
+  RETURN_IF_ERROR(MountSys(kSafe));
   if (IsDirectory("/dev/shm")) {
     RETURN_IF_ERROR(Mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"));
   }

@@ -87,6 +87,15 @@ TEST_F(Figures, Count_the_processors_of_all_nodes) {
       << "is left when the shell has ended";
 }
 
+TEST_F(Figures, Show_the_control_groups_of_the_machine_to_be_read) {
+  ToolResult here = *cluster::RunTool({"ls", "/sys/fs/cgroup"}, "");
+  if (here.output.empty()) GTEST_SKIP() << "this machine has none";
+  EXPECT_EQ(RunOn(2, {"ls", "/sys/fs/cgroup"}).output, here.output);
+  EXPECT_NE(RunOn(2, {"mkdir", "/sys/fs/cgroup/clustix-test"}).status, 0);
+  // Who looks at all that is mounted finds it.
+  EXPECT_EQ(Shell(2, {"lsof", "-p", "1"}).errors.find("can't stat"), std::string::npos);
+}
+
 TEST_F(Figures, Find_the_sockets_of_all_nodes_and_whose_they_are) {
   const std::vector<std::string> daemons = Daemons();
   std::vector<std::string> owners;
