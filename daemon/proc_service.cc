@@ -156,6 +156,8 @@ procview::FileResult ProcService::DecodeFileAnswer(NodeId node, const Answer& an
   return {.error = EIO, .text = {}};
 }
 
+bool ProcService::IsHere(int32_t pid) { return reader_.HasProcess(pid); }
+
 procview::FileResult ProcService::ReadHere(uid_t owner,
                                            std::function<procview::FileResult()> read) {
   struct Pending {  // outlives a caller that gave up; guarded by mutex_

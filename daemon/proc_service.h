@@ -55,6 +55,7 @@ class ProcService : public procview::ClusterView {
 
   std::shared_ptr<const proc::ClusterSnapshot> Snapshot() override { return snapshots_.Snapshot(); }
   std::shared_ptr<const proc::ClusterSnapshot> Recent() override { return snapshots_.Recent(); }
+  bool IsHere(int32_t pid) override;
   void Outdate() override { snapshots_.Outdate(); }
   procview::FileResult ReadProcessFile(uint16_t node, int32_t pid, int32_t tid,
                                        const std::string& name,

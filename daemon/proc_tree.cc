@@ -149,6 +149,8 @@ ProcTree::Process ProcTree::FindProcess(const Moment& moment, const ProcInode& i
   if (process.node == nullptr || !process.node->snapshot || inode.pid <= 0) return process;
   process.record = proc::FindProcess(*process.node->snapshot, inode.pid);
   if (process.record != nullptr) {
+    // Who has awaited the end of a process must not find it.
+    if (inode.node == moment.cluster->self && !view_->IsHere(inode.pid)) return process;
     process.error = 0;
     process.uid = process.record->uid;
     process.gid = process.record->gid;

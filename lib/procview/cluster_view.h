@@ -54,6 +54,10 @@ class ClusterView {
   // block.
   virtual void Outdate() = 0;
 
+  // Whether there is such a process on this node now, whatever the last snapshot says. The view
+  // need not know better than that.
+  virtual bool IsHere(int32_t) { return true; }
+
   // Reads /proc/PID/NAME (tid 0) or /proc/PID/task/TID/NAME on a node, local pids. Errors: ENOENT,
   // ESRCH, EACCES as the kernel's, ETIMEDOUT or EHOSTDOWN for the node.
   virtual FileResult ReadProcessFile(uint16_t node, int32_t pid, int32_t tid,

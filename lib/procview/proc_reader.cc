@@ -314,6 +314,10 @@ absl::StatusOr<std::vector<int32_t>> ProcReader::ListProcesses() const {
   return pids;
 }
 
+bool ProcReader::HasProcess(int32_t pid) const {
+  return faccessat(root_fd_, std::to_string(pid).c_str(), F_OK, 0) == 0;
+}
+
 uid_t ProcReader::OwnerOf(int32_t pid) const {
   struct stat info;
   const bool found = fstatat(root_fd_, std::to_string(pid).c_str(), &info, 0) == 0;

@@ -51,6 +51,8 @@ class ProcReader {
 
   // The pids of all processes, ascending. Costs about 1 us each.
   absl::StatusOr<std::vector<int32_t>> ListProcesses() const;
+  // Costs some 2 us.
+  bool HasProcess(int32_t pid) const;
   // Whose process it is; nobody's (-1) if it is gone.
   uid_t OwnerOf(int32_t pid) const;
   // One process as in a snapshot; nothing if it is gone.

@@ -150,6 +150,25 @@ TEST_F(Tour, Shell_takes_the_name_of_a_node) {
   EXPECT_NE(result.errors.find("no node can be called beta"), std::string::npos) << result.errors;
 }
 
+// As often as it takes for every moment between two collections.
+TEST_F(Tour, Shell_sees_at_once_what_begins_and_ends_on_its_own_node) {
+  const ToolResult result = Shell(2, {"bash", "-c", R"sh(
+for round in $(seq 20); do
+  ps -ef >/dev/null
+  sleep 4321 & child=$!
+  until [ "$(cat /proc/$child/comm)" = sleep ];
+    do :; done
+  pgrep -f '^sleep 4321' >/dev/null || echo round $round: born and not listed
+  pkill -KILL -f '^sleep 4321' || echo round $round: not signalled
+  wait $child 2>/dev/null
+  [ -e /proc/$child ] && echo round $round: ended and still there
+  pgrep -f '^sleep 4321' && echo round $round: ended and still listed
+done
+true)sh"});
+  EXPECT_EQ(result.status, 0) << result.errors;
+  EXPECT_EQ(result.output, "");
+}
+
 TEST_F(Tour, Shell_of_another_user_says_whose_cluster_it_is) {
   auto run = [](std::vector<std::string> arguments) {
     std::vector<std::string> argv = {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",

@@ -303,6 +303,15 @@ TEST_F(ProcTreeTest, Finds_a_process_that_was_born_since_the_snapshot) {
   EXPECT_EQ(Names(Global(1, 4) + "/task").size(), 3u);
 }
 
+TEST_F(ProcTreeTest, Finds_no_process_of_this_node_that_has_ended_since_the_snapshot) {
+  const auto directory = Walk(Global(1, 3)), file = Walk(Global(1, 3) + "/stat");
+  view_.End(3);
+  EXPECT_EQ(Walk(Global(1, 3)).error, ENOENT);
+  EXPECT_EQ(tree_.GetAttributes(directory.inode, Asker{}).error, ENOENT);
+  EXPECT_EQ(tree_.Read(file.inode, Asker{}).error, ENOENT);
+  EXPECT_EQ(Walk(Global(2, 3)).error, 0) << "of another node";
+}
+
 TEST_F(ProcTreeTest, Shows_a_stale_node_as_stale_and_not_as_empty) {
   MakeStale(1);
   EXPECT_EQ(Read("nodes/2/status").text,

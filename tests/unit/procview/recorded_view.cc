@@ -110,6 +110,16 @@ void RecordedView::SetFile(uint16_t node, int32_t pid, const std::string& name, 
   files_[{node, pid, name}] = std::move(result);
 }
 
+void RecordedView::End(int32_t pid) {
+  std::lock_guard lock(mutex_);
+  ended_.insert(pid);
+}
+
+bool RecordedView::IsHere(int32_t pid) {
+  std::lock_guard lock(mutex_);
+  return ended_.count(pid) == 0;
+}
+
 int RecordedView::calls() const {
   std::lock_guard lock(mutex_);
   return calls_;

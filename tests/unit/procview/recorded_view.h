@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <tuple>
 
@@ -43,6 +44,10 @@ class RecordedView : public ClusterView {
   // The answer to one ReadProcessFile(node, pid, 0, name) from now on.
   void SetFile(uint16_t node, int32_t pid, const std::string& name, FileResult result);
 
+  // A process of node 1 that has gone since.
+  void End(int32_t pid);
+  bool IsHere(int32_t pid) override;
+
   // How many calls reached a node, and who asked last.
   int calls() const;
   int outdated() const { return outdated_; }
@@ -53,6 +58,7 @@ class RecordedView : public ClusterView {
   std::shared_ptr<const proc::ClusterSnapshot> snapshot_;
   std::map<uint16_t, std::unique_ptr<ProcReader>> readers_;
   std::map<std::tuple<uint16_t, int32_t, std::string>, FileResult> files_;
+  std::set<int32_t> ended_;
   int calls_ = 0;
   std::atomic<int> outdated_ = 0;
   Asker last_asker_;
