@@ -50,7 +50,8 @@ int ReportParse(const CLI::App& app, const CLI::ParseError& error) {
   for (; !chosen.empty(); chosen = chosen[0]->get_subcommands()) {
     help += " " + chosen[0]->get_name();
   }
-  const std::vector<std::string> extra = app.remaining(true);
+  std::vector<std::string> extra = app.remaining(true);
+  std::erase(extra, "--");  // which CLI11 counts among them until all else is right
   std::string what = error.what();
   if (!extra.empty()) {
     // CLI11 would name all, last first, or only say that there is no command.

@@ -28,6 +28,23 @@ const std::map<std::string, Durability> kDurabilities = {{"volatile", Durability
 const std::map<std::string, Placement> kPlacements = {
     {"hash", Placement::kHash}, {"creator", Placement::kCreator}, {"id-bits", Placement::kIdBits}};
 
+// One of the names, which becomes its value.
+template <typename Value>
+CLI::Validator OneOf(const std::map<std::string, Value>& values) {
+  return CLI::Validator(
+      [&values](std::string& text) {
+        const auto found = values.find(text);
+        if (found != values.end()) {
+          text = absl::StrCat(static_cast<int>(found->second));
+          return std::string();
+        }
+        std::vector<std::string> names;
+        for (const auto& [name, value] : values) names.push_back(name);
+        return absl::StrCat("not one of ", absl::StrJoin(names, ", "), ": ", text);
+      },
+      "");
+}
+
 void PrintJson(const nlohmann::ordered_json& json) { std::fputs(web::Print(json).c_str(), stdout); }
 
 // --- ls and stat -----------------------------------------------------------------------------
@@ -206,7 +223,7 @@ void AddCreateCommand(CLI::App& set, Context& context) {
       ->add_option("--replicas", policy.durability,
                    "How many nodes have each object (default: 2); volatile: gone with its node")
       ->type_name("N:{volatile,2,3}")
-      ->transform(CLI::CheckedTransformer(kDurabilities).description(""));
+      ->transform(OneOf(kDurabilities));
   create
       ->add_option("--linker", policy.linker,
                    "What keeps the values instead: memory, file:PATH or procfs")
@@ -216,7 +233,7 @@ void AddCreateCommand(CLI::App& set, Context& context) {
       ->add_option("--placement", policy.placement,
                    "Which node keeps track of an object (default: hash)")
       ->type_name("WHERE:{hash,creator,id-bits}")
-      ->transform(CLI::CheckedTransformer(kPlacements).description(""));
+      ->transform(OneOf(kPlacements));
   const CLI::Validator octal(
       [](std::string& text) {
         const bool ok = !text.empty() && text.size() <= 4 &&

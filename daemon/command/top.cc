@@ -90,7 +90,7 @@ int RunBatch(Source& source, const TopArguments& arguments) {
     const std::string text = model.Text(0) + "\n";
     if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() ||
         std::fflush(stdout) != 0) {
-      return Fail("cannot write");
+      return kExitFailed;  // what happened is said of all output at the end
     }
     if (round == arguments.count) return kExitOk;
     poll(nullptr, 0, static_cast<int>(arguments.delay().count()));  // there is no event

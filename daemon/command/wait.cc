@@ -116,6 +116,9 @@ int RunWait(const Context& context, const WaitArguments& arguments) {
 int RunNice(const Context& context, const NiceArguments& arguments) {
   const std::optional<std::vector<int32_t>> gpids = ParseGlobalPids(arguments.words);
   if (!gpids) return kExitUsage;
+  if (!arguments.relative && (arguments.nice < -20 || arguments.nice > 19)) {
+    return Misuse(absl::StrCat("not a niceness: ", arguments.nice, " (-20 to 19)"));
+  }
   remote::Inquiry inquiry;
   inquiry.gpids = *gpids;
   inquiry.ask = [&](proto::Start::Builder start, const std::vector<int32_t>& pids) {
@@ -141,7 +144,14 @@ void AddWaitCommand(CLI::App& app, Context& context) {
       "  clustix wait --timeout 60 $(clustix pgrep -x make)");
   command->add_option("--timeout", arguments->timeout_s, "How many seconds at most")
       ->type_name("SECONDS")
-      ->check(CLI::Range(0.001, 1e9));
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            double seconds = 0;
+            const bool ok =
+                CLI::detail::lexical_cast(text, seconds) && seconds >= 0.001 && seconds <= 1e9;
+            return ok ? "" : absl::StrCat("not a time: ", text, " (seconds, 0.001 to 1e9)");
+          },
+          ""));
   command->add_flag("-v,--verbose", arguments->verbose, "Print who has ended");
   command->add_option("gpid", arguments->words, "Global pids")->required();
   command->callback([&context, arguments] {

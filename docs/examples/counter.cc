@@ -6,8 +6,8 @@
 //   counter 7 follow    prints it at each change, until it is 0
 #include <clustix/sets.h>
 
+#include <charconv>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 
 using namespace clustix;
@@ -24,16 +24,26 @@ int Print(const Value<int64_t>& count) {
   return 0;
 }
 
+template <typename Number>
+bool Parse(const char* text, Number* number) {
+  const char* end = text + std::strlen(text);
+  return text != end && std::from_chars(text, end, *number).ptr == end;
+}
+
 int main(int argc, char** argv) {
-  if (argc < 3) return Fail("usage", "counter NUMBER add N | counter NUMBER follow");
+  ObjectId id;
+  int64_t more;
+  const bool add = argc == 4 && std::strcmp(argv[2], "add") == 0 && Parse(argv[3], &more);
+  const bool follow = argc == 3 && std::strcmp(argv[2], "follow") == 0;
+  if (!(add || follow) || !Parse(argv[1], &id)) {
+    return Fail("usage", "counter NUMBER add N | counter NUMBER follow");
+  }
   Result<Client> client = Client::Connect();
   if (!client) return Fail("no session", client.error().message.c_str());
   Result<ObjectSet> set = client->OpenSet("example/counters", {.create = true});
   if (!set) return Fail("no set", set.error().message.c_str());
   const TypedSet<int64_t> counters(*set);
-  const ObjectId id = std::strtoull(argv[1], nullptr, 0);
-  if (argc > 3 && std::strcmp(argv[2], "add") == 0) {
-    const int64_t more = std::atoll(argv[3]);
+  if (add) {
     return Print(counters.Update(id, [more](int64_t& count) { count += more; }));
   }
   Result<Watcher> watcher = set->Watch(id, id);

@@ -133,6 +133,12 @@ TEST_F(Lifecycle, A_wrong_command_line_is_told_what_is_wrong_with_it) {
        "msg "
        "--help)\n"},
       {{"ps", "aux", "x"}, "clustix: not expected: aux (see: clustix ps --help)\n"},
+      {{"exec", "--", "true"}, "clustix: --node is required (see: clustix exec --help)\n"},
+      {{"set", "create", "a/b", "--replicas", "9"},
+       "clustix: --replicas: not one of 2, 3, volatile: 9 (see: clustix set create --help)\n"},
+      {{"wait", "--timeout", "soon", "1"},
+       "clustix: --timeout: not a time: soon (seconds, 0.001 to 1e9) (see: clustix wait --help)\n"},
+      {{"nice", "-n", "30", "4194305"}, "clustix: not a niceness: 30 (-20 to 19)\n"},
       {{"up", "--nodes", "0"},
        "clustix: --nodes: Value 0 not in range 1 to 32 (see: clustix up --help)\n"},
   };
