@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/cluster/shell.h"
 
+#include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -100,11 +102,22 @@ void SetEnvironment(const Place& place, const std::string& kill_library) {
   setenv("debian_chroot", absl::StrCat("clustix:", place.name).c_str(), 1);
 }
 
+// Whether /proc is a view of a cluster already, and not the kernel's.
+bool IsInView() {
+  struct statfs info;
+  return statfs("/proc", &info) == 0 && info.f_type != PROC_SUPER_MAGIC;
+}
+
 absl::Status MakeView(const Place& place) {
   if (MountPoints(place.view.mount).empty()) {
     return absl::UnavailableError(
         absl::StrCat(place.name, " has no view of the cluster's /proc: nothing is mounted at ",
                      place.view.mount));
+  }
+  if (geteuid() != 0 && IsInView()) {
+    return absl::FailedPreconditionError(
+        "/proc is a cluster's here already, and only root can open a shell within such a shell "
+        "(leave this one first)");
   }
   if (geteuid() != 0) RETURN_IF_ERROR(GainMountRight());
   return CoverProc(place.view);

@@ -182,6 +182,18 @@ TEST_F(Tour, Shell_of_another_user_says_whose_cluster_it_is) {
   EXPECT_NE(result.errors.find("sudo clustix shell"), std::string::npos) << result.errors;
 }
 
+TEST_F(Tour, Shell_within_a_shell_is_for_root_alone) {
+  const std::string clustix = std::string(CLUSTIX_BIN_DIR) + "/clustix";
+  EXPECT_EQ(Shell(2, {clustix, "shell", "--", "cat", "/proc/1/comm"}).output, "clustix\n");
+  std::vector<std::string> argv = {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                                   clustix};
+  if (Shell(2, argv).status == 126 << 8) GTEST_SKIP() << "nobody may not run " << clustix;
+  argv.insert(argv.end(), {"shell", "--", "true"});
+  const ToolResult nested = Shell(2, argv);
+  EXPECT_EQ(cluster::ExitCode(nested.status), 1);
+  EXPECT_NE(nested.errors.find("leave this one first"), std::string::npos) << nested.errors;
+}
+
 TEST_F(Tour, The_nodes_own_proc_stays_within_reach_of_its_shell) {
   EXPECT_EQ(Shell(2, {"cat", layout().LocalProc() + "/1/comm"}).output, "clustix\n");
 }
