@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/objects/channel.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "lib/base/log.h"
@@ -30,6 +31,11 @@ void Channel::Send(NodeId to, const kddm::Message& message) {
   const Lane lane = kddm::LaneOf(message);
   const bool detached = kddm::SendsDetached(message);
   kddm::EncodeMessage(message, &buffer_);
+  if (buffer_.size() > messenger_->max_payload()) {
+    SendInParts(to, lane, buffer_);
+    buffer_ = {};  // others are small
+    return;
+  }
   // The usual case needs no parcel: it goes at once.
   if (RoadOf(to, lane).waiting.empty() && !detached) {
     const Outcome outcome = messenger_->Send(to, msg::kPortObjects, buffer_, lane);
@@ -44,6 +50,19 @@ void Channel::Post(NodeId to, Port port, Bytes bytes) {
   SendParcel(to, Lane::kControl, {.port = port, .bytes = {bytes.begin(), bytes.end()}});
 }
 
+void Channel::SendInParts(NodeId to, Lane lane, Bytes message) {
+  const size_t most = std::min(kPartBytes, messenger_->max_payload() - kddm::kWirePartHeaderBytes);
+  while (!message.empty()) {
+    const Bytes part = message.first(std::min(most, message.size()));
+    message = message.subspan(part.size());
+    Parcel parcel;
+    parcel.bytes.reserve(kddm::kWirePartHeaderBytes + part.size());
+    parcel.bytes = {std::byte{kddm::kWirePart}, std::byte{message.empty()}};
+    parcel.bytes.insert(parcel.bytes.end(), part.begin(), part.end());
+    if (!SendParcel(to, lane, std::move(parcel))) return;
+  }
+}
+
 // False: it will not be sent.
 bool Channel::SendParcel(NodeId to, Lane lane, Parcel parcel) {
   Road& road = RoadOf(to, lane);
@@ -51,17 +70,21 @@ bool Channel::SendParcel(NodeId to, Lane lane, Parcel parcel) {
     const Outcome outcome = TrySend(to, lane, parcel);
     if (outcome == Outcome::kOk) return true;
     if (outcome != Outcome::kBusy) {
-      ++counters_.refused;
-      if (log_limiter_.Admit(OutcomeName(outcome), clock_.Now())) {
-        Log(LogLevel::kError, "objects", "a message cannot be sent: who waits for it waits in vain",
-            {{"peer", to}, {"error", OutcomeName(outcome)}});
-      }
+      CountRefused(to, outcome);
       return false;
     }
   }
   road.waiting.push_back(std::move(parcel));
   ++counters_.waiting;
   return true;
+}
+
+void Channel::CountRefused(NodeId to, Outcome why) {
+  ++counters_.refused;
+  if (log_limiter_.Admit(OutcomeName(why), clock_.Now())) {
+    Log(LogLevel::kError, "objects", "a message cannot be sent: who waits for it waits in vain",
+        {{"peer", to}, {"error", OutcomeName(why)}});
+  }
 }
 
 Outcome Channel::TrySend(NodeId to, Lane lane, const Parcel& parcel) {
@@ -75,7 +98,9 @@ void Channel::OnWritable(NodeId peer, Lane lane) {
   if (messenger_ == nullptr) return;
   std::deque<Parcel>& waiting = RoadOf(peer, lane).waiting;
   while (!waiting.empty()) {
-    if (TrySend(peer, lane, waiting.front()) == Outcome::kBusy) return;
+    const Outcome outcome = TrySend(peer, lane, waiting.front());
+    if (outcome == Outcome::kBusy) return;
+    if (outcome != Outcome::kOk) CountRefused(peer, outcome);
     waiting.pop_front();
     --counters_.waiting;
   }
@@ -91,11 +116,31 @@ void Channel::Forget(NodeId peer) {
 void Channel::OnMessage(const Incoming& incoming) {
   std::optional<kddm::Decoded>& awaiting = RoadOf(incoming.from, incoming.lane).awaiting;
   if (awaiting) return OnValue(incoming, *std::exchange(awaiting, std::nullopt));
+  const bool part =
+      !incoming.payload.empty() && incoming.payload.front() == std::byte{kddm::kWirePart};
+  part ? OnPart(incoming) : Receive(incoming, incoming.payload);
+}
+
+void Channel::OnPart(const Incoming& incoming) {
+  std::vector<std::byte>& parts = RoadOf(incoming.from, incoming.lane).parts;
+  const Bytes payload = incoming.payload;
+  if (payload.size() <= kddm::kWirePartHeaderBytes || payload[1] > std::byte{1} ||
+      parts.size() + payload.size() > kMessageBytesMax) {
+    parts = {};
+    return DropMalformed(incoming, absl::InvalidArgumentError("not a part of a message"));
+  }
+  parts.insert(parts.end(), payload.begin() + kddm::kWirePartHeaderBytes, payload.end());
+  if (payload[1] == std::byte{0}) return;
+  const std::vector<std::byte> message = std::exchange(parts, {});
+  Receive(incoming, message);
+}
+
+void Channel::Receive(const Incoming& incoming, Bytes message) {
   ++counters_.received;
-  absl::StatusOr<kddm::Decoded> decoded = kddm::DecodeMessage(incoming.payload);
+  absl::StatusOr<kddm::Decoded> decoded = kddm::DecodeMessage(message);
   if (!decoded.ok()) return DropMalformed(incoming, decoded.status());
   if (decoded->detached_bytes != 0) {
-    awaiting = *std::move(decoded);
+    RoadOf(incoming.from, incoming.lane).awaiting = *std::move(decoded);
     return;
   }
   receiver_(incoming.from, decoded->message);

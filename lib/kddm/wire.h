@@ -12,6 +12,10 @@
 // A large value travels as a message of its own right behind its header (kDetached), so that it is
 // sent from where it is: on the same lane and port, which keep the two together.
 //
+// What is longer than one message of the messenger (a report of tens of thousands of objects) is
+// cut into parts, on one lane and port: kWirePart, a byte that is 1 in the last of them, and its
+// bytes.
+//
 // Nothing that comes from outside is believed: every enum, count and size is checked before it is
 // used, and decoding takes no more memory than the message has bytes, twice over. Pure; any thread.
 #ifndef CLUSTIX_LIB_KDDM_WIRE_H_
@@ -29,6 +33,8 @@
 namespace clustix::kddm {
 
 inline constexpr uint8_t kWireLayout = 2;
+inline constexpr uint8_t kWirePart = 255;  // in place of a layout
+inline constexpr size_t kWirePartHeaderBytes = 2;
 inline constexpr size_t kWireHeaderBytes = 56;
 inline constexpr size_t kWireReportBytes = 16;  // a report's own header
 inline constexpr size_t kWireEntryBytes = 36;

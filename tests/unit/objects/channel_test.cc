@@ -66,6 +66,7 @@ class Rings : public Messenger {
 
  private:
   Outcome Put(Port port, Lane lane, Bytes payload) {
+    if (payload.size() > max_payload()) return Outcome::kTooLarge;
     if (room_ == 0) return Outcome::kBusy;
     --room_;
     rings_[{port, lane}].emplace_back(payload.begin(), payload.end());
@@ -98,12 +99,39 @@ class ChannelTest : public testing::Test {
     channel_.Send(kTo, message);
   }
 
+  // Of so many objects that it is longer than any payload.
+  void SendReport() {
+    auto report = std::make_shared<kddm::Report>();
+    for (uint64_t object = 0; object < kReported; ++object) {
+      report->entries.push_back({.key = {.object = object, .set = 1}, .version = object + 1});
+    }
+    kddm::Message message;
+    message.kind = kddm::Kind::kReport;
+    message.epoch = 1;
+    message.report = std::move(report);
+    channel_.Send(kTo, message);
+  }
+  void ExpectReport() {
+    ASSERT_NE(report_, nullptr);
+    ASSERT_EQ(report_->entries.size(), kReported);
+    for (uint64_t object = 0; object < kReported; ++object) {
+      ASSERT_EQ(report_->entries[object].key.object, object);
+      ASSERT_EQ(report_->entries[object].version, object + 1);
+    }
+  }
+
+  static constexpr uint64_t kReported = 100'000;
   StoppedClock clock_;
   Rings rings_;
   std::vector<Got> got_;
+  std::shared_ptr<const kddm::Report> report_;
   Channel channel_{
       clock_, rings_, [this](NodeId, const kddm::Message& message) {
-        got_.push_back({message.key.object, message.data->size(), message.data->front()});
+        if (message.report != nullptr) {
+          report_ = message.report;
+        } else {
+          got_.push_back({message.key.object, message.data->size(), message.data->front()});
+        }
       }};
 };
 
@@ -130,6 +158,53 @@ TEST_F(ChannelTest, Keeps_them_together_when_there_is_room_for_one_at_a_time) {
   rings_.Deliver();
   EXPECT_EQ(got_.size(), 4u);
   EXPECT_EQ(channel_.counters().malformed, 0u);
+}
+
+TEST_F(ChannelTest, Sends_in_parts_what_is_longer_than_a_payload) {
+  SendReport();
+  Send(1, 100, std::byte{'a'});
+  rings_.Deliver();
+  ExpectReport();
+  EXPECT_EQ(got_.size(), 1u);
+  EXPECT_EQ(channel_.counters().malformed, 0u);
+  EXPECT_EQ(channel_.counters().received, 2u);
+}
+
+TEST_F(ChannelTest, Sends_parts_when_there_is_room_for_one_at_a_time) {
+  rings_.Open(0);
+  SendReport();
+  Send(1, kddm::kDetachedBytesMin, std::byte{'a'});
+  while (channel_.counters().waiting > 0) rings_.Open(1);
+  rings_.Deliver();
+  ExpectReport();
+  EXPECT_EQ(got_.size(), 1u);
+}
+
+TEST_F(ChannelTest, Forgets_parts_of_a_peer_that_is_not_the_one_it_was) {
+  rings_.Open(1);
+  SendReport();
+  rings_.Deliver();
+  channel_.Forget(kFrom);
+  channel_.Forget(kTo);
+  rings_.Open(SIZE_MAX);
+  SendReport();
+  rings_.Deliver();
+  ExpectReport();
+  EXPECT_EQ(channel_.counters().malformed, 0u);
+}
+
+TEST_F(ChannelTest, Counts_parts_that_are_none) {
+  for (const std::vector<std::byte>& payload : {std::vector{std::byte{kddm::kWirePart}},
+                                                {std::byte{kddm::kWirePart}, std::byte{1}},
+                                                {std::byte{kddm::kWirePart}, std::byte{2}, {}},
+                                                {std::byte{kddm::kWirePart}, std::byte{1}, {}}}) {
+    rings_.Send(kTo, msg::kPortObjects, payload, Lane::kBulk, {});
+  }
+  rings_.Deliver();
+  EXPECT_EQ(channel_.counters().malformed, 4u);
+  SendReport();
+  rings_.Deliver();
+  ExpectReport();
 }
 
 }  // namespace

@@ -26,6 +26,7 @@ bool Switchboard::Run(NodeId node, std::function<void(Loopback&)> task) {
 }
 
 Outcome Loopback::Send(NodeId to, Port port, Bytes payload, Lane lane, SentCallback done) {
+  if (payload.size() > max_payload()) return Outcome::kTooLarge;
   if (busy_every_ != 0 && ++sends_ % busy_every_ == 0) {
     loop_.Post([this, to, lane] {
       for (const WritableCallback& callback : writable_) callback(to, lane);

@@ -410,6 +410,27 @@ TEST_P(RestartedNode, Tells_others_of_changes_that_they_watch) {
 
 INSTANTIATE_TEST_SUITE_P(OfAny, RestartedNode, testing::Values(NodeId{1}, NodeId{2}, NodeId{3}));
 
+// More than one message can report.
+TEST_F(Programs, Find_tens_of_thousands_of_objects_after_a_node_was_restarted) {
+  StartNodes(2, {.memory_bytes = 256 << 20});
+  const auto one = Program(1);
+  const auto set = one->Open("test/many");
+  constexpr uint64_t kObjects = 60'000;
+  for (uint64_t object = 0; object < kObjects; ++object) {
+    ASSERT_EQ(one->Set(set.handle, object, std::to_string(object)).status, Status::kOk) << object;
+  }
+  EndNode(2);
+  TellOthers(2, PeerEvent::kDead);
+  TellOthers(2, PeerEvent::kRebooted);
+  StartNode(2);
+  const auto two = Program(2);
+  const auto there = two->Open("test/many");
+  for (uint64_t object = 0; object < kObjects; ++object) {
+    const auto got = two->Ask(Kind::kGet, there.handle, object, "", 20'000);
+    ASSERT_EQ(got.value, std::to_string(object)) << object;
+  }
+}
+
 TEST_F(Programs, Wait_for_a_node_that_is_away) {
   StartNodes(2);
   const auto one = Program(1);
