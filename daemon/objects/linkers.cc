@@ -43,9 +43,10 @@ absl::Status CheckLinker(const std::string& linker, kddm::Placement placement) {
 
 bool IsReadOnly(const std::string& linker) { return linker == kProcesses; }
 
-Linkers::Linkers(io::Loop& loop, WorkerPool& workers, SetTable& table, ProcessWindow processes,
-                 Done done, TakeBack take_back)
-    : loop_(loop),
+Linkers::Linkers(NodeId self, io::Loop& loop, WorkerPool& workers, SetTable& table,
+                 ProcessWindow processes, Done done, TakeBack take_back)
+    : self_(self),
+      loop_(loop),
       workers_(workers),
       table_(table),
       processes_(processes),
@@ -137,6 +138,9 @@ void Linkers::DoInMemory(const kddm::LinkerWork& work) {
 }
 
 void Linkers::DoInFile(const std::shared_ptr<FileWindow>& file, const kddm::LinkerWork& work) {
+  if (kddm::CreatorOf(work.key.set) != self_) {
+    return Finish(work, absl::UnavailableError("the node that has the file is away"), nullptr);
+  }
   const bool taken = workers_.Submit([this, file, work, alive = alive_, &loop = loop_] {
     absl::Status status;
     kddm::Data data;

@@ -6,7 +6,9 @@
 //   file:PATH  A file of the node that made the set, where all its objects are at home: object n is
 //              the bytes from n * kFileObjectBytes on. A shorter value is filled up with zeros, a
 //              removed one becomes a hole, and beyond the file's end there are no objects. The file
-//              is opened with the rights of who made the set.
+//              is opened with the rights of who made the set. While that node is not in the view,
+//              its objects are at home elsewhere, where the file is another one: nothing is read or
+//              written.
 //   procfs     The processes of all nodes, each at home on its own: see ProcessWindow. They are not
 //              written. What was read of a process is taken back from all nodes kProcessFreshMs
 //              later, and who asks then has it read again. A daemon that has ended takes nothing
@@ -55,9 +57,9 @@ class Linkers {
   // Takes the object from all nodes, by removing it: another import is to follow.
   using TakeBack = std::function<void(const kddm::ObjectKey&)>;
 
-  // All must outlive it; `workers` is stopped before it goes.
-  Linkers(io::Loop& loop, WorkerPool& workers, SetTable& table, ProcessWindow processes, Done done,
-          TakeBack take_back);
+  // On the node `self`. All must outlive it; `workers` is stopped before it goes.
+  Linkers(NodeId self, io::Loop& loop, WorkerPool& workers, SetTable& table,
+          ProcessWindow processes, Done done, TakeBack take_back);
   ~Linkers();
   void Do(const kddm::LinkerWork& work);
   // A view has begun to hold; `copies` are what this node has.
@@ -95,6 +97,7 @@ class Linkers {
   void TakeBackIfProcesses(kddm::SetId id, const std::vector<kddm::ObjectKey>& copies);
   void Finish(const kddm::LinkerWork& work, const absl::Status& status, const kddm::Data& data);
 
+  const NodeId self_;
   io::Loop& loop_;
   WorkerPool& workers_;
   SetTable& table_;

@@ -61,7 +61,8 @@ ObjectService::ObjectService(io::UringIo& io, Messenger& messenger,
       hot_(io.loop(), driver_),
       table_(driver_),
       linkers_(
-          io.loop(), workers_, table_, ProcessWindow(messenger.self(), options.processes),
+          messenger.self(), io.loop(), workers_, table_,
+          ProcessWindow(messenger.self(), options.processes),
           [this](const kddm::LinkerWork& work, bool ok, const kddm::Data& data) {
             driver_.LinkerDone(work, ok, data);
           },

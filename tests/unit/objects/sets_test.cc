@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <span>
@@ -188,6 +189,40 @@ TEST_F(Sets, Linked_to_a_file_are_a_window_on_it) {
   EXPECT_EQ(dir_.Read("data").substr(4096, 4), std::string("new\0", 4));
   EXPECT_EQ(two->Set(here.handle, 3, std::string(5000, 'x')).status, Status::kUnavailable)
       << "it does not fit into its place";
+}
+
+// The files of both nodes have the same path here: that the other one is not touched shows in that
+// what it was to do has failed.
+TEST_F(Sets, Linked_to_a_file_leave_alone_the_file_of_that_name_on_another_node) {
+  StartNodes(2);
+  const std::string before = std::string(4096, 'a');
+  const std::string path = dir_.Write("data", before);
+  Wanted linked;
+  linked.durability = RawProgram::Durability::LINKED;
+  linked.placement = proto::SetPolicy::Placement::CREATOR;
+  linked.linker = "file:" + path;
+  const auto one = Program(1);
+  ASSERT_EQ(Program(2)->Open("a/file", linked).error, "");
+  const auto set = one->Open("a/file");
+  ASSERT_EQ(one->Get(set.handle, 0).value, before);
+  EndNode(2);
+  TellOthers(2, PeerEvent::kDead);
+  const std::string_view text = "new";
+  std::memcpy(one->region().staging(), text.data(), text.size());
+  ASSERT_TRUE(one->Begin({.cookie = 1000,
+                          .kind = static_cast<uint32_t>(Kind::kSet),
+                          .set = set.handle,
+                          .object = 0,
+                          .staged_bytes = static_cast<uint32_t>(text.size())}));
+  TellOthers(2, PeerEvent::kRebooted);
+  StartNode(2);
+  const auto reply = one->AwaitReply();
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_EQ(static_cast<Status>(reply->status), Status::kUnavailable);
+  EXPECT_EQ(node(1).Counter("sets_linker_failures"), 1u);
+  EXPECT_EQ(dir_.Read("data"), before);
+  EXPECT_EQ(one->Set(set.handle, 0, "newer").status, Status::kOk);
+  EXPECT_EQ(dir_.Read("data").substr(0, 6), std::string("newer\0", 6));
 }
 
 // A tree as of /proc, in which processes come, change and go as the test says.
