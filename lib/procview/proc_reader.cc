@@ -3,6 +3,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,6 +33,7 @@
 namespace clustix::procview {
 namespace {
 
+constexpr uid_t kNobody = static_cast<uid_t>(-1);
 constexpr size_t kNodeFileBytes = 8 * 1024 * 1024;  // cpuinfo of the largest machines
 
 // One scratch buffer for a run of reads, so that each text is allocated once, at its size.
@@ -119,14 +122,45 @@ bool MayTrace(const Asker& asker, const ProcessStatus& status, const struct stat
          OwnerMayTrace(status, file);
 }
 
+// Who owns the user namespace that a process is in, or the outermost around it that is not this
+// process's own: a user has all capabilities in the namespaces that he made, and what is in them.
+struct Confinement {
+  bool foreign = false;  // from here on down it is not this process's namespace
+  uid_t owner = kNobody;
+};
+Confinement FindConfinement(int dir) {
+  struct stat own, theirs;
+  if (stat("/proc/self/ns/user", &own) != 0) return {};  // this kernel has only one
+  if (fstatat(dir, "ns/user", &theirs, 0) != 0) {
+    if (errno == ENOENT) return {};
+    return {.foreign = true, .owner = kNobody};  // who cannot look lets nobody in
+  }
+  if (own.st_ino == theirs.st_ino) return {};
+  base::UniqueFd space(openat(dir, "ns/user", O_RDONLY | O_CLOEXEC));
+  Confinement found{.foreign = true, .owner = kNobody};
+  while (space.valid()) {
+    uid_t owner;
+    base::UniqueFd parent(ioctl(space.get(), NS_GET_PARENT));
+    if (!parent.valid() || fstat(parent.get(), &theirs) != 0) break;
+    if (theirs.st_ino == own.st_ino) {
+      if (ioctl(space.get(), NS_GET_OWNER_UID, &owner) == 0) found.owner = owner;
+      break;
+    }
+    space = std::move(parent);
+  }
+  return found;
+}
+
 // Notes who may know of the process, of a /proc that hides some.
 void NoteHidden(int dir, const Hidepid& hidepid, proc::ProcessRecord* process) {
   struct stat file;
   const auto status = ParseProcessStatus(process->status);
   process->hidden = true;
   process->seen_by_gid = hidepid.seen_by_gid;
-  process->seen_by_owner = status.ok() && fstatat(dir, "stat", &file, AT_SYMLINK_NOFOLLOW) == 0 &&
-                           OwnerMayTrace(*status, file);
+  if (!status.ok() || fstatat(dir, "stat", &file, AT_SYMLINK_NOFOLLOW) != 0) return;
+  const Confinement confinement = FindConfinement(dir);
+  process->seen_by_owner =
+      confinement.foreign ? confinement.owner == process->uid : OwnerMayTrace(*status, file);
 }
 
 // Fails if the process is gone (or hidden from us); it is then no part of the snapshot.
@@ -213,6 +247,11 @@ int MayRead(int dir, const Asker& asker, FileReader* reader) {
   if (const int error = reader->ReadAt(dir, "status", kProcessFileBytes, &text)) return error;
   // Not of any file: fdinfo belongs to the process's user even if that may not trace it.
   if (fstatat(dir, "stat", &info, AT_SYMLINK_NOFOLLOW) != 0) return errno;
+  if (asker.uid == 0) return 0;
+  const Confinement confinement = FindConfinement(dir);
+  if (confinement.foreign) {
+    return confinement.owner == asker.uid && asker.uid != kNobody ? 0 : EACCES;
+  }
   const auto status = ParseProcessStatus(text);
   return status.ok() && MayTrace(asker, *status, info) ? 0 : EACCES;
 }

@@ -5,12 +5,14 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <fstream>
@@ -240,6 +242,82 @@ TEST(ProcReader, Shows_environ_to_the_owner_and_to_root_alone) {
   }
   EXPECT_EQ(reader->ReadProcessFile(child.pid(), 0, "wchan", {kUser + 1, 1}).text, "0");
   EXPECT_NE(reader->ReadProcessFile(child.pid(), 0, "wchan", {kUser, kUser}).text, "");
+}
+
+// What the kernel says to a process of this user itself that opens the file.
+int KernelErrorOf(uid_t uid, const std::string& path) {
+  const pid_t child = fork();
+  if (child == 0) {
+    if (setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0) _exit(255);
+    const int fd = open(path.c_str(), O_RDONLY);
+    char byte;
+    _exit(fd >= 0 && read(fd, &byte, 1) >= 0 ? 0 : errno);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WEXITSTATUS(status);
+}
+
+// A process of `uid` in a user namespace that `maker` has made.
+class Confined {
+ public:
+  Confined(uid_t maker, uid_t uid) {
+    std::array<int, 2> up{}, down{};
+    if (pipe2(up.data(), O_CLOEXEC) != 0 || pipe2(down.data(), O_CLOEXEC) != 0) return;
+    const base::UniqueFd up_in(up[0]), down_in(down[0]);
+    base::UniqueFd up_out(up[1]);
+    down_ = base::UniqueFd(down[1]);
+    pid_ = fork();
+    char byte = 'x';
+    if (pid_ == 0) {
+      down_.Reset();
+      if (maker != 0 && setresuid(maker, maker, maker) != 0) _exit(1);
+      if (unshare(CLONE_NEWUSER) != 0 || write(up[1], &byte, 1) != 1) _exit(1);
+      if (read(down[0], &byte, 1) != 1) _exit(1);
+      if (setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0) _exit(1);
+      prctl(PR_SET_DUMPABLE, 1);
+      if (write(up[1], &byte, 1) == 1) (void)!read(down[0], &byte, 1);
+      _exit(0);
+    }
+    up_out.Reset();
+    if (read(up[0], &byte, 1) != 1) return;
+    for (const char* map : {"uid_map", "gid_map"}) {
+      std::ofstream(Path(map)) << "0 0 100000\n";
+    }
+    ready_ = write(down_.get(), &byte, 1) == 1 && read(up[0], &byte, 1) == 1;
+  }
+  ~Confined() {
+    down_.Reset();
+    if (pid_ > 0) waitpid(pid_, nullptr, 0);
+  }
+  bool ready() const { return ready_; }
+  pid_t pid() const { return pid_; }
+  std::string Path(const std::string& name) const {
+    return "/proc/" + std::to_string(pid_) + "/" + name;
+  }
+
+ private:
+  base::UniqueFd down_;
+  pid_t pid_ = -1;
+  bool ready_ = false;
+};
+
+TEST(ProcReader, Keeps_to_the_borders_of_user_namespaces) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root to start processes of other users";
+  constexpr uid_t kMaker = 4711, kUser = 4712;
+  const auto reader = RealProc();  // maps: modes alone let everybody read it
+  const Confined by_root(0, kUser), by_user(kMaker, kUser);
+  if (!by_root.ready() || !by_user.ready()) GTEST_SKIP() << "no user namespaces here";
+  for (const Confined* confined : {&by_root, &by_user}) {
+    for (const uid_t asker : {kMaker, kUser}) {
+      const int kernel = KernelErrorOf(asker, confined->Path("maps"));
+      const int ours = reader->ReadProcessFile(confined->pid(), 0, "maps", {asker, asker}).error;
+      EXPECT_EQ(ours, kernel) << "made by " << (confined == &by_root ? "root" : "a user")
+                              << ", asked by " << asker;
+    }
+  }
+  EXPECT_EQ(KernelErrorOf(kUser, by_root.Path("maps")), EACCES);
+  EXPECT_EQ(KernelErrorOf(kMaker, by_user.Path("maps")), 0);
 }
 
 TEST(ProcReader, Reads_ahead_for_a_while_and_nothing_that_takes_long) {
