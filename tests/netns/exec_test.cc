@@ -298,6 +298,9 @@ TEST_F(Exec, Has_a_terminal_where_the_caller_has_one) {
   terminal.Resize(20, 70);
   terminal.Type("\r");  // bash runs traps between commands
   EXPECT_TRUE(absl::StrContains(terminal.ShowsUpTo("20 70"), "20 70"));
+  // Until stty has ended: bash does not die of a SIGINT that its child outlives.
+  terminal.Type("again\r");
+  EXPECT_TRUE(absl::StrContains(terminal.ShowsUpTo("<again>"), "<again>"));
   // Ctrl-C is typed there, not here.
   terminal.Type("\x03");
   EXPECT_EQ(cluster::ExitCode(terminal.program().Wait(seconds(10)).value_or(0)), 128 + SIGINT);

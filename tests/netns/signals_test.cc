@@ -26,10 +26,11 @@ class Signals : public RunningClusterTest {
     argv.insert(argv.begin(), ClustixProgram());
     return argv;
   }
-  std::string GlobalPid(const std::string& tag) {
+  // Awaits that `node` has heard of the listener.
+  std::string GlobalPid(const std::string& tag, int node = 1) {
     std::string gpid;
     Eventually(seconds(5), [&] {
-      const ToolResult found = Ask(1, {"pgrep", "-o", "-f", tag + "$"});
+      const ToolResult found = Ask(node, {"pgrep", "-o", "-f", tag + "$"});
       gpid = found.output.substr(0, found.output.find('\n'));
       return found.status == 0;
     });
@@ -57,6 +58,7 @@ TEST_F(Signals, Reach_processes_of_other_nodes_and_are_denied_to_strangers) {
   EXPECT_SUCCESS(Ask(1, {"kill", "-0", gpid}));
   EXPECT_SUCCESS(Ask(1, {"kill", "-HUP", gpid}));
   EXPECT_EQ(listener.ReadLine(seconds(10)), "got HUP");
+  EXPECT_EQ(GlobalPid("first-listener", 3), gpid);
   EXPECT_SUCCESS(Ask(3, {"pkill", "-s", "HUP", "-u", "nobody", "-f", "first-listener$"}));
   EXPECT_EQ(listener.ReadLine(seconds(10)), "got HUP");
 
